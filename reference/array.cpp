@@ -1,0 +1,109 @@
+#include "reference/array.h"
+
+#include <cstring>
+
+#include "reference/error.h"
+
+namespace forgecheck {
+
+namespace {
+
+template <class T>
+T load(const std::byte* data, std::int64_t i) {
+  T value;
+  std::memcpy(&value, data + i * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
+
+/// double to T with a single rounding: a double that came from a narrower type passes through exactly.
+template <class T>
+T narrow(double value) {
+  return T(static_cast<compute_t<T>>(value));
+}
+
+}  // namespace
+
+Array::Array(Dtype dtype, Shape shape, std::shared_ptr<const std::byte> data)
+    : dtype_(dtype), shape_(std::move(shape)), data_(std::move(data)) {}
+
+template <class T>
+Array Array::from(const Tensor<T>& tensor) {
+  const std::size_t size = tensor.data.size() * sizeof(T);
+  std::shared_ptr<std::byte[]> copy(new std::byte[size]);
+  if (size > 0) std::memcpy(copy.get(), tensor.data.data(), size);
+  return Array(dtype_of<T>(), tensor.shape, std::shared_ptr<const std::byte>(copy, copy.get()));
+}
+
+template Array Array::from(const Tensor<double>&);
+template Array Array::from(const Tensor<float>&);
+template Array Array::from(const Tensor<Bfloat16>&);
+template Array Array::from(const Tensor<std::int64_t>&);
+template Array Array::from(const Tensor<std::uint8_t>&);
+
+std::span<const std::byte> Array::bytes() const {
+  return {data_.get(), static_cast<std::size_t>(size()) * size_of(dtype_)};
+}
+
+double Array::at(std::int64_t i) const {
+  switch (dtype_) {
+    case Dtype::f64:
+      return load<double>(data_.get(), i);
+    case Dtype::f32:
+      return static_cast<double>(load<float>(data_.get(), i));
+    case Dtype::f16:
+      return static_cast<double>(half_to_float(load<std::uint16_t>(data_.get(), i)));
+    case Dtype::bf16:
+      return static_cast<double>(static_cast<float>(load<Bfloat16>(data_.get(), i)));
+    default:
+      return static_cast<double>(int_at(i));
+  }
+}
+
+std::int64_t Array::int_at(std::int64_t i) const {
+  switch (dtype_) {
+    case Dtype::i64:
+      return load<std::int64_t>(data_.get(), i);
+    case Dtype::i32:
+      return load<std::int32_t>(data_.get(), i);
+    case Dtype::u8:
+      return load<std::uint8_t>(data_.get(), i);
+    case Dtype::boolean:
+      return load<std::uint8_t>(data_.get(), i) != 0 ? 1 : 0;
+    default:
+      throw ShapeError("an integer array is needed, got " + std::string(torch_name(dtype_)));
+  }
+}
+
+template <class T>
+Tensor<T> Array::to() const {
+  Tensor<T> result(shape_);
+  for (std::int64_t i = 0; i < result.size(); ++i) result[i] = narrow<T>(at(i));
+  return result;
+}
+
+template Tensor<double> Array::to() const;
+template Tensor<float> Array::to() const;
+template Tensor<Bfloat16> Array::to() const;
+
+Tensor<std::int64_t> Array::to_int64() const {
+  Tensor<std::int64_t> result(shape_);
+  for (std::int64_t i = 0; i < result.size(); ++i) result[i] = int_at(i);
+  return result;
+}
+
+Array Array::cast(Dtype dtype) const {
+  if (dtype == dtype_) return *this;
+  switch (dtype) {
+    case Dtype::f64:
+      return from(to<double>());
+    case Dtype::f32:
+      return from(to<float>());
+    case Dtype::bf16:
+      return from(to<Bfloat16>());
+    default:
+      throw ShapeError("cannot cast to " + std::string(torch_name(dtype)) +
+                       " (float64, float32 and bfloat16 only)");
+  }
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,50 @@
+// A tensor whose element type is known only at run time: what files hold, and what goes in and out of a
+// backend. The bytes are shared and never change, so a copy is cheap and a view of a mapped file is safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "reference/tensor.h"
+
+namespace forgecheck {
+
+class Array {
+ public:
+  Array() : Array(Dtype::f32, {0}, nullptr) {}
+  /// `data` holds element_count(shape) * size_of(dtype) bytes, little endian, row-major.
+  Array(Dtype dtype, Shape shape, std::shared_ptr<const std::byte> data);
+
+  /// Copies a tensor of double, float, Bfloat16, int64 or uint8 (bool).
+  template <class T>
+  static Array from(const Tensor<T>& tensor);
+
+  Dtype dtype() const { return dtype_; }
+  const Shape& shape() const { return shape_; }
+  std::int64_t size() const { return element_count(shape_); }
+  std::span<const std::byte> bytes() const;
+
+  /// Element i as a double: exact for every type but int64 beyond 2^53.
+  double at(std::int64_t i) const;
+  /// Element i of an integer or bool array. Throws ShapeError on a floating point array.
+  std::int64_t int_at(std::int64_t i) const;
+
+  /// Every element converted to a floating point T (one rounding, to nearest even).
+  template <class T>
+  Tensor<T> to() const;
+  /// Integer and bool arrays as int64. Throws ShapeError on a floating point array.
+  Tensor<std::int64_t> to_int64() const;
+
+  /// The values rounded once to another floating point type.
+  Array cast(Dtype dtype) const;
+
+ private:
+  Dtype dtype_;
+  Shape shape_;
+  std::shared_ptr<const std::byte> data_;
+};
+
+}  // namespace forgecheck

@@ -1,0 +1,142 @@
+// What a model is: the sections of an upstream configuration file as values, their derived sizes, and the
+// rules that reject a wrong one. Field names and defaults are upstream's (kempnerforge/config/*.py).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace forgecheck {
+
+enum class NormType { rmsnorm, layernorm };
+enum class Activation { silu, gelu, relu };
+enum class RouterType { softmax_topk, sigmoid_topk };
+enum class BiasSchedule { constant, cosine_decay, linear_warmup };
+enum class VlmArch { joint_decoder, cross_attention, mot, moma };
+enum class AdapterType { mlp_2layer, linear, avgpool, attentional_pool };
+
+/// Section [model]; source: kempnerforge/config/model.py.
+struct ModelConfig {
+  std::int64_t dim = 4096;
+  std::int64_t n_layers = 32;
+  std::int64_t n_heads = 32;
+  std::optional<std::int64_t> n_kv_heads;  // none: n_heads
+  std::int64_t vocab_size = 32000;
+  double ffn_dim_multiplier = 1.0;
+  std::optional<std::int64_t> ffn_hidden_dim;  // none: derived from dim
+  NormType norm_type = NormType::rmsnorm;
+  double norm_eps = 1e-5;
+  Activation activation = Activation::silu;
+  std::int64_t max_seq_len = 2048;
+  double rope_theta = 10000.0;
+  bool tie_embeddings = false;
+  bool qk_norm = false;
+  double init_std = 0.02;
+  std::string model_type = "transformer";
+  std::string sdpa_backend = "auto";  // a hint upstream, never a change of result
+  std::int64_t num_experts = 0;       // 0: dense
+  std::int64_t moe_top_k = 2;
+  std::int64_t moe_frequency = 1;
+  RouterType moe_router = RouterType::softmax_topk;
+  std::int64_t moe_shared_experts = 0;
+  double moe_aux_loss_weight = 0.01;
+  double moe_capacity_factor = 0.0;
+  double moe_sequence_aux_loss_weight = 0.0;
+  bool moe_gradient_scale = false;
+  BiasSchedule moe_bias_schedule = BiasSchedule::constant;
+  bool moe_packed_experts = false;
+  double moe_expert_ffn_multiplier = 1.0;
+  double moe_router_z_loss_weight = 0.0;
+
+  /// Not a key of the file: KempnerForge fixes it at 1e-5; a Hugging Face checkpoint brings its own.
+  double qk_norm_eps = 1e-5;
+
+  std::int64_t kv_heads() const { return n_kv_heads.value_or(n_heads); }
+  std::int64_t head_dim() const { return dim / n_heads; }
+  /// ffn_hidden_dim, else trunc(4 dim * (2/3) * ffn_dim_multiplier) rounded up to a multiple of 256.
+  std::int64_t computed_ffn_hidden_dim() const;
+  /// trunc(F * moe_expert_ffn_multiplier) rounded to a multiple of 16 (half to even), at least 16.
+  std::int64_t computed_expert_ffn_hidden_dim() const;
+  /// Whether layer i (from 0) has a mixture of experts: num_experts > 0 and (i + 1) % moe_frequency == 0.
+  bool is_moe_layer(std::int64_t layer) const;
+};
+
+/// Section [vlm], all architectures in one value; source: kempnerforge/config/vlm.py.
+/// freeze, freeze_schedule and module_patterns are accepted in a file and change nothing that is computed.
+struct VlmConfig {
+  VlmArch arch = VlmArch::joint_decoder;
+  std::int64_t max_text_len = 512;
+  std::int64_t cross_attention_every_n_layers = 4;
+  std::int64_t cross_attention_n_heads = 0;     // 0: the model's n_heads
+  std::int64_t cross_attention_n_kv_heads = 0;  // 0: the resolved n_heads of the block
+  std::vector<std::string> mot_modalities = {"image", "text"};
+  std::int64_t mot_image_n_heads = 0;
+  std::int64_t mot_image_n_kv_heads = 0;
+  bool mot_warm_start_from_text = false;
+  std::string mot_warm_start_path;
+  std::vector<std::string> moma_modalities = {"image", "text"};
+  std::map<std::string, std::int64_t> moma_experts_per_modality = {{"image", 4}, {"text", 4}};
+  double moma_capacity_factor = 0.0;  // 0: 1 / experts of the modality
+  bool moma_gumbel_noise = true;
+
+  std::int64_t resolved_heads(const ModelConfig& model) const;
+  std::int64_t resolved_kv_heads(const ModelConfig& model) const;
+  /// moma_capacity_factor, or 1 / experts of that modality where it is 0.
+  double effective_capacity_factor(const std::string& modality) const;
+};
+
+/// Section [vision_encoder]; source: kempnerforge/config/vision.py. 0 means "asked of the encoder".
+struct VisionEncoderConfig {
+  std::string type = "random";
+  std::string path;
+  std::int64_t feature_dim = 0;
+  std::int64_t num_tokens = 0;
+};
+
+/// Section [adapter]; source: kempnerforge/config/adapter.py.
+struct AdapterConfig {
+  AdapterType type = AdapterType::mlp_2layer;
+  std::int64_t hidden_dim = 0;  // 0: the model's dim
+  Activation activation = Activation::gelu;
+  std::int64_t pool_window = 2;
+  std::int64_t pool_heads = 16;
+
+  /// Tokens that come out for `num_tokens` patches. Throws ConfigError where a pooling adapter's grid is
+  /// not square, or (attentional_pool) not divisible by pool_window.
+  std::int64_t output_num_tokens(std::int64_t num_tokens) const;
+};
+
+/// One whole model: everything that decides which parameters exist and what is computed with them.
+struct Architecture {
+  ModelConfig model;
+  std::optional<VlmConfig> vlm;
+  std::optional<VisionEncoderConfig> vision_encoder;
+  std::optional<AdapterConfig> adapter;
+  std::int64_t feature_dim = 0;       // input width of the adapter, 0 without one
+  std::int64_t num_image_tokens = 0;  // mot: length of the image prefix
+
+  bool is(VlmArch arch) const { return vlm.has_value() && vlm->arch == arch; }
+};
+
+/// The architecture's name as a case writes it: "dense", "moe", "joint_decoder", "cross_attention", "mot",
+/// "moma".
+std::string arch_name(const Architecture& architecture);
+
+std::string to_string(NormType value);
+std::string to_string(Activation value);
+std::string to_string(RouterType value);
+std::string to_string(BiasSchedule value);
+std::string to_string(VlmArch value);
+std::string to_string(AdapterType value);
+
+/// Throws ConfigError "<section>.<field> = <value>: <rule>" for the first rule that is broken.
+void validate(const ModelConfig& config);
+void validate(const VlmConfig& config, const ModelConfig& model);
+void validate(const VisionEncoderConfig& config);
+void validate(const AdapterConfig& config);
+/// All sections, and the rules between them (the residual fits max_seq_len, pool_heads divides feature_dim).
+void validate(const Architecture& architecture);
+
+}  // namespace forgecheck

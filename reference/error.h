@@ -1,0 +1,46 @@
+// The error types of forgecheck. A message names the operation, the field and the value; only main()
+// turns an error into an exit status.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace forgecheck {
+
+/// Base of every error that forgecheck reports on purpose.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A configuration, case or option whose value is not allowed.
+class ConfigError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Tensors whose shapes, types or values do not fit the operation that was asked for.
+class ShapeError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A file that is missing, cut off, or not in the form that it claims.
+class FormatError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A backend that failed while it ran a case.
+class BackendError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A backend that this machine cannot run at all; the message says why.
+class BackendUnavailable : public BackendError {
+ public:
+  using BackendError::BackendError;
+};
+
+}  // namespace forgecheck

@@ -1,0 +1,27 @@
+// The connector between vision features and the model's width. Source: kempnerforge/model/adapter.py, and
+// VLMWrapper in kempnerforge/model/vlm.py for frames and routes.
+#pragma once
+
+#include "reference/models/inputs.h"
+#include "reference/models/run.h"
+
+namespace forgecheck {
+
+/// features (B, patches, feature_dim) -> (B, tokens, D). Parameters below "adapter.".
+///   mlp_2layer        W2 act(W1 x + b1) + b2
+///   linear            W x + b
+///   avgpool           linear of the window means of the square grid
+///   attentional_pool  one query per window, its mean, over the window's patches; o_proj, then out_proj
+template <class T>
+Tensor<T> adapt(const AdapterConfig& config, const Weights<T>& weights, const Tensor<T>& features,
+                linalg::Kind kind);
+
+/// The inputs with vision_features turned into prefix_embeds (image_features under cross_attention), and
+/// frame_mask into key_padding_mask (image_mask): frames fold into the batch and their tokens are joined in
+/// frame order. Taps "adapter". Everything is validated before any arithmetic. Inputs without vision_features
+/// come back unchanged. Widths and masks as in Inputs.
+template <class T>
+Inputs resolve_vision(const Architecture& architecture, const Weights<T>& weights, const Inputs& inputs,
+                      const ForwardOptions& options, Tracer& tracer);
+
+}  // namespace forgecheck

@@ -1,0 +1,32 @@
+// Decoding with the KV cache. Source: kempnerforge/model/generate.py.
+#pragma once
+
+#include <functional>
+
+#include "reference/models/run.h"
+#include "reference/ops/sampling.h"
+
+namespace forgecheck {
+
+struct GenerateOptions {
+  std::int64_t max_new_tokens = 0;
+  std::optional<std::int64_t> eos_token_id;
+  SamplingOptions sampling;
+};
+
+/// Logits (B, T, V) of tokens (B, T) fed in chunks of the given lengths, which add up to T, on an empty
+/// cache; taps the joined "logits" and the filled part of every cache, "layers.{i}.kv_cache.{k,v}".
+template <class T>
+Tensor<T> decode(const Architecture& architecture, Weights<T>& weights, const Tensor<std::int64_t>& tokens,
+                 const std::vector<std::int64_t>& chunks, const ForwardOptions& options, Tracer& tracer);
+
+/// prompt (B, P) continued: (B, P + new). Prefill, then one token at a time; stops early when every row has
+/// produced eos_token_id at least once (rows that are done go on emitting until then). temperature 0 is
+/// greedy; else each choice draws with uniform() in [0, 1). Throws ShapeError if P + max_new_tokens >
+/// max_seq_len.
+template <class T>
+Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weights,
+                              const Tensor<std::int64_t>& prompt, const GenerateOptions& generate_options,
+                              linalg::Kind kind, const std::function<double()>& uniform);
+
+}  // namespace forgecheck

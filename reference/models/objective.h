@@ -1,0 +1,23 @@
+// The training loss of one batch. Source: kempnerforge/training/loss.py and the training step.
+#pragma once
+
+#include "reference/models/run.h"
+
+namespace forgecheck {
+
+enum class LossKind { cross_entropy, chunked_cross_entropy };
+
+struct LossOptions {
+  LossKind kind = LossKind::cross_entropy;
+  std::int64_t chunk_size = 4096;
+  double z_loss_weight = 0.0;
+};
+
+/// Taps "loss.cross_entropy", "loss.logit_z" and their sum with the routers' losses,
+///   loss.total = cross_entropy + logit_z + moe_aux_loss_weight * aux + moe_router_z_loss_weight * z.
+/// logits (B, S, V), labels (B, S); aux_loss and z_loss as forward() tapped them.
+template <class T>
+void objective(const ModelConfig& model, const Tensor<T>& logits, const Tensor<std::int64_t>& labels,
+               compute_t<T> aux_loss, compute_t<T> z_loss, const LossOptions& options, Tracer& tracer);
+
+}  // namespace forgecheck

@@ -1,0 +1,55 @@
+// What every block of one forward call shares.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "reference/config.h"
+#include "reference/linalg/matmul.h"
+#include "reference/models/inputs.h"
+#include "reference/ops/mask.h"
+#include "reference/ops/rope.h"
+#include "reference/ops/router.h"
+#include "reference/trace.h"
+#include "reference/weights.h"
+
+namespace forgecheck {
+
+struct ForwardOptions {
+  bool training = false;
+  MoeStep moe_step;
+  linalg::Kind matmul = linalg::Kind::plain;
+  /// Report the losses of MoE layers inside mot at model level too. Upstream does not (divergence D2).
+  bool mot_moe_totals = false;
+};
+
+/// Keys and values of one layer: (B, K, max, d), zero-filled, filled up to seq_len. Keys are stored after
+/// RoPE, before the heads are shared out. Source: KVCache in kempnerforge/model/attention.py.
+template <class T>
+struct KvCache {
+  Tensor<T> k;
+  Tensor<T> v;
+  std::int64_t seq_len = 0;
+};
+
+template <class T>
+struct Run {
+  const Architecture& architecture;
+  Weights<T>& weights;
+  Tracer& tracer;
+  const ForwardOptions& options;
+  const RopeTable<T>& rope;
+  std::map<std::string, Tensor<T>> gumbel;
+  compute_t<T> aux_loss = 0;
+  compute_t<T> z_loss = 0;
+
+  const ModelConfig& model() const { return architecture.model; }
+  const Tensor<T>& weight(const std::string& name) const { return weights.at(name + ".weight"); }
+
+  /// x (..., in) through the linear module `name`.
+  Tensor<T> linear(const std::string& name, const Tensor<T>& x) const;
+  /// x through the norm module `name` of the configured type; tapped under that name.
+  Tensor<T> norm(const std::string& name, const Tensor<T>& x, double eps) const;
+};
+
+}  // namespace forgecheck

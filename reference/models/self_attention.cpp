@@ -1,0 +1,113 @@
+#include "reference/models/self_attention.h"
+
+#include <algorithm>
+
+#include "reference/error.h"
+#include "reference/instantiate.h"
+#include "reference/ops/attention.h"
+#include "reference/ops/norm.h"
+
+namespace forgecheck {
+
+template <class T>
+QueryKeyValue<T> project_qkv(Run<T>& run, const std::string& prefix, const std::string& suffix,
+                             const Tensor<T>& x, std::int64_t first_position) {
+  const ModelConfig& model = run.model();
+  const std::int64_t batch = x.dim(0), length = x.dim(1), head_dim = model.head_dim();
+
+  // 1. projections
+  Tensor<T> q = run.linear(prefix + "q_proj" + suffix, x);
+  Tensor<T> k = run.linear(prefix + "k_proj" + suffix, x);
+  Tensor<T> v = run.linear(prefix + "v_proj" + suffix, x);
+  run.tracer.tap(prefix + "q_proj" + suffix, q);
+  run.tracer.tap(prefix + "k_proj" + suffix, k);
+  run.tracer.tap(prefix + "v_proj" + suffix, v);
+  q = std::move(q).reshaped({batch, length, model.n_heads, head_dim});
+  k = std::move(k).reshaped({batch, length, model.kv_heads(), head_dim});
+  v = std::move(v).reshaped({batch, length, model.kv_heads(), head_dim});
+
+  // 2. QK-norm over each head
+  if (model.qk_norm) {
+    q = rms_norm(q, run.weight(prefix + "q_norm" + suffix), model.qk_norm_eps);
+    run.tracer.tap(prefix + "q_norm" + suffix, q);
+    k = rms_norm(k, run.weight(prefix + "k_norm" + suffix), model.qk_norm_eps);
+    run.tracer.tap(prefix + "k_norm" + suffix, k);
+  }
+
+  // 3. positions
+  q = apply_rope(q, run.rope, first_position);
+  k = apply_rope(k, run.rope, first_position);
+  return {std::move(q), std::move(k), std::move(v)};
+}
+
+template <class T>
+Tensor<T> self_attention(Run<T>& run, const std::string& name, const Tensor<T>& x,
+                         const Tensor<std::int64_t>* doc_ids, const Tensor<std::int64_t>* key_padding_mask,
+                         KvCache<T>* cache) {
+  const std::int64_t first_position = cache == nullptr ? 0 : cache->seq_len;
+  QueryKeyValue<T> qkv = project_qkv(run, name + ".", "", x, first_position);
+  if (cache != nullptr) {
+    append(*cache, qkv.k, qkv.v);
+    qkv.k = swap_middle(filled(cache->k, cache->seq_len));
+    qkv.v = swap_middle(filled(cache->v, cache->seq_len));
+  }
+  const AttentionMask mask =
+      causal_mask(x.dim(0), x.dim(1), qkv.k.dim(1), first_position, doc_ids, key_padding_mask);
+  Tensor<T> context = attention(qkv.q, qkv.k, qkv.v, mask);
+  run.tracer.tap(name + ".context", context);
+  Tensor<T> out = run.linear(name + ".o_proj", context);
+  run.tracer.tap(name, out);
+  return out;
+}
+
+template <class T>
+void append(KvCache<T>& cache, const Tensor<T>& k, const Tensor<T>& v) {
+  const std::int64_t batch = k.dim(0), length = k.dim(1), kv_heads = k.dim(2);
+  const std::int64_t capacity = cache.k.dim(2);
+  if (cache.seq_len + length > capacity) {
+    throw ShapeError("[kv_cache] " + std::to_string(length) + " more positions do not fit: " +
+                     std::to_string(cache.seq_len) + " of " + std::to_string(capacity) + " are filled");
+  }
+  require_shape("[kv_cache] keys", {batch, kv_heads}, {cache.k.dim(0), cache.k.dim(1)});
+  for (std::int64_t r = 0; r < k.rows(); ++r) {
+    const std::int64_t head = r % kv_heads, position = r / kv_heads % length, b = r / kv_heads / length;
+    const std::int64_t slot = (b * kv_heads + head) * capacity + cache.seq_len + position;
+    std::ranges::copy(k.row(r), cache.k.row(slot).begin());
+    std::ranges::copy(v.row(r), cache.v.row(slot).begin());
+  }
+  cache.seq_len += length;
+}
+
+template <class T>
+Tensor<T> filled(const Tensor<T>& cached, std::int64_t seq_len) {
+  const std::int64_t capacity = cached.dim(2);
+  Tensor<T> out({cached.dim(0), cached.dim(1), seq_len, cached.dim(3)});
+  for (std::int64_t r = 0; r < out.rows(); ++r) {
+    std::ranges::copy(cached.row(r / seq_len * capacity + r % seq_len), out.row(r).begin());
+  }
+  return out;
+}
+
+template <class T>
+Tensor<T> swap_middle(const Tensor<T>& x) {
+  const std::int64_t outer = x.dim(1), inner = x.dim(2);
+  Tensor<T> out({x.dim(0), inner, outer, x.dim(3)});
+  for (std::int64_t r = 0; r < x.rows(); ++r) {
+    const std::int64_t i = r % inner, o = r / inner % outer, b = r / inner / outer;
+    std::ranges::copy(x.row(r), out.row((b * inner + i) * outer + o).begin());
+  }
+  return out;
+}
+
+#define INSTANTIATE(T)                                                                                      \
+  template QueryKeyValue<T> project_qkv(Run<T>&, const std::string&, const std::string&, const Tensor<T>&,  \
+                                        std::int64_t);                                                      \
+  template Tensor<T> self_attention(Run<T>&, const std::string&, const Tensor<T>&,                          \
+                                    const Tensor<std::int64_t>*, const Tensor<std::int64_t>*, KvCache<T>*); \
+  template void append(KvCache<T>&, const Tensor<T>&, const Tensor<T>&);                                    \
+  template Tensor<T> filled(const Tensor<T>&, std::int64_t);                                                \
+  template Tensor<T> swap_middle(const Tensor<T>&);
+FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace forgecheck

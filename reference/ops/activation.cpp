@@ -1,0 +1,53 @@
+#include "reference/ops/activation.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "reference/instantiate.h"
+
+namespace forgecheck {
+
+namespace {
+
+template <class C>
+C activate_one(C x, Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return x / (C(1) + std::exp(-x));
+    case Activation::gelu:
+      return C(0.5) * x * (C(1) + std::erf(x / std::numbers::sqrt2_v<C>));
+    case Activation::relu:
+      return x < C(0) ? C(0) : x;
+  }
+  return x;
+}
+
+}  // namespace
+
+template <class T>
+Tensor<T> activate(const Tensor<T>& x, Activation activation) {
+  Tensor<T> out(x.shape);
+  for (std::int64_t i = 0; i < x.size(); ++i) {
+    out[i] = T(activate_one(static_cast<compute_t<T>>(x[i]), activation));
+  }
+  return out;
+}
+
+template <class T>
+Tensor<T> swiglu(const Tensor<T>& gate, const Tensor<T>& up) {
+  using C = compute_t<T>;
+  require_shape("[swiglu] up", up.shape, gate.shape);
+  Tensor<T> hidden = activate(gate, Activation::silu);
+  for (std::int64_t i = 0; i < hidden.size(); ++i) {
+    hidden[i] = T(static_cast<C>(hidden[i]) * static_cast<C>(up[i]));
+  }
+  return hidden;
+}
+
+#define INSTANTIATE(T)                                       \
+  template Tensor<T> activate(const Tensor<T>&, Activation); \
+  template Tensor<T> swiglu(const Tensor<T>&, const Tensor<T>&);
+FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace forgecheck

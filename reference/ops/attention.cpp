@@ -1,0 +1,88 @@
+#include "reference/ops/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "reference/error.h"
+#include "reference/instantiate.h"
+
+namespace forgecheck {
+
+namespace {
+
+template <class T>
+compute_t<T> dot(std::span<const T> a, std::span<const T> b) {
+  compute_t<T> sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    sum += static_cast<compute_t<T>>(a[i]) * static_cast<compute_t<T>>(b[i]);
+  }
+  return sum;
+}
+
+/// One query of one head: q (d), its visible keys and values, out (d).
+template <class T>
+void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<const T>>& keys,
+            const std::vector<std::span<const T>>& values) {
+  using C = compute_t<T>;
+  const C scale = C(1) / std::sqrt(static_cast<C>(q.size()));
+  // 1. scores and their maximum
+  std::vector<C> weights(keys.size());
+  C maximum = -std::numeric_limits<C>::infinity();
+  for (std::size_t j = 0; j < keys.size(); ++j) {
+    weights[j] = dot(q, keys[j]) * scale;
+    maximum = std::max(maximum, weights[j]);
+  }
+  // 2. exponentials and their sum
+  C sum = 0;
+  for (C& weight : weights) {
+    weight = std::exp(weight - maximum);
+    sum += weight;
+  }
+  // 3. weighted mean of the values
+  for (std::size_t e = 0; e < out.size(); ++e) {
+    C total = 0;
+    for (std::size_t j = 0; j < values.size(); ++j) total += weights[j] / sum * static_cast<C>(values[j][e]);
+    out[e] = T(total);
+  }
+}
+
+}  // namespace
+
+template <class T>
+Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, const AttentionMask& mask) {
+  const std::int64_t batch = q.dim(0), queries = q.dim(1), heads = q.dim(2), head_dim = q.dim(3);
+  const std::int64_t keys = k.dim(1), kv_heads = k.dim(2);
+  require_shape("[attention] v", v.shape, k.shape);
+  require_shape("[attention] k", k.shape, {batch, keys, kv_heads, head_dim});
+  require_shape("[attention] mask", mask.shape, {batch, queries, keys});
+  if (kv_heads == 0 || heads % kv_heads != 0) {
+    throw ShapeError("[attention] " + std::to_string(heads) + " heads cannot share " +
+                     std::to_string(kv_heads) + " key-value heads");
+  }
+
+  Tensor<T> out({batch, queries, heads, head_dim});
+  for (std::int64_t b = 0; b < batch; ++b) {
+    for (std::int64_t i = 0; i < queries; ++i) {
+      for (std::int64_t h = 0; h < heads; ++h) {
+        const std::int64_t kv_head = h / (heads / kv_heads);
+        std::vector<std::span<const T>> visible_keys, visible_values;
+        for (std::int64_t j = 0; j < keys; ++j) {
+          if (mask[(b * queries + i) * keys + j] == 0) continue;
+          visible_keys.push_back(k.row((b * keys + j) * kv_heads + kv_head));
+          visible_values.push_back(v.row((b * keys + j) * kv_heads + kv_head));
+        }
+        const std::int64_t row = (b * queries + i) * heads + h;
+        attend(out.row(row), q.row(row), visible_keys, visible_values);
+      }
+    }
+  }
+  return std::move(out).reshaped({batch, queries, heads * head_dim});
+}
+
+#define INSTANTIATE(T) \
+  template Tensor<T> attention(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const AttentionMask&);
+FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace forgecheck

@@ -1,0 +1,103 @@
+#include "reference/ops/linear.h"
+
+#include <type_traits>
+
+#include "reference/error.h"
+#include "reference/instantiate.h"
+
+namespace forgecheck {
+
+namespace {
+
+/// The elements in the computing type: the tensor's own storage, or a widened copy in `scratch`.
+template <class T>
+const compute_t<T>* widened(const T* data, std::int64_t count, std::vector<compute_t<T>>& scratch) {
+  if constexpr (std::is_same_v<T, compute_t<T>>) {
+    return data;
+  } else {
+    scratch.assign(data, data + count);
+    return scratch.data();
+  }
+}
+
+/// x (rows, in) times weight, narrowed to T with an optional bias (out).
+template <class T>
+Tensor<T> project(const Tensor<T>& x, const T* weight, std::int64_t out_features, bool transposed,
+                  const Tensor<T>* bias, linalg::Kind kind) {
+  using C = compute_t<T>;
+  const std::int64_t in_features = x.width();
+  const std::int64_t rows = in_features == 0 ? 0 : x.size() / in_features;
+  std::vector<C> x_scratch, weight_scratch;
+  const C* x_data = widened(x.data.data(), x.size(), x_scratch);
+  const C* weight_data = widened(weight, out_features * in_features, weight_scratch);
+  std::vector<C> product(static_cast<std::size_t>(rows * out_features));
+  if (transposed) {
+    linalg::matmul_nt(kind, rows, out_features, in_features, x_data, weight_data, product.data());
+  } else {
+    linalg::matmul_nn(kind, rows, out_features, in_features, x_data, weight_data, product.data());
+  }
+
+  Shape shape = x.shape;
+  shape.back() = out_features;
+  Tensor<T> out(shape);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t j = 0; j < out_features; ++j) {
+      const C sum = product[static_cast<std::size_t>(r * out_features + j)];
+      out[r * out_features + j] = T(bias == nullptr ? sum : sum + static_cast<C>((*bias)[j]));
+    }
+  }
+  return out;
+}
+
+template <class T>
+void check(const Tensor<T>& x, const Tensor<T>& weight) {
+  if (weight.rank() != 2 || x.rank() < 1 || x.width() != weight.dim(1)) {
+    throw ShapeError("[linear] input " + to_string(x.shape) + " does not fit weight " +
+                     to_string(weight.shape));
+  }
+}
+
+}  // namespace
+
+template <class T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, linalg::Kind kind) {
+  check(x, weight);
+  return project<T>(x, weight.data.data(), weight.dim(0), true, nullptr, kind);
+}
+
+template <class T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias, linalg::Kind kind) {
+  check(x, weight);
+  require_shape("[linear] bias", bias.shape, {weight.dim(0)});
+  return project<T>(x, weight.data.data(), weight.dim(0), true, &bias, kind);
+}
+
+template <class T>
+Tensor<T> packed_linear(const Tensor<T>& x, const Tensor<T>& weight, std::int64_t expert, linalg::Kind kind) {
+  if (weight.rank() != 3 || x.width() != weight.dim(1) || expert < 0 || expert >= weight.dim(0)) {
+    throw ShapeError("[packed_linear] input " + to_string(x.shape) + " does not fit expert " +
+                     std::to_string(expert) + " of weight " + to_string(weight.shape));
+  }
+  const T* matrix = weight.data.data() + expert * weight.dim(1) * weight.dim(2);
+  return project<T>(x, matrix, weight.dim(2), false, nullptr, kind);
+}
+
+template <class T>
+Tensor<T> add(const Tensor<T>& x, const Tensor<T>& y) {
+  require_shape("[add] second term", y.shape, x.shape);
+  Tensor<T> out(x.shape);
+  for (std::int64_t i = 0; i < x.size(); ++i) {
+    out[i] = T(static_cast<compute_t<T>>(x[i]) + static_cast<compute_t<T>>(y[i]));
+  }
+  return out;
+}
+
+#define INSTANTIATE(T)                                                                              \
+  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, linalg::Kind);                      \
+  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, linalg::Kind);    \
+  template Tensor<T> packed_linear(const Tensor<T>&, const Tensor<T>&, std::int64_t, linalg::Kind); \
+  template Tensor<T> add(const Tensor<T>&, const Tensor<T>&);
+FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace forgecheck

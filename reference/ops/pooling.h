@@ -1,0 +1,22 @@
+// Pooling of a square grid of image patches, for the adapters that reduce the token count.
+// Source: kempnerforge/model/adapter.py.
+#pragma once
+
+#include "reference/tensor.h"
+
+namespace forgecheck {
+
+/// x (B, g*g, C) -> (B, ceil(g/w)^2, C): mean over each w x w window of the grid; a window that hangs over
+/// the edge averages the cells that it has. The sum rounds, then the quotient.
+template <class T>
+Tensor<T> average_pool(const Tensor<T>& x, std::int64_t window);
+
+/// x (B, g*g, C) -> (B * (g/w)^2, w*w, C): the patches of each window together. g must divide by w.
+template <class T>
+Tensor<T> pool_windows(const Tensor<T>& x, std::int64_t window);
+
+/// x (M, n, C) -> (M, 1, C): mean over axis 1, rounded once.
+template <class T>
+Tensor<T> window_mean(const Tensor<T>& x);
+
+}  // namespace forgecheck

@@ -1,0 +1,29 @@
+// Choice of the next token. Source: kempnerforge/model/generate.py; Holtzman et al. 2020 (top-p).
+#pragma once
+
+#include "reference/tensor.h"
+
+namespace forgecheck {
+
+struct SamplingOptions {
+  double temperature = 0.0;  // 0: greedy
+  std::int64_t top_k = 0;    // 0: off
+  double top_p = 1.0;        // 1: off
+};
+
+/// Throws ConfigError naming the field: temperature < 0, top_k < 0, top_p outside (0, 1].
+void validate(const SamplingOptions& options);
+
+/// Index of the largest logit; the lowest index among equals.
+template <class T>
+std::int64_t argmax(std::span<const T> logits);
+
+/// Probabilities (V) after temperature, top-k (every logit >= the k-th largest stays) and top-p (sorted
+/// descending, a token stays while the mass before it is < p), in double. temperature must be > 0.
+template <class T>
+std::vector<double> sampling_probabilities(std::span<const T> logits, const SamplingOptions& options);
+
+/// The token at which the running sum of `probabilities` first exceeds `uniform` in [0, 1).
+std::int64_t draw(const std::vector<double>& probabilities, double uniform);
+
+}  // namespace forgecheck

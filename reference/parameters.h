@@ -1,0 +1,47 @@
+// Which tensors a model has: names (upstream's state_dict keys, verbatim), shapes and kinds, without a single
+// weight being allocated. Source of the names: kempnerforge/model/*.py.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "reference/config.h"
+#include "reference/tensor.h"
+
+namespace forgecheck {
+
+/// What a parameter is for: decides its seeded scale and its initialisation.
+enum class ParameterKind {
+  linear,          // (out, in), summed over the last axis
+  packed_linear,   // (E, in, out), summed over axis 1
+  router_gate,     // (E, D)
+  embedding,       // (V, D)
+  norm_weight,     // (n)
+  norm_bias,       // (n)
+  expert_bias,     // (E), trained by the router itself
+  expert_ema,      // (E), a buffer, not a parameter
+  adapter_weight,  // (out, in)
+  adapter_bias,    // (out)
+};
+
+struct ParameterInfo {
+  std::string name;
+  Shape shape;
+  ParameterKind kind = ParameterKind::linear;
+  /// A tensor that training does not change by gradients and that upstream does not count (expert_ema).
+  bool is_buffer() const { return kind == ParameterKind::expert_ema; }
+};
+
+/// Every tensor of the text model or VLM backbone, in the order of upstream's modules. With tied embeddings
+/// `output_head.proj.weight` is not listed: it is the embedding.
+std::vector<ParameterInfo> model_parameters(const Architecture& architecture);
+
+/// Every tensor of the adapter, names beginning with "adapter."; empty without one.
+/// Source: kempnerforge/model/adapter.py.
+std::vector<ParameterInfo> adapter_parameters(const Architecture& architecture);
+
+/// Both of the above.
+std::vector<ParameterInfo> all_parameters(const Architecture& architecture);
+
+}  // namespace forgecheck

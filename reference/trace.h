@@ -1,0 +1,88 @@
+// What a run produced: an ordered map from tap name to tensor, and the recorder that the models write to.
+// Tap names are upstream's module names; outputs, decisions and state after the run have names of their own.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "reference/array.h"
+
+namespace forgecheck {
+
+/// Taps in the order of execution.
+class Trace {
+ public:
+  using Entry = std::pair<std::string, Array>;
+
+  /// Adds a tap. Throws ShapeError if the name is already there.
+  void add(std::string name, Array value);
+  /// The tap of that name, or null.
+  const Array* find(std::string_view name) const;
+  /// Throws ShapeError naming the tap if it is not there.
+  const Array& at(std::string_view name) const;
+
+  const std::vector<Entry>& entries() const { return entries_; }
+  bool empty() const { return entries_.empty(); }
+
+ private:
+  std::vector<Entry> entries_;
+  std::map<std::string, std::size_t, std::less<>> index_;
+};
+
+/// One discrete choice of a run: what was chosen and the scores that it was chosen by.
+struct Decision {
+  Tensor<std::int64_t> chosen;  // (rows, k) before anything was forced
+  Tensor<double> scores;        // (rows, candidates)
+};
+
+/// What the recorder puts in place of the values that the run computed.
+enum class Forcing {
+  nothing,
+  decisions,   // chosen indices only: the run continues behind the choices of the forced trace
+  everything,  // every tap: each module reads the forced trace's values, so its output shows its own error
+};
+
+/// Receives every tap of a run. A run must go on with the value that tap() leaves in `value`.
+class Tracer {
+ public:
+  Tracer() = default;
+  /// Records only taps for which `wants` is true; everything without a filter.
+  explicit Tracer(std::function<bool(std::string_view)> wants) : wants_(std::move(wants)) {}
+  /// Replaces values by those of `forced`, which must outlive the run. Shapes must fit (ShapeError).
+  void force(const Trace& forced, Forcing forcing) {
+    forced_ = &forced;
+    forcing_ = forcing;
+  }
+
+  /// A floating point tap.
+  template <class T>
+  void tap(const std::string& name, Tensor<T>& value);
+  /// A floating point tap that is recorded under another shape of the same elements.
+  template <class T>
+  void tap(const std::string& name, Tensor<T>& value, const Shape& recorded_shape);
+  /// A tap of integers that follow from decisions (counts, tokens).
+  void tap_value(const std::string& name, Array value);
+  /// A decision tap: rows of `indices` (R, k) were chosen by the largest of `scores` (R, candidates).
+  template <class T>
+  void decide(const std::string& name, Tensor<std::int64_t>& indices, const Tensor<T>& scores);
+
+  const Trace& trace() const { return trace_; }
+  Trace take() { return std::move(trace_); }
+  const std::map<std::string, Decision, std::less<>>& decisions() const { return decisions_; }
+
+ private:
+  bool wanted(std::string_view name) const { return !wants_ || wants_(name); }
+  const Array* replacement(std::string_view name, Forcing at_least) const;
+
+  std::function<bool(std::string_view)> wants_;
+  const Trace* forced_ = nullptr;
+  Forcing forcing_ = Forcing::nothing;
+  Trace trace_;
+  std::map<std::string, Decision, std::less<>> decisions_;
+};
+
+}  // namespace forgecheck
