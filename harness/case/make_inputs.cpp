@@ -1,0 +1,165 @@
+#include "harness/case/make_inputs.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/case/seeded.h"
+#include "reference/error.h"
+#include "reference/parameters.h"
+
+namespace forgecheck {
+
+namespace {
+
+/// Draws for one case.
+class Source {
+ public:
+  explicit Source(std::uint64_t seed) : seed_(seed) {}
+
+  Array floats(const std::string& name, const Shape& shape, double scale) const {
+    return Array::from(seeded_tensor("input." + name, shape, seed_, static_cast<float>(scale), 0.0F));
+  }
+  /// v_i mod `modulus`.
+  Tensor<std::int64_t> integers(const std::string& name, const Shape& shape, std::int64_t modulus) const {
+    const std::uint64_t key = seeded_key("input." + name, seed_);
+    Tensor<std::int64_t> values(shape);
+    for (std::int64_t i = 0; i < values.size(); ++i) {
+      const std::uint64_t v = splitmix64(key + static_cast<std::uint64_t>(i)) >> 40;
+      values[i] = static_cast<std::int64_t>(v % static_cast<std::uint64_t>(modulus));
+    }
+    return values;
+  }
+  Array mask(const std::string& name, const Shape& shape) const {
+    const Tensor<std::int64_t> draws = integers(name, shape, 4);
+    Tensor<std::uint8_t> values(shape);
+    for (std::int64_t i = 0; i < values.size(); ++i) values[i] = draws[i] != 0 ? 1 : 0;
+    return Array::from(values);
+  }
+
+ private:
+  std::uint64_t seed_;
+};
+
+/// Document s * documents / length of position s, every row's boundaries shifted by a position more.
+Array documents(std::int64_t batch, std::int64_t length, std::int64_t count) {
+  Tensor<std::int64_t> ids({batch, length});
+  for (std::int64_t i = 0; i < ids.size(); ++i) {
+    const std::int64_t row = i / length, position = std::min(i % length + row, length - 1);
+    ids[i] = position * count / length;
+  }
+  return Array::from(ids);
+}
+
+std::int64_t index_of(const std::vector<std::string>& modalities, const std::string& name) {
+  return std::ranges::find(modalities, name) - modalities.begin();
+}
+
+Array modality_ids(const Case& value, const Source& source, std::int64_t prefix, std::int64_t residual) {
+  const VlmConfig& vlm = *value.architecture.vlm;
+  const auto& modalities = vlm.arch == VlmArch::mot ? vlm.mot_modalities : vlm.moma_modalities;
+  const std::int64_t batch = value.inputs.batch;
+  if (value.inputs.interleaved) return Array::from(source.integers("modality_ids", {batch, residual}, 2));
+  Tensor<std::int64_t> ids({batch, residual});
+  for (std::int64_t i = 0; i < ids.size(); ++i) {
+    ids[i] = index_of(modalities, i % residual < prefix ? "image" : "text");
+  }
+  return Array::from(ids);
+}
+
+/// Noise for each layer and modality of moma: one row for each token that takes part.
+void add_gumbel(const Case& value, const Source& source, Inputs& inputs) {
+  const VlmConfig& vlm = *value.architecture.vlm;
+  for (std::int64_t layer = 0; layer < value.architecture.model.n_layers; ++layer) {
+    for (std::int64_t id = 0; id < std::ssize(vlm.moma_modalities); ++id) {
+      const std::string& modality = vlm.moma_modalities[static_cast<std::size_t>(id)];
+      std::int64_t tokens = 0;
+      for (std::int64_t i = 0; i < inputs.modality_ids->size(); ++i) {
+        const bool valid = !inputs.key_padding_mask || inputs.key_padding_mask->int_at(i) != 0;
+        if (inputs.modality_ids->int_at(i) == id && valid) ++tokens;
+      }
+      const std::string key = "layers." + std::to_string(layer) + "." + modality;
+      const Shape shape{tokens, vlm.moma_experts_per_modality.at(modality)};
+      if (tokens > 0) inputs.gumbel.emplace(key, source.floats("gumbel." + key, shape, 2.0));
+    }
+  }
+}
+
+/// Image tokens in front of the text, and what carries them.
+std::int64_t add_images(const Case& value, const Source& source, Inputs& inputs) {
+  const Architecture& architecture = value.architecture;
+  const SeededInputs& sizes = value.inputs;
+  const bool side_channel = architecture.is(VlmArch::cross_attention);
+  const double scale = std::sqrt(3.0);
+  if (sizes.patches > 0) {
+    Shape shape{sizes.batch, sizes.patches, architecture.feature_dim};
+    if (sizes.frames > 0) shape.insert(shape.begin() + 1, sizes.frames);
+    inputs.vision_features = source.floats("vision_features", shape, scale);
+    if (sizes.padding && sizes.frames > 0) {
+      inputs.frame_mask = source.mask("frame_mask", {sizes.batch, sizes.frames});
+    }
+    if (!architecture.adapter) throw ConfigError("inputs.patches: vision features need an adapter");
+    const std::int64_t frames = std::max<std::int64_t>(1, sizes.frames);
+    return side_channel ? 0 : frames * architecture.adapter->output_num_tokens(sizes.patches);
+  }
+  if (sizes.image_tokens == 0) return 0;
+  const Shape shape{sizes.batch, sizes.image_tokens, architecture.model.dim};
+  if (side_channel) {
+    inputs.image_features = source.floats("image_features", shape, scale);
+    if (sizes.image_mask) inputs.image_mask = source.mask("image_mask", {sizes.batch, sizes.image_tokens});
+    return 0;
+  }
+  inputs.prefix_embeds = source.floats("prefix_embeds", shape, scale);
+  return sizes.image_tokens;
+}
+
+}  // namespace
+
+Inputs make_inputs(const Case& value) {
+  const Architecture& architecture = value.architecture;
+  const SeededInputs& sizes = value.inputs;
+  const Source source(value.seed);
+  Inputs inputs;
+  inputs.output_slice = value.output_slice;
+
+  // 1. text, and the images in front of it
+  const std::int64_t prefix =
+      sizes.embeds ? architecture.num_image_tokens : add_images(value, source, inputs);
+  const std::int64_t residual = sizes.embeds ? sizes.text_len : prefix + sizes.text_len;
+  if (sizes.embeds) {
+    inputs.inputs_embeds =
+        source.floats("inputs_embeds", {sizes.batch, residual, architecture.model.dim}, std::sqrt(3.0));
+  } else {
+    inputs.tokens =
+        Array::from(source.integers("tokens", {sizes.batch, sizes.text_len}, architecture.model.vocab_size));
+  }
+
+  // 2. what tells positions apart
+  if (sizes.documents > 0) inputs.doc_ids = documents(sizes.batch, residual, sizes.documents);
+  if (sizes.padding && sizes.frames == 0) {
+    inputs.key_padding_mask = source.mask("key_padding_mask", {sizes.batch, residual});
+  }
+  const bool moma = architecture.is(VlmArch::moma);
+  if (moma || architecture.is(VlmArch::mot))
+    inputs.modality_ids = modality_ids(value, source, prefix, residual);
+  if (moma && value.train && architecture.vlm->moma_gumbel_noise) add_gumbel(value, source, inputs);
+
+  // 3. labels, one for each position that has logits
+  if (value.run == RunKind::loss || value.run == RunKind::gradients) {
+    const auto [begin, end] = value.output_slice.value_or(OutputSlice{}).resolve(residual);
+    Tensor<std::int64_t> labels =
+        source.integers("labels", {sizes.batch, end - begin}, architecture.model.vocab_size);
+    for (std::int64_t i = 3; sizes.ignore_labels && i < labels.size(); i += 4) labels[i] = -100;
+    inputs.labels = Array::from(labels);
+  }
+  return inputs;
+}
+
+ParameterTable make_parameters(const Case& value) {
+  ParameterTable table;
+  for (const ParameterInfo& info : all_parameters(value.architecture)) {
+    table.emplace(info.name, Array::from(seeded_parameter(info, value.seed)));
+  }
+  return table;
+}
+
+}  // namespace forgecheck

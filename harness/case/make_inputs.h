@@ -1,0 +1,21 @@
+// Inputs of a case from its seed alone, by the generator of the seeded tensors.
+#pragma once
+
+#include "harness/case/case.h"
+#include "reference/weights.h"
+
+namespace forgecheck {
+
+/// Each input takes v_i of the key of "input.<name>" (see seeded.h):
+///   embeddings and features   seeded_tensor with scale sqrt(3);  gumbel noise: scale 2
+///   tokens, labels            v_i mod vocab_size (with ignore_labels: i % 4 == 3 is -100)
+///   masks                     v_i mod 4 != 0
+///   doc_ids                   documents of about the same length, boundaries shifted from row to row
+///   modality_ids              image prefix, then text; interleaved: v_i mod 2
+/// Throws ConfigError where the sizes do not make inputs for the architecture.
+Inputs make_inputs(const Case& value);
+
+/// seeded_parameter of every parameter of the architecture.
+ParameterTable make_parameters(const Case& value);
+
+}  // namespace forgecheck

@@ -1,0 +1,165 @@
+#include "harness/io/checkpoint.h"
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
+
+#include "harness/io/hugging_face.h"
+#include "harness/io/safetensors.h"
+#include "harness/io/toml_config.h"
+#include "reference/error.h"
+#include "reference/parameters.h"
+
+namespace forgecheck {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// tensor name -> file name: {"weight_map": {"lm_head.weight": "model-00002-of-00002.safetensors", ...}}.
+std::map<std::string, std::string> read_weight_map(const fs::path& index) {
+  std::ifstream file(index);
+  const auto json = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) throw FormatError(index.string() + ": is not JSON");
+  if (!json.is_object() || !json.contains("weight_map") || !json.at("weight_map").is_object()) {
+    throw FormatError(index.string() + ": has no object weight_map");
+  }
+  std::map<std::string, std::string> weight_map;
+  for (const auto& [tensor, shard] : json.at("weight_map").items()) {
+    if (!shard.is_string())
+      throw FormatError(index.string() + ": weight_map." + tensor + " is not a file name");
+    weight_map.emplace(tensor, shard.get<std::string>());
+  }
+  return weight_map;
+}
+
+/// A shard lies in the directory of its index or below it.
+fs::path shard_path(const fs::path& index, const std::string& shard) {
+  const fs::path relative(shard);
+  const bool climbs = std::find(relative.begin(), relative.end(), "..") != relative.end();
+  if (shard.empty() || relative.is_absolute() || climbs) {
+    throw FormatError(index.string() + ": weight_map names the file \"" + shard +
+                      "\" outside of its directory");
+  }
+  return index.parent_path() / relative;
+}
+
+ParameterTable read_shards(const fs::path& index) {
+  std::map<std::string, std::set<std::string>> tensors_of;
+  for (const auto& [tensor, shard] : read_weight_map(index)) tensors_of[shard].insert(tensor);
+  ParameterTable table;
+  for (const auto& [shard, tensors] : tensors_of) {
+    const fs::path path = shard_path(index, shard);
+    const SafetensorsFile file = read_safetensors(path);
+    for (const std::string& tensor : tensors) {
+      const auto found = file.tensors.find(tensor);
+      if (found == file.tensors.end()) {
+        throw FormatError(path.string() + ": has no tensor " + tensor + ", which " +
+                          index.filename().string() + " says it has");
+      }
+      table.insert(*found);
+    }
+  }
+  return table;
+}
+
+ParameterTable read_tensors(const fs::path& path) {
+  if (fs::is_directory(path)) {
+    for (const char* name : {"model.safetensors", "model.safetensors.index.json"}) {
+      if (fs::exists(path / name)) return read_tensors(path / name);
+    }
+    throw FormatError(path.string() + ": has neither model.safetensors nor model.safetensors.index.json");
+  }
+  if (!fs::is_regular_file(path)) throw FormatError(path.string() + ": is not a file");
+  return path.extension() == ".json" ? read_shards(path) : read_safetensors(path).tensors;
+}
+
+bool is_hugging_face(const ParameterTable& tensors) {
+  return std::any_of(tensors.begin(), tensors.end(), [](const auto& tensor) {
+    return tensor.first == "model.embed_tokens.weight" || tensor.first.starts_with("model.layers.");
+  });
+}
+
+/// Upstream's name of a tensor in the file; empty for one that nothing of ours is called.
+std::string own_name(const std::string& name, bool hugging_face) {
+  if (hugging_face) return kempnerforge_name(name);
+  const std::string prefix = "transformer.";  // as VLMWrapper's state_dict has it
+  return name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+}
+
+bool is_ignored(const std::string& name, const std::string& own, const Architecture& architecture) {
+  if (name.ends_with("rotary_emb.inv_freq")) return true;  // a table that older versions saved
+  if (name.starts_with("vision_encoder.")) return true;    // features are inputs here
+  return architecture.model.tie_embeddings && own == "output_head.proj.weight";
+}
+
+[[noreturn]] void reject_unknown(const fs::path& path, const std::vector<std::string>& unknown) {
+  std::string names;
+  for (std::size_t i = 0; i < std::min<std::size_t>(3, unknown.size()); ++i) {
+    names += (i == 0 ? "" : ", ") + unknown[i];
+  }
+  if (unknown.size() > 3) names += " and " + std::to_string(unknown.size() - 3) + " more";
+  throw FormatError(path.string() + ": has tensors that the configuration has no place for: " + names);
+}
+
+Array initial_expert_ema(const ParameterInfo& info) {
+  Tensor<float> ema(info.shape);
+  const float share = 1.0F / static_cast<float>(info.shape.at(0));
+  std::fill(ema.data.begin(), ema.data.end(), share);
+  return Array::from(ema);
+}
+
+}  // namespace
+
+Architecture load_config(const fs::path& path) {
+  if (path.extension() == ".toml") return load_toml_config(path);
+  if (path.extension() == ".json") return load_hf_config(path);
+  throw ConfigError(path.string() + ": a configuration ends in .toml (KempnerForge) or .json (Hugging Face)");
+}
+
+ParameterTable load_parameters(const fs::path& path, const Architecture& architecture) {
+  const ParameterTable tensors = read_tensors(path);
+  const bool hugging_face = is_hugging_face(tensors);
+  // 1. Every tensor of the file under our name.
+  ParameterTable renamed;
+  std::vector<std::string> unknown;
+  for (const auto& [name, array] : tensors) {
+    const std::string own = own_name(name, hugging_face);
+    if (is_ignored(name, own, architecture)) continue;
+    if (own.empty()) {
+      unknown.push_back(name);
+    } else if (!renamed.emplace(own, array).second) {
+      throw FormatError(path.string() + ": has " + own + " twice, once as " + name);
+    }
+  }
+  // 2. Every tensor of the model, taken out of that table.
+  ParameterTable parameters;
+  for (const ParameterInfo& info : all_parameters(architecture)) {
+    auto found = renamed.extract(info.name);
+    if (found.empty() && info.is_buffer()) {
+      parameters.emplace(info.name, initial_expert_ema(info));
+      continue;
+    }
+    if (found.empty()) throw FormatError(path.string() + ": has no tensor " + info.name);
+    const Array& array = found.mapped();
+    require_shape(path.string() + ": " + info.name, array.shape(), info.shape);
+    if (!is_floating_point(array.dtype())) {
+      throw FormatError(path.string() + ": " + info.name + " is " + std::string(torch_name(array.dtype())) +
+                        ", not a floating point type");
+    }
+    parameters.insert(std::move(found));
+  }
+  // 3. What is left has no place.
+  for (const auto& [name, array] : renamed) unknown.push_back(name);
+  if (!unknown.empty()) reject_unknown(path, unknown);
+  return parameters;
+}
+
+Checkpoint load_checkpoint(const fs::path& config, const fs::path& parameters) {
+  Checkpoint checkpoint{load_config(config), {}};
+  checkpoint.parameters = load_parameters(parameters, checkpoint.architecture);
+  return checkpoint;
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,22 @@
+// Configurations and tensor names of Hugging Face checkpoints (config.json and model.safetensors as
+// save_pretrained writes them) in the words of KempnerForge.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "reference/config.h"
+
+namespace forgecheck {
+
+/// Reads a config.json of model_type llama, mistral, mixtral, qwen3 or qwen3_moe, and validates the result.
+/// Throws FormatError where the file is not JSON, and ConfigError "<path>: attention_bias = true: ..." on a
+/// field that this architecture has no counterpart for.
+Architecture load_hf_config(const std::filesystem::path& path);
+
+/// "model.layers.3.self_attn.q_proj.weight" -> "layers.3.attention.q_proj.weight"; empty for a name that has
+/// no counterpart.
+std::string kempnerforge_name(std::string_view hf_name);
+
+}  // namespace forgecheck

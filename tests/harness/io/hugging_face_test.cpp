@@ -1,0 +1,220 @@
+#include "harness/io/hugging_face.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "reference/error.h"
+#include "tests/harness/io/temporary_directory.h"
+
+namespace forgecheck {
+namespace {
+
+using Json = nlohmann::json;
+
+const std::filesystem::path kCheckpoints =
+    std::filesystem::path(FORGECHECK_SOURCE_DIR) / "golden/checkpoints";
+
+Json llama() {
+  std::ifstream file(kCheckpoints / "hf_llama/config.json");
+  return Json::parse(file);
+}
+Json mixtral() {
+  std::ifstream file(kCheckpoints / "hf_mixtral/config.json");
+  return Json::parse(file);
+}
+Json qwen3_moe() {
+  Json config = llama();
+  config["model_type"] = "qwen3_moe";
+  config["num_experts"] = 8;
+  config["num_experts_per_tok"] = 2;
+  config["norm_topk_prob"] = true;
+  config["moe_intermediate_size"] = 32;
+  config["decoder_sparse_step"] = 1;
+  config["mlp_only_layers"] = Json::array();
+  return config;
+}
+
+class HuggingFaceConfig : public testing::Test {
+ protected:
+  ModelConfig load(const Json& json) {
+    return load_hf_config(directory_.write("config.json", json.dump())).model;
+  }
+  ModelConfig load(Json json, const char* change) {
+    json.merge_patch(Json::parse(change));
+    return load(json);
+  }
+  /// What stands behind "<path>: " when the merged patch makes the file wrong; empty if it loads.
+  std::string rejection(const Json& json, const char* change) {
+    try {
+      load(json, change);
+    } catch (const ConfigError& error) {
+      const std::string message = error.what();
+      const std::string prefix = (directory_.path() / "config.json").string() + ": ";
+      EXPECT_TRUE(message.starts_with(prefix)) << message;
+      return message.substr(prefix.size());
+    }
+    return "";
+  }
+  /// Every rejection names the field and its value first.
+  void expect_rejected(const Json& json, const char* change, const std::string& start) {
+    const std::string message = rejection(json, change);
+    EXPECT_TRUE(message.starts_with(start + ": ")) << change << " gave: " << message;
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(HuggingFaceConfig, LlamaFields) {
+  const ModelConfig model = load(llama());
+  EXPECT_EQ(model.dim, 32);
+  EXPECT_EQ(model.n_layers, 2);
+  EXPECT_EQ(model.n_heads, 4);
+  EXPECT_EQ(model.kv_heads(), 2);
+  EXPECT_EQ(model.vocab_size, 96);
+  EXPECT_EQ(model.computed_ffn_hidden_dim(), 56);
+  EXPECT_EQ(model.max_seq_len, 64);
+  EXPECT_EQ(model.norm_eps, 1e-6);
+  EXPECT_EQ(model.rope_theta, 10000.0);
+  EXPECT_EQ(model.activation, Activation::silu);
+  EXPECT_EQ(model.norm_type, NormType::rmsnorm);
+  EXPECT_FALSE(model.tie_embeddings);
+  EXPECT_FALSE(model.qk_norm);
+  EXPECT_EQ(model.num_experts, 0);
+}
+
+TEST_F(HuggingFaceConfig, MixtralFields) {
+  const ModelConfig model = load(mixtral());
+  EXPECT_EQ(model.num_experts, 4);
+  EXPECT_EQ(model.moe_top_k, 2);
+  EXPECT_EQ(model.moe_frequency, 1);
+  EXPECT_EQ(model.moe_router, RouterType::softmax_topk);
+  EXPECT_EQ(model.computed_expert_ffn_hidden_dim(), 48);
+  EXPECT_EQ(model.rope_theta, 1e6);
+}
+
+TEST_F(HuggingFaceConfig, RopeThetaAtEitherPlace) {
+  EXPECT_EQ(load(llama(), R"({"rope_parameters": null, "rope_theta": 500000.0})").rope_theta, 500000.0);
+  EXPECT_EQ(load(llama(), R"({"rope_parameters": null})").rope_theta, 10000.0);
+  EXPECT_EQ(load(mixtral(), R"({"rope_parameters": null})").rope_theta, 1e6);
+  EXPECT_EQ(load(llama(), R"({"rope_scaling": {"rope_type": "default"}})").rope_theta, 10000.0);
+  expect_rejected(llama(), R"({"rope_theta": 5.0})", "rope_theta = 5.0");
+  expect_rejected(llama(), R"({"rope_scaling": {"type": "linear", "factor": 2.0}})",
+                  R"(rope_scaling = {"factor":2.0,"type":"linear"})");
+  expect_rejected(llama(), R"({"rope_parameters": {"rope_type": "llama3"}})",
+                  R"(rope_parameters = {"rope_theta":10000.0,"rope_type":"llama3"})");
+  expect_rejected(llama(), R"({"partial_rotary_factor": 0.5})", "partial_rotary_factor = 0.5");
+}
+
+TEST_F(HuggingFaceConfig, TiedEmbeddings) {
+  EXPECT_TRUE(load(llama(), R"({"tie_word_embeddings": true})").tie_embeddings);
+  EXPECT_FALSE(load(llama(), R"({"tie_word_embeddings": null})").tie_embeddings);
+}
+
+TEST_F(HuggingFaceConfig, Qwen3HasQkNormWithTheNormsEps) {
+  const ModelConfig model = load(llama(), R"({"model_type": "qwen3"})");
+  EXPECT_TRUE(model.qk_norm);
+  EXPECT_EQ(model.qk_norm_eps, 1e-6);
+  EXPECT_EQ(load(llama()).qk_norm_eps, 1e-5);
+}
+
+TEST_F(HuggingFaceConfig, Qwen3MoeFields) {
+  ModelConfig model = load(qwen3_moe(), R"({"decoder_sparse_step": 2})");
+  EXPECT_EQ(model.num_experts, 8);
+  EXPECT_EQ(model.moe_frequency, 2);
+  EXPECT_EQ(model.computed_ffn_hidden_dim(), 56);
+  EXPECT_EQ(model.computed_expert_ffn_hidden_dim(), 32);
+  expect_rejected(qwen3_moe(), R"({"norm_topk_prob": false})", "norm_topk_prob = false");
+  expect_rejected(qwen3_moe(), R"({"mlp_only_layers": [0]})", "mlp_only_layers = [0]");
+  expect_rejected(qwen3_moe(), R"({"moe_intermediate_size": 40})", "moe_intermediate_size = 40");
+}
+
+TEST_F(HuggingFaceConfig, ForeignPartsAreRejected) {
+  expect_rejected(llama(), R"({"model_type": "gpt2"})", "model_type = \"gpt2\"");
+  expect_rejected(llama(), R"({"model_type": null})", "model_type = (missing)");
+  expect_rejected(llama(), R"({"attention_bias": true})", "attention_bias = true");
+  expect_rejected(llama(), R"({"mlp_bias": true})", "mlp_bias = true");
+  expect_rejected(llama(), R"({"hidden_act": "gelu"})", "hidden_act = \"gelu\"");
+  expect_rejected(llama(), R"({"head_dim": 16})", "head_dim = 16");
+  expect_rejected(llama(), R"({"quantization_config": {"bits": 4}})", "quantization_config = {\"bits\":4}");
+  expect_rejected(llama(), R"({"layer_types": ["full_attention", "sliding_attention"]})",
+                  "layer_types = [\"full_attention\",\"sliding_attention\"]");
+  expect_rejected(mixtral(), R"({"router_jitter_noise": 0.1})", "router_jitter_noise = 0.1");
+  expect_rejected(mixtral(), R"({"intermediate_size": 56})", "intermediate_size = 56");
+}
+
+TEST_F(HuggingFaceConfig, SlidingWindowMustBeOff) {
+  const Json mistral = [] {
+    Json config = llama();
+    config["model_type"] = "mistral";
+    return config;
+  }();
+  expect_rejected(mistral, "{}", "sliding_window = (missing)");  // its default is 4096
+  expect_rejected(mistral, R"({"sliding_window": 4096})", "sliding_window = 4096");
+  EXPECT_EQ(rejection(llama(), R"({"sliding_window": 4096, "use_sliding_window": false})"), "");
+  expect_rejected(llama(), R"({"sliding_window": 4096, "use_sliding_window": true})",
+                  "sliding_window = 4096");
+  Json off = mistral;
+  off["sliding_window"] = nullptr;
+  EXPECT_EQ(load(off).dim, 32);
+}
+
+TEST_F(HuggingFaceConfig, HeadDimMayBeLeftOut) {
+  EXPECT_EQ(load(llama(), R"({"head_dim": null})").head_dim(), 8);
+  // Of Qwen3 the default is 128, whatever the width.
+  expect_rejected(llama(), R"({"head_dim": null, "model_type": "qwen3"})", "head_dim = (missing)");
+}
+
+TEST_F(HuggingFaceConfig, SizesAreNeeded) {
+  for (const char* field : {"hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
+                            "intermediate_size", "max_position_embeddings", "rms_norm_eps"}) {
+    expect_rejected(llama(), ("{\"" + std::string(field) + "\": null}").c_str(),
+                    std::string(field) + " = (missing)");
+  }
+  expect_rejected(llama(), R"({"hidden_size": 32.0})", "hidden_size = 32.0");
+  expect_rejected(llama(), R"({"hidden_size": -32})", "hidden_size = -32");
+  expect_rejected(llama(), R"({"hidden_size": 18446744073709551615})", "hidden_size = 18446744073709551615");
+  expect_rejected(llama(), R"({"num_key_value_heads": 3})", "model.n_kv_heads = 3");
+}
+
+TEST_F(HuggingFaceConfig, BrokenFilesAreFormatErrors) {
+  EXPECT_THROW(load_hf_config(directory_.write("config.json", "{\"hidden_size\": ")), FormatError);
+  EXPECT_THROW(load_hf_config(directory_.write("config.json", "[]")), FormatError);
+  EXPECT_THROW(load_hf_config(directory_.path() / "none.json"), FormatError);
+  EXPECT_THROW(load_hf_config(directory_.path()), FormatError);
+}
+
+TEST(HuggingFaceNames, KnownNames) {
+  const std::vector<std::pair<std::string, std::string>> names = {
+      {"model.embed_tokens.weight", "token_embedding.embedding.weight"},
+      {"model.norm.weight", "norm.weight"},
+      {"lm_head.weight", "output_head.proj.weight"},
+      {"model.layers.0.input_layernorm.weight", "layers.0.attention_norm.weight"},
+      {"model.layers.12.self_attn.q_proj.weight", "layers.12.attention.q_proj.weight"},
+      {"model.layers.0.self_attn.k_norm.weight", "layers.0.attention.k_norm.weight"},
+      {"model.layers.0.post_attention_layernorm.weight", "layers.0.mlp_norm.weight"},
+      {"model.layers.3.mlp.down_proj.weight", "layers.3.mlp.down_proj.weight"},
+      {"model.layers.0.block_sparse_moe.gate.weight", "layers.0.mlp.router.gate.weight"},
+      {"model.layers.0.block_sparse_moe.experts.7.w1.weight", "layers.0.mlp.experts.7.gate_proj.weight"},
+      {"model.layers.0.block_sparse_moe.experts.7.w2.weight", "layers.0.mlp.experts.7.down_proj.weight"},
+      {"model.layers.0.block_sparse_moe.experts.7.w3.weight", "layers.0.mlp.experts.7.up_proj.weight"},
+      {"model.layers.0.mlp.gate.weight", "layers.0.mlp.router.gate.weight"},
+      {"model.layers.0.mlp.experts.10.up_proj.weight", "layers.0.mlp.experts.10.up_proj.weight"},
+  };
+  for (const auto& [hf, own] : names) EXPECT_EQ(kempnerforge_name(hf), own) << hf;
+}
+
+TEST(HuggingFaceNames, UnknownNamesAreEmpty) {
+  for (const char* name :
+       {"", "model.layers", "model.layers.", "model.layers.0", "model.layers.0.",
+        "model.layers.x.input_layernorm.weight", "model.layers.00.input_layernorm.weight",
+        "model.layers.0.self_attn.q_proj.bias", "embed_tokens.weight",
+        "model.layers.0.mlp.experts.0.w1.weight", "model.layers.0.block_sparse_moe.experts.0.up_proj.weight",
+        "model.layers.0.mlp.experts.up_proj.weight", "model.layers.0.self_attn.rotary_emb.inv_freq"}) {
+    EXPECT_EQ(kempnerforge_name(name), "") << name;
+  }
+}
+
+}  // namespace
+}  // namespace forgecheck
