@@ -1,0 +1,49 @@
+// Everything that can be put to the test: something that runs a problem and hands back a trace.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/backend/problem.h"
+#include "reference/trace.h"
+
+namespace forgecheck {
+
+/// Which taps are asked for; an empty function asks for all.
+using TapFilter = std::function<bool(std::string_view)>;
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;
+  /// Why it cannot run this case, or an empty string.
+  virtual std::string refusal(const Case& definition) const = 0;
+  /// The type in which it computes this case.
+  virtual Dtype precision(const Case& definition) const = 0;
+  /// Whether it is the very computation that serves as the baseline of its type, which then must be another.
+  virtual bool is_plain_reference() const { return false; }
+  /// Throws BackendError where the run fails, ConfigError or ShapeError where it refuses the case.
+  virtual Trace run(const Problem& problem, const TapFilter& wants) = 0;
+};
+
+/// One row of `forgecheck backends`.
+struct BackendStatus {
+  std::string name;
+  std::string description;
+  std::string unavailable;  // why this machine cannot run it, or empty
+};
+
+/// Every backend that the program knows.
+std::vector<BackendStatus> list_backends();
+
+/// The backends that `verify` runs without being asked: all that this machine has.
+std::vector<std::string> default_backends();
+
+/// "reference" (the case's dtype), "reference:f64", "cpu:permuted", "cpu:openblas", "cpu:onednn".
+/// Throws ConfigError on an unknown name (with those there are), BackendUnavailable where this machine has it
+/// not.
+std::unique_ptr<Backend> make_backend(const std::string& name);
+
+}  // namespace forgecheck

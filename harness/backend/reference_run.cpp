@@ -1,0 +1,132 @@
+#include "harness/backend/reference_run.h"
+
+#include "harness/case/make_inputs.h"
+#include "reference/error.h"
+#include "reference/instantiate.h"
+#include "reference/models/generate.h"
+#include "reference/models/objective.h"
+#include "reference/models/transformer.h"
+
+namespace forgecheck {
+
+namespace {
+
+/// Floating point inputs rounded to the case's storage type, and its output slice.
+Inputs stored_inputs(const Problem& problem) {
+  Inputs inputs = problem.inputs;
+  inputs.output_slice = problem.definition.output_slice;
+  Inputs::visit(inputs, [&](const std::string&, std::optional<Array>& array) {
+    if (array && is_floating_point(array->dtype())) array = array->cast(problem.definition.dtype);
+  });
+  for (auto& [key, noise] : inputs.gumbel) noise = noise.cast(problem.definition.dtype);
+  return inputs;
+}
+
+const Array& required(const std::optional<Array>& array, const std::string& name) {
+  if (!array) throw ShapeError("[run] the input " + name + " is missing");
+  return *array;
+}
+
+template <class T>
+Tensor<std::int64_t> generated(const Problem& problem, Weights<T>& weights,
+                               const Tensor<std::int64_t>& prompt, const GenerateOptions& options,
+                               linalg::Kind kind) {
+  return generate(problem.definition.architecture, weights, prompt, options, kind, [] { return 0.0; });
+}
+
+/// The first `count` tokens of each row.
+Tensor<std::int64_t> head_of(const Tensor<std::int64_t>& tokens, std::int64_t count) {
+  if (count > tokens.dim(1)) {
+    throw ConfigError("case.greedy_from = " + std::to_string(count) + ": there are " +
+                      std::to_string(tokens.dim(1)) + " tokens");
+  }
+  Tensor<std::int64_t> head({tokens.dim(0), count});
+  for (std::int64_t i = 0; i < head.size(); ++i) head[i] = tokens[i / count * tokens.dim(1) + i % count];
+  return head;
+}
+
+template <class T>
+void run_forward(const Problem& problem, Weights<T>& weights, const Inputs& inputs,
+                 const ForwardOptions& options, Tracer& tracer) {
+  const Case& definition = problem.definition;
+  // Training changes the router's state, so the staged run comes first, on a copy.
+  std::optional<Tensor<T>> staged;
+  if (definition.stages > 0) {
+    Weights<T> copy = weights;
+    staged = forward_staged(definition.architecture, copy, inputs, options, definition.stages);
+  }
+  forward(definition.architecture, weights, inputs, options, tracer);
+  if (staged) tracer.tap("logits.staged", *staged);
+  if (definition.greedy_from > 0) {
+    GenerateOptions greedy;
+    greedy.max_new_tokens = definition.greedy_new_tokens;
+    const Tensor<std::int64_t> prompt =
+        head_of(required(inputs.tokens, "tokens").to_int64(), definition.greedy_from);
+    tracer.tap_value("greedy_from_" + std::to_string(definition.greedy_from),
+                     Array::from(generated(problem, weights, prompt, greedy, options.matmul)));
+  }
+}
+
+/// forward(), then the objective.
+template <class T>
+void run_loss(const Problem& problem, Weights<T>& weights, const Inputs& inputs,
+              const ForwardOptions& options, Tracer& tracer) {
+  const Case& definition = problem.definition;
+  ForwardResult<T> result = forward(definition.architecture, weights, inputs, options, tracer);
+  objective(definition.architecture.model, result.logits, required(inputs.labels, "labels").to_int64(),
+            result.aux_loss, result.z_loss, definition.loss, tracer);
+}
+
+template <class T>
+void run_in(const Problem& problem, linalg::Kind kind, Tracer& tracer) {
+  const Case& definition = problem.definition;
+  Weights<T> weights(problem.parameters, definition.dtype);
+  const Inputs inputs = stored_inputs(problem);
+  ForwardOptions options;
+  options.training = definition.train;
+  options.moe_step = definition.moe_step.value_or(MoeStep{});
+  options.matmul = kind;
+  options.mot_moe_totals = definition.mot_moe_totals;
+
+  switch (definition.run) {
+    case RunKind::forward:
+      return run_forward(problem, weights, inputs, options, tracer);
+    case RunKind::loss:
+      return run_loss(problem, weights, inputs, options, tracer);
+    case RunKind::decode:
+      decode(definition.architecture, weights, required(inputs.tokens, "tokens").to_int64(),
+             definition.chunks, options, tracer);
+      return;
+    case RunKind::generate:
+      tracer.tap_value("tokens",
+                       Array::from(generated(problem, weights, required(inputs.tokens, "tokens").to_int64(),
+                                             definition.generate, kind)));
+      return;
+    case RunKind::gradients:
+      throw ConfigError("case.run = gradients: not supported yet");
+  }
+}
+
+}  // namespace
+
+Problem seeded_problem(const Case& definition) {
+  return {definition, make_inputs(definition), make_parameters(definition)};
+}
+
+void run_reference(const Problem& problem, Dtype precision, linalg::Kind kind, Tracer& tracer) {
+  const std::string_view reason = linalg::unavailable_reason(kind, precision == Dtype::f64);
+  if (!reason.empty()) throw BackendError(std::string(reason));
+  switch (precision) {
+    case Dtype::f64:
+      return run_in<double>(problem, kind, tracer);
+    case Dtype::f32:
+      return run_in<float>(problem, kind, tracer);
+    case Dtype::bf16:
+      return run_in<Bfloat16>(problem, kind, tracer);
+    default:
+      throw ConfigError("precision = " + std::string(torch_name(precision)) +
+                        ": must be float64, float32 or bfloat16");
+  }
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,45 @@
+// What the subcommands share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "harness/report/report.h"
+
+namespace forgecheck {
+
+/// Exit statuses of the program.
+inline constexpr int kAllMatch = 0;
+inline constexpr int kFailure = 1;
+inline constexpr int kBadUsage = 2;
+inline constexpr int kUnavailable = 3;
+
+/// The program's arguments as typed, and what the chosen subcommand returns.
+struct Invocation {
+  std::vector<std::string> arguments;
+  std::function<int()> action;
+};
+
+/// Adds a subcommand with its description and an example below its help.
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
+                      const std::string& example);
+
+/// `given` if not empty, else the golden folder: ./golden, or that of the source tree. Throws ConfigError if
+/// there is none.
+std::filesystem::path golden_folder(const std::string& given);
+
+/// Writes "text" over the last line on a terminal, nothing elsewhere; an empty text clears the line.
+void show_progress(const std::string& text);
+
+void add_verify(CLI::App& app, Invocation& invocation);
+void add_run(CLI::App& app, Invocation& invocation);
+void add_params(CLI::App& app, Invocation& invocation);
+void add_generate(CLI::App& app, Invocation& invocation);
+void add_compare(CLI::App& app, Invocation& invocation);
+void add_backends(CLI::App& app, Invocation& invocation);
+void add_golden(CLI::App& app, Invocation& invocation);
+
+}  // namespace forgecheck

@@ -1,0 +1,56 @@
+// The program `forgecheck`: the only place where an error becomes an exit status.
+#include <cstdio>
+#include <iostream>
+
+#include "harness/cli/command.h"
+#include "reference/error.h"
+
+namespace {
+
+int run(int argc, char** argv) {
+  forgecheck::Invocation invocation;
+  invocation.arguments.assign(argv, argv + argc);
+  CLI::App app{"forgecheck: reference and verification for transformer models"};
+  app.set_version_flag("--version", "forgecheck " FORGECHECK_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough(false);
+  forgecheck::add_verify(app, invocation);
+  forgecheck::add_run(app, invocation);
+  forgecheck::add_params(app, invocation);
+  forgecheck::add_generate(app, invocation);
+  forgecheck::add_compare(app, invocation);
+  forgecheck::add_backends(app, invocation);
+  forgecheck::add_golden(app, invocation);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);  // --help, --version
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "forgecheck: " << error.what() << " (see forgecheck --help)\n";
+    return forgecheck::kBadUsage;
+  }
+  return invocation.action();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const forgecheck::BackendUnavailable& error) {
+    std::cerr << "forgecheck: " << error.what() << "\n";
+    return forgecheck::kUnavailable;
+  } catch (const forgecheck::BackendError& error) {
+    std::cerr << "forgecheck: " << error.what() << "\n";
+    return forgecheck::kFailure;
+  } catch (const forgecheck::Error& error) {
+    std::cerr << "forgecheck: " << error.what() << "\n";
+    return forgecheck::kBadUsage;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "forgecheck: out of memory\n";
+    return forgecheck::kFailure;
+  } catch (const std::exception& error) {
+    std::cerr << "forgecheck: internal error: " << error.what() << "\n";
+    return forgecheck::kFailure;
+  }
+}

@@ -1,0 +1,4 @@
+#include "harness/cli/command.h"
+namespace forgecheck {
+void add_run(CLI::App&, Invocation&) {}
+}  // namespace forgecheck

@@ -1,0 +1,42 @@
+// One recorded trace: a .safetensors file with the tensors `input.<name>` and `expected.<tap>`, and the JSON
+// `forgecheck` in its metadata (schema, case, weights, producer).
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "harness/backend/problem.h"
+#include "reference/trace.h"
+
+namespace forgecheck {
+
+/// Who recorded a trace: backend, its version, and what else it says of itself, as JSON.
+struct Producer {
+  std::string backend;
+  std::string version;
+  std::string json;
+};
+
+struct Golden {
+  std::string name;  // path below the golden folder, without ".safetensors"
+  std::filesystem::path path;
+  Producer producer;
+  Problem problem;  // without parameters until load_weights
+  Trace expected;
+  std::string weights;  // "seeded", or the file beside it that holds them
+  /// The type in which the producer computed.
+  Dtype type = Dtype::f32;
+};
+
+/// Reads and validates a golden file; its weights are not touched yet. Throws FormatError or ConfigError that
+/// begins with the path.
+Golden read_golden(const std::filesystem::path& path, const std::string& name);
+
+/// Makes the seeded weights or reads the file beside the golden.
+void load_weights(Golden& golden);
+
+/// Writes a golden with seeded weights, deterministic to the byte.
+void write_golden(const std::filesystem::path& path, const Problem& problem, const Trace& expected,
+                  const Producer& producer);
+
+}  // namespace forgecheck

@@ -1,0 +1,39 @@
+// The store of recorded traces: a folder of golden files, and its manifest.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace forgecheck {
+
+/// `*` any text, `?` one character; the pattern matches the whole name.
+bool glob_match(std::string_view pattern, std::string_view name);
+
+struct GoldenEntry {
+  std::string name;  // path below the folder, without ".safetensors"
+  std::filesystem::path path;
+};
+
+/// Every golden file below `folder`, by name: the .safetensors files but for the weights beside them
+/// (model*.safetensors). With a filter, those whose name matches it, or has it as a part where it holds no
+/// `*` or `?`. Throws FormatError if the folder is not there.
+std::vector<GoldenEntry> find_goldens(const std::filesystem::path& folder, const std::string& filter);
+
+/// One line of manifest.json.
+struct ManifestEntry {
+  std::string path;  // below the folder
+  std::string sha256;
+  std::string producer;  // JSON; of a weights file "null"
+  std::string date;      // YYYY-MM-DD
+};
+
+/// Writes folder/manifest.json for all .safetensors files below the folder. A file whose sha256 has not
+/// changed keeps its date; others get `today`.
+void write_manifest(const std::filesystem::path& folder, const std::string& today);
+
+/// What is wrong with the folder against its manifest, one line each: changed, missing and unlisted files.
+/// Throws FormatError if the manifest cannot be read.
+std::vector<std::string> check_manifest(const std::filesystem::path& folder);
+
+}  // namespace forgecheck
