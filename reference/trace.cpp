@@ -1,9 +1,31 @@
 #include "reference/trace.h"
 
+#include <algorithm>
+
 #include "reference/error.h"
 #include "reference/instantiate.h"
 
 namespace forgecheck {
+
+std::string invalid_choice(const Array& indices, const Shape& shape, std::int64_t candidates) {
+  if (is_floating_point(indices.dtype())) return "has type " + std::string(torch_name(indices.dtype()));
+  if (indices.shape() != shape) {
+    return "has shape " + to_string(indices.shape()) + ", expected " + to_string(shape);
+  }
+  Tensor<std::int64_t> values = indices.to_int64();
+  for (std::int64_t r = 0; r < values.rows(); ++r) {
+    const auto row = values.row(r);
+    std::ranges::sort(row);
+    if (!row.empty() && (row.front() < 0 || row.back() >= candidates)) {
+      return "chooses " + std::to_string(row.front() < 0 ? row.front() : row.back()) + " in row " +
+             std::to_string(r) + ", out of 0 .. " + std::to_string(candidates - 1);
+    }
+    if (const auto twice = std::ranges::adjacent_find(row); twice != row.end()) {
+      return "chooses " + std::to_string(*twice) + " twice in row " + std::to_string(r);
+    }
+  }
+  return "";
+}
 
 void Trace::add(std::string name, Array value) {
   if (!index_.emplace(name, entries_.size()).second) {
@@ -35,8 +57,8 @@ void Tracer::tap(const std::string& name, Tensor<T>& value) {
 template <class T>
 void Tracer::tap(const std::string& name, Tensor<T>& value, const Shape& recorded_shape) {
   if (wanted(name)) trace_.add(name, Array::from(value.reshaped(recorded_shape)));
-  if (const Array* other = replacement(name, Forcing::everything)) {
-    require_shape("forced tap " + name, other->shape(), recorded_shape);
+  const Array* other = replacement(name, Forcing::everything);
+  if (other != nullptr && is_floating_point(other->dtype()) && other->shape() == recorded_shape) {
     value = other->to<T>().reshaped(value.shape);
   }
 }
@@ -51,12 +73,16 @@ void Tracer::decide(const std::string& name, Tensor<std::int64_t>& indices, cons
   for (std::int64_t i = 0; i < scores.size(); ++i) {
     decision.scores[i] = static_cast<double>(static_cast<compute_t<T>>(scores[i]));
   }
-  decisions_.insert_or_assign(name, std::move(decision));
+  add_decision(name, std::move(decision));
   if (wanted(name)) trace_.add(name, Array::from(indices));
-  if (const Array* other = replacement(name, Forcing::decisions)) {
-    require_shape("forced tap " + name, other->shape(), indices.shape);
+  const Array* other = forced_decision(name);
+  if (other != nullptr && invalid_choice(*other, indices.shape, scores.width()).empty()) {
     indices = other->to_int64();
   }
+}
+
+void Tracer::add_decision(const std::string& name, Decision decision) {
+  decisions_.insert_or_assign(name, std::move(decision));
 }
 
 #define INSTANTIATE(T)                                                     \

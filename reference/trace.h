@@ -33,6 +33,10 @@ class Trace {
   std::map<std::string, std::size_t, std::less<>> index_;
 };
 
+/// Why `indices` cannot be choices (rows, k) of that shape among `candidates`: another type or shape, an
+/// index out of range, or one taken twice in a row. Empty if they can.
+std::string invalid_choice(const Array& indices, const Shape& shape, std::int64_t candidates);
+
 /// One discrete choice of a run: what was chosen and the scores that it was chosen by.
 struct Decision {
   Tensor<std::int64_t> chosen;  // (rows, k) before anything was forced
@@ -52,7 +56,8 @@ class Tracer {
   Tracer() = default;
   /// Records only taps for which `wants` is true; everything without a filter.
   explicit Tracer(std::function<bool(std::string_view)> wants) : wants_(std::move(wants)) {}
-  /// Replaces values by those of `forced`, which must outlive the run. Shapes must fit (ShapeError).
+  /// Replaces values by those of `forced`, which must outlive the run, where it has a tap of that name that
+  /// can stand in for it: the same shape, and for a choice distinct indices in range.
   void force(const Trace& forced, Forcing forcing) {
     forced_ = &forced;
     forcing_ = forcing;
@@ -69,6 +74,10 @@ class Tracer {
   /// A decision tap: rows of `indices` (R, k) were chosen by the largest of `scores` (R, candidates).
   template <class T>
   void decide(const std::string& name, Tensor<std::int64_t>& indices, const Tensor<T>& scores);
+  /// The forced trace's value for a decision that a run follows step by step (generated tokens), or null; and
+  /// what the run would have chosen itself.
+  const Array* forced_decision(std::string_view name) const { return replacement(name, Forcing::decisions); }
+  void add_decision(const std::string& name, Decision decision);
 
   const Trace& trace() const { return trace_; }
   Trace take() { return std::move(trace_); }

@@ -1,6 +1,7 @@
 #include "harness/backend/reference_run.h"
 
 #include "harness/case/make_inputs.h"
+#include "harness/case/seeded.h"
 #include "reference/error.h"
 #include "reference/instantiate.h"
 #include "reference/models/generate.h"
@@ -28,10 +29,12 @@ const Array& required(const std::optional<Array>& array, const std::string& name
 }
 
 template <class T>
-Tensor<std::int64_t> generated(const Problem& problem, Weights<T>& weights,
-                               const Tensor<std::int64_t>& prompt, const GenerateOptions& options,
-                               linalg::Kind kind) {
-  return generate(problem.definition.architecture, weights, prompt, options, kind, [] { return 0.0; });
+void generated(const Problem& problem, Weights<T>& weights, const Tensor<std::int64_t>& prompt,
+               const GenerateOptions& options, linalg::Kind kind, Tracer& tracer, const std::string& tap) {
+  // Draws in [0, 1): 53 bits of the seeded stream of the name "sampling".
+  std::uint64_t position = seeded_key("sampling", problem.definition.seed);
+  const auto uniform = [&position] { return static_cast<double>(splitmix64(position++) >> 11) * 0x1p-53; };
+  generate(problem.definition.architecture, weights, prompt, options, kind, uniform, tracer, tap);
 }
 
 /// The first `count` tokens of each row.
@@ -62,8 +65,8 @@ void run_forward(const Problem& problem, Weights<T>& weights, const Inputs& inpu
     greedy.max_new_tokens = definition.greedy_new_tokens;
     const Tensor<std::int64_t> prompt =
         head_of(required(inputs.tokens, "tokens").to_int64(), definition.greedy_from);
-    tracer.tap_value("greedy_from_" + std::to_string(definition.greedy_from),
-                     Array::from(generated(problem, weights, prompt, greedy, options.matmul)));
+    generated(problem, weights, prompt, greedy, options.matmul, tracer,
+              "greedy_from_" + std::to_string(definition.greedy_from));
   }
 }
 
@@ -98,9 +101,8 @@ void run_in(const Problem& problem, linalg::Kind kind, Tracer& tracer) {
              definition.chunks, options, tracer);
       return;
     case RunKind::generate:
-      tracer.tap_value("tokens",
-                       Array::from(generated(problem, weights, required(inputs.tokens, "tokens").to_int64(),
-                                             definition.generate, kind)));
+      generated(problem, weights, required(inputs.tokens, "tokens").to_int64(), definition.generate, kind,
+                tracer, "tokens");
       return;
     case RunKind::gradients:
       throw ConfigError("case.run = gradients: not supported yet");

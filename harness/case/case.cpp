@@ -31,6 +31,7 @@ void validate_run(const Case& value) {
   if (value.generate.max_new_tokens < 0) {
     refuse("generate.max_new_tokens", value.generate.max_new_tokens, "must not be negative");
   }
+  validate(value.generate.sampling);
   if (value.loss.chunk_size <= 0) refuse("loss.chunk_size", value.loss.chunk_size, "must be positive");
   if (!(value.loss.z_loss_weight >= 0)) {
     throw ConfigError("case.loss.z_loss_weight = " + std::to_string(value.loss.z_loss_weight) +

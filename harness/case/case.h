@@ -61,8 +61,9 @@ std::string case_json(const Case& value);
 /// Parses `arch[field=value,...]/batch=2,text_len=12/seed=7/train`, the segments behind the first in any
 /// order:
 ///   input sizes and flags as in SeededInputs; seed=N; eval or train; float32 or bfloat16;
-///   output_slice=START:STOP; moe_step=STEP:MAX; stages=N; decode=6+1+1; generate=N,eos_token_id=T;
-///   loss=KIND,chunk_size=N,z_loss_weight=W; mot_moe_totals=true; greedy_from=N:NEW
+///   output_slice=START:STOP; moe_step=STEP:MAX; stages=N; decode=6+1+1;
+///   generate=N,eos_token_id=T,temperature=X,top_k=K, top_p=P; loss=KIND,chunk_size=N,z_loss_weight=W;
+///   mot_moe_totals=true; greedy_from=N:NEW
 /// Fields are those of [model] and [vlm] by name, adapter.<field>, feature_dim and num_image_tokens.
 /// Throws ConfigError naming the segment or the field, and the value.
 Case parse_case_text(std::string_view text);

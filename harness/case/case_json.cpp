@@ -106,6 +106,12 @@ void read_generate(Case& result, const Json& object) {
       options.max_new_tokens = integer(field, value);
     } else if (key == "eos_token_id") {
       options.eos_token_id = optional_integer(field, value);
+    } else if (key == "temperature") {
+      options.sampling.temperature = number(field, value);
+    } else if (key == "top_k") {
+      options.sampling.top_k = integer(field, value);
+    } else if (key == "top_p") {
+      options.sampling.top_p = number(field, value);
     } else {
       refuse(field, value, "unknown field");
     }
@@ -187,6 +193,17 @@ void read_field(Case& result, const std::string& key, const Json& value) {
   }
 }
 
+Json generate_json(const GenerateOptions& options) {
+  Json object = {{"max_new_tokens", options.max_new_tokens}};
+  if (options.eos_token_id) object["eos_token_id"] = *options.eos_token_id;
+  const SamplingOptions defaults;
+  if (options.sampling.temperature != defaults.temperature)
+    object["temperature"] = options.sampling.temperature;
+  if (options.sampling.top_k != defaults.top_k) object["top_k"] = options.sampling.top_k;
+  if (options.sampling.top_p != defaults.top_p) object["top_p"] = options.sampling.top_p;
+  return object;
+}
+
 Json optional_json(const std::optional<std::int64_t>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
@@ -229,10 +246,7 @@ std::string case_json(const Case& value) {
   if (value.moe_step) object["moe_step"] = {value.moe_step->step, value.moe_step->max_steps};
   if (value.stages != 0) object["stages"] = value.stages;
   if (!value.chunks.empty()) object["chunks"] = value.chunks;
-  if (value.run == RunKind::generate) {
-    object["generate"] = {{"max_new_tokens", value.generate.max_new_tokens}};
-    if (value.generate.eos_token_id) object["generate"]["eos_token_id"] = *value.generate.eos_token_id;
-  }
+  if (value.run == RunKind::generate) object["generate"] = generate_json(value.generate);
   if (value.run == RunKind::loss || value.run == RunKind::gradients) {
     const bool chunked = value.loss.kind == LossKind::chunked_cross_entropy;
     object["loss"] = {{"kind", chunked ? "chunked_cross_entropy" : "cross_entropy"}};

@@ -86,17 +86,30 @@ Architecture parse_architecture(std::string_view head) {
   return result;
 }
 
+std::optional<double> as_number(const FieldValue& value) {
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  return std::nullopt;
+}
+
 void parse_generate(Case& result, std::string_view segment, const FieldList& fields) {
   result.run = RunKind::generate;
+  GenerateOptions& options = result.generate;
   for (const auto& [key, value] : fields) {
     const auto* integer = std::get_if<std::int64_t>(&value);
-    if (integer == nullptr) refuse(segment, key + " = " + format_value(value) + ": needs an integer");
-    if (key == "generate") {
-      result.generate.max_new_tokens = *integer;
-    } else if (key == "eos_token_id") {
-      result.generate.eos_token_id = *integer;
+    const std::optional<double> number = as_number(value);
+    if (key == "generate" && integer != nullptr) {
+      options.max_new_tokens = *integer;
+    } else if (key == "eos_token_id" && integer != nullptr) {
+      options.eos_token_id = *integer;
+    } else if (key == "temperature" && number) {
+      options.sampling.temperature = *number;
+    } else if (key == "top_k" && integer != nullptr) {
+      options.sampling.top_k = *integer;
+    } else if (key == "top_p" && number) {
+      options.sampling.top_p = *number;
     } else {
-      refuse(segment, "unknown field " + key);
+      refuse(segment, key + " = " + format_value(value) + " is not a field of generate");
     }
   }
 }
@@ -105,15 +118,15 @@ void parse_loss(Case& result, std::string_view segment, const FieldList& fields)
   result.run = RunKind::loss;
   for (const auto& [key, value] : fields) {
     const auto* integer = std::get_if<std::int64_t>(&value);
-    const auto* number = std::get_if<double>(&value);
+    const std::optional<double> number = as_number(value);
     if (key == "loss" && value == FieldValue("cross_entropy")) {
       result.loss.kind = LossKind::cross_entropy;
     } else if (key == "loss" && value == FieldValue("chunked_cross_entropy")) {
       result.loss.kind = LossKind::chunked_cross_entropy;
     } else if (key == "chunk_size" && integer != nullptr) {
       result.loss.chunk_size = *integer;
-    } else if (key == "z_loss_weight" && (integer != nullptr || number != nullptr)) {
-      result.loss.z_loss_weight = number != nullptr ? *number : static_cast<double>(*integer);
+    } else if (key == "z_loss_weight" && number) {
+      result.loss.z_loss_weight = *number;
     } else {
       refuse(segment, key + " = " + format_value(value) + " is not a field of loss");
     }
@@ -190,6 +203,10 @@ std::string run_segment(const Case& value) {
       std::string text = "/generate=" + std::to_string(value.generate.max_new_tokens);
       if (value.generate.eos_token_id)
         text += ",eos_token_id=" + std::to_string(*value.generate.eos_token_id);
+      const SamplingOptions& sampling = value.generate.sampling;
+      if (sampling.temperature != 0) text += ",temperature=" + format_value(sampling.temperature);
+      if (sampling.top_k != 0) text += ",top_k=" + std::to_string(sampling.top_k);
+      if (sampling.top_p != 1) text += ",top_p=" + format_value(sampling.top_p);
       return text;
     }
     case RunKind::loss:

@@ -21,7 +21,7 @@ std::filesystem::path golden_folder(const std::string& given) {
     return given;
   }
   for (const std::filesystem::path folder : {"golden", FORGECHECK_SOURCE_DIR "/golden"}) {
-    if (std::filesystem::exists(folder / "manifest.json")) return folder;
+    if (std::filesystem::is_directory(folder)) return folder;
   }
   throw ConfigError("--golden: there is no golden folder here; name one");
 }

@@ -1,4 +1,130 @@
+#include <iostream>
+
 #include "harness/cli/command.h"
+#include "harness/golden/golden_file.h"
+#include "harness/io/safetensors.h"
+#include "harness/verdict/difference.h"
+#include "harness/verdict/judge.h"
+#include "reference/error.h"
+
 namespace forgecheck {
-void add_compare(CLI::App&, Invocation&) {}
+
+namespace {
+
+struct CompareOptions {
+  std::string a, b;
+  std::string json;
+};
+
+constexpr std::string_view kExpected = "expected.";
+constexpr std::string_view kInput = "input.";
+
+/// The taps of any program's file: its "expected." tensors, or, without any, all but the inputs.
+Trace read_taps(const std::string& path) {
+  const SafetensorsFile file = read_safetensors(path);
+  bool prefixed = false;
+  for (const auto& [name, array] : file.tensors) prefixed = prefixed || name.starts_with(kExpected);
+  Trace trace;
+  for (const auto& [name, array] : file.tensors) {
+    if (prefixed && name.starts_with(kExpected)) trace.add(name.substr(kExpected.size()), array);
+    if (!prefixed && !name.starts_with(kInput)) trace.add(name, array);
+  }
+  return trace;
+}
+
+bool is_golden(const std::string& path) {
+  return read_safetensors(path).metadata.contains("forgecheck");
+}
+
+/// The type that a trace was computed in: float64 if it holds any, else the case's.
+Dtype type_of(const Trace& trace, const Case& definition) {
+  for (const auto& [name, array] : trace.entries()) {
+    if (array.dtype() == Dtype::f64) return Dtype::f64;
+  }
+  return definition.dtype;
+}
+
+class Comparison {
+ public:
+  Comparison(const CompareOptions& options, const Invocation& invocation) : options_(options) {
+    report_.command = invocation.arguments;
+  }
+
+  int run() {
+    if (!std::filesystem::exists(options_.a) || !std::filesystem::exists(options_.b)) {
+      throw FormatError((std::filesystem::exists(options_.a) ? options_.b : options_.a) + ": is not there");
+    }
+    if (std::filesystem::equivalent(options_.a, options_.b)) {
+      Judgement judgement;
+      judgement.verdict = Verdict::untrusted;
+      judgement.message = "A and B are the same file: the comparison would say nothing";
+      add(options_.b, options_.a, "", std::move(judgement));
+    } else if (is_golden(options_.a)) {
+      judge_both(options_.a);
+    } else if (is_golden(options_.b)) {
+      judge_both(options_.b);
+    } else {
+      add(options_.b, options_.a, "", difference(read_taps(options_.a), read_taps(options_.b)));
+    }
+    std::cout << summary_line(report_) << "\n";
+    if (!options_.json.empty()) write_json_report(options_.json, report_);
+    return exit_status(report_);
+  }
+
+ private:
+  /// The file `with_case` says what was computed, so both traces can be held against the oracle.
+  void judge_both(const std::string& with_case) {
+    Golden golden = read_golden(with_case, with_case);
+    const std::string& other = with_case == options_.a ? options_.b : options_.a;
+    if (is_golden(other)) {
+      const Case& definition = read_golden(other, other).problem.definition;
+      if (case_json(definition) != case_json(golden.problem.definition)) {
+        throw ConfigError(other + ": is of another case than " + with_case + ": " + case_text(definition));
+      }
+    }
+    load_weights(golden);
+    Judge judge(golden.problem);
+    for (const std::string& path : {options_.a, options_.b}) {
+      const Trace taps = read_taps(path);
+      Judgement judgement = judge.judge(taps, type_of(taps, golden.problem.definition), false);
+      std::cout << path << ": " << to_string(judgement.verdict) << ", " << judgement.taps.size()
+                << " taps, largest share of a tolerance " << judgement.used << "\n";
+      add(path, "reference:f64", case_text(golden.problem.definition), std::move(judgement));
+    }
+  }
+
+  void add(const std::string& candidate, const std::string& oracle, const std::string& case_line,
+           Judgement judgement) {
+    Result result;
+    result.case_line = case_line;
+    result.file = candidate;
+    result.candidate = candidate;
+    result.oracle = oracle;
+    result.judgement = std::move(judgement);
+    result.repeat = "forgecheck compare " + options_.a + " " + options_.b;
+    if (!is_success(result.judgement.verdict)) print_failure(std::cout, result);
+    report_.results.push_back(std::move(result));
+  }
+
+  const CompareOptions& options_;
+  Report report_;
+};
+
+}  // namespace
+
+void add_compare(CLI::App& app, Invocation& invocation) {
+  CLI::App* command =
+      add_command(app, "compare",
+                  "Compare two .safetensors traces: both against the oracle where one names its case, else "
+                  "value by value",
+                  "forgecheck compare golden/kempnerforge/dense/mha.safetensors mine.safetensors");
+  auto options = std::make_shared<CompareOptions>();
+  command->add_option("A", options->a, "A trace")->required();
+  command->add_option("B", options->b, "Another trace")->required();
+  command->add_option("--json", options->json, "Write the report to this file");
+  command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return Comparison(*options, invocation).run(); };
+  });
+}
+
 }  // namespace forgecheck

@@ -1,4 +1,77 @@
+#include <iostream>
+
+#include "harness/backend/backend.h"
 #include "harness/cli/command.h"
+#include "harness/io/checkpoint.h"
+#include "reference/error.h"
+
 namespace forgecheck {
-void add_generate(CLI::App&, Invocation&) {}
+
+namespace {
+
+struct GenerateArguments {
+  std::string checkpoint;
+  std::string config;
+  std::vector<std::int64_t> tokens;
+  std::string backend = "reference";
+  std::string dtype = "float32";
+  std::uint64_t seed = 0;
+  std::int64_t eos_token_id = -1;
+  GenerateOptions options;
+};
+
+int generate_tokens(const GenerateArguments& arguments) {
+  Problem problem;
+  problem.definition.architecture = load_config(arguments.config);
+  problem.definition.run = RunKind::generate;
+  problem.definition.seed = arguments.seed;
+  problem.definition.generate = arguments.options;
+  if (arguments.eos_token_id >= 0) problem.definition.generate.eos_token_id = arguments.eos_token_id;
+  if (arguments.dtype != "float32" && arguments.dtype != "bfloat16") {
+    throw ConfigError("--dtype " + arguments.dtype + ": must be float32 or bfloat16");
+  }
+  problem.definition.dtype = arguments.dtype == "float32" ? Dtype::f32 : Dtype::bf16;
+  validate(problem.definition);
+  problem.parameters = load_parameters(arguments.checkpoint, problem.definition.architecture);
+  const auto length = static_cast<std::int64_t>(arguments.tokens.size());
+  problem.inputs.tokens = Array::from(Tensor<std::int64_t>({1, length}, arguments.tokens));
+
+  const Trace trace = make_backend(arguments.backend)->run(problem, {});
+  const Tensor<std::int64_t> tokens = trace.at("tokens").to_int64();
+  for (std::int64_t i = length; i < tokens.size(); ++i) std::cout << (i == length ? "" : ",") << tokens[i];
+  std::cout << "\n";
+  return kAllMatch;
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app, Invocation& invocation) {
+  CLI::App* command = add_command(
+      app, "generate", "Continue a prompt with the KV cache, greedily or sampled; prints the new tokens",
+      "forgecheck generate --checkpoint model.safetensors --config config.toml --tokens 1,2,3 -n 32");
+  auto arguments = std::make_shared<GenerateArguments>();
+  command
+      ->add_option("--checkpoint", arguments->checkpoint,
+                   "model.safetensors, its index.json, or their folder")
+      ->required();
+  command->add_option("--config", arguments->config, "KempnerForge's .toml or Hugging Face's config.json")
+      ->required();
+  command->add_option("--tokens", arguments->tokens, "The prompt: token ids, separated by commas")
+      ->delimiter(',')
+      ->required();
+  command->add_option("-n,--max-new-tokens", arguments->options.max_new_tokens, "How many tokens to add")
+      ->required();
+  command->add_option("--temperature", arguments->options.sampling.temperature, "0 (the default) is greedy");
+  command->add_option("--top-k", arguments->options.sampling.top_k, "Keep the k largest logits (0: all)");
+  command->add_option("--top-p", arguments->options.sampling.top_p,
+                      "Keep the most likely tokens of this mass");
+  command->add_option("--seed", arguments->seed, "Seed of the draws");
+  command->add_option("--eos-token-id", arguments->eos_token_id, "Stop at this token")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--backend", arguments->backend, "Backend (default: reference)");
+  command->add_option("--dtype", arguments->dtype, "float32 (the default) or bfloat16");
+  command->callback(
+      [arguments, &invocation] { invocation.action = [arguments] { return generate_tokens(*arguments); }; });
+}
+
 }  // namespace forgecheck

@@ -106,6 +106,10 @@ Golden parse(const std::filesystem::path& path, const std::string& name) {
 
 }  // namespace
 
+Producer this_producer(const std::string& name) {
+  return {name, FORGECHECK_VERSION, Json{{"backend", name}, {"version", FORGECHECK_VERSION}}.dump()};
+}
+
 Golden read_golden(const std::filesystem::path& path, const std::string& name) {
   try {
     return parse(path, name);

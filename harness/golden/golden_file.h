@@ -17,6 +17,9 @@ struct Producer {
   std::string json;
 };
 
+/// This program's own backend `name`.
+Producer this_producer(const std::string& name);
+
 struct Golden {
   std::string name;  // path below the golden folder, without ".safetensors"
   std::filesystem::path path;

@@ -1,12 +1,11 @@
 #include "harness/golden/store.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "harness/io/atomic_file.h"
 #include "harness/io/safetensors.h"
 #include "harness/io/sha256.h"
 #include "reference/error.h"
@@ -84,15 +83,18 @@ bool glob_match(std::string_view pattern, std::string_view name) {
   return p == pattern.size();
 }
 
+bool matches_filter(const std::string& filter, const std::string& name) {
+  const bool is_pattern = filter.find_first_of("*?") != std::string::npos;
+  return is_pattern ? glob_match(filter, name) : name.find(filter) != std::string::npos;
+}
+
 std::vector<GoldenEntry> find_goldens(const std::filesystem::path& folder, const std::string& filter) {
-  const bool is_glob = filter.find_first_of("*?") != std::string::npos;
   std::vector<GoldenEntry> goldens;
   for (const std::filesystem::path& path : safetensors_below(folder)) {
     if (path.filename().string().starts_with("model")) continue;
     std::string name = name_below(path, folder);
     name.resize(name.size() - kExtension.size());
-    const bool wanted = is_glob ? glob_match(filter, name) : name.find(filter) != std::string::npos;
-    if (wanted) goldens.push_back({name, path});
+    if (matches_filter(filter, name)) goldens.push_back({name, path});
   }
   return goldens;
 }
@@ -111,15 +113,7 @@ void write_manifest(const std::filesystem::path& folder, const std::string& toda
                      {"producer", producer_of(file)},
                      {"date", unchanged ? old->second.date : today}});
   }
-  const std::filesystem::path temporary = path.string() + "." + std::to_string(getpid()) + ".tmp";
-  std::ofstream out(temporary);
-  out << Json{{"schema", 1}, {"files", files}}.dump(1) << "\n";
-  out.close();
-  if (!out) {
-    std::filesystem::remove(temporary);
-    throw FormatError(path.string() + ": cannot be written");
-  }
-  std::filesystem::rename(temporary, path);
+  write_atomically(path, Json{{"schema", 1}, {"files", files}}.dump(1) + "\n");
 }
 
 std::vector<std::string> check_manifest(const std::filesystem::path& folder) {

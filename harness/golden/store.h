@@ -10,14 +10,16 @@ namespace forgecheck {
 /// `*` any text, `?` one character; the pattern matches the whole name.
 bool glob_match(std::string_view pattern, std::string_view name);
 
+/// Whether the name matches a filter: as a pattern where that holds `*` or `?`, else as a part.
+bool matches_filter(const std::string& filter, const std::string& name);
+
 struct GoldenEntry {
   std::string name;  // path below the folder, without ".safetensors"
   std::filesystem::path path;
 };
 
 /// Every golden file below `folder`, by name: the .safetensors files but for the weights beside them
-/// (model*.safetensors). With a filter, those whose name matches it, or has it as a part where it holds no
-/// `*` or `?`. Throws FormatError if the folder is not there.
+/// (model*.safetensors). Only names that match the filter. Throws FormatError if the folder is not there.
 std::vector<GoldenEntry> find_goldens(const std::filesystem::path& folder, const std::string& filter);
 
 /// One line of manifest.json.

@@ -1,11 +1,8 @@
-#include <unistd.h>
-
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "harness/io/atomic_file.h"
 #include "harness/report/report.h"
-#include "reference/error.h"
 
 namespace forgecheck {
 
@@ -74,17 +71,7 @@ void write_json_report(const std::filesystem::path& path, const Report& report) 
                          {"command", report.command},
                          {"results", results},
                          {"summary", summary}};
-
-  const std::filesystem::path temporary = path.string() + "." + std::to_string(getpid()) + ".tmp";
-  std::ofstream out(temporary);
-  out << document.dump(1) << "\n";
-  out.close();
-  std::error_code error;
-  if (out) std::filesystem::rename(temporary, path, error);
-  if (!out || error) {
-    std::filesystem::remove(temporary, error);
-    throw FormatError(path.string() + ": the report cannot be written");
-  }
+  write_atomically(path, document.dump(1) + "\n");
 }
 
 }  // namespace forgecheck

@@ -41,27 +41,11 @@ double margin_of(std::span<const double> scores, const std::vector<std::int64_t>
 
 }  // namespace
 
-std::string invalid_choice(const Array& indices, const Shape& shape, std::int64_t candidates) {
-  if (is_floating_point(indices.dtype())) return "has type " + std::string(torch_name(indices.dtype()));
-  if (indices.shape() != shape) {
-    return "has shape " + to_string(indices.shape()) + ", expected " + to_string(shape);
-  }
-  const Tensor<std::int64_t> values = indices.to_int64();
-  for (std::int64_t r = 0; r < values.rows(); ++r) {
-    const std::vector<std::int64_t> row = sorted_row(values, r);
-    if (!row.empty() && (row.front() < 0 || row.back() >= candidates)) {
-      return "chooses " + list(row) + " in row " + std::to_string(r) + ", out of 0 .. " +
-             std::to_string(candidates - 1);
-    }
-    if (std::ranges::adjacent_find(row) != row.end()) {
-      return "chooses twice in row " + std::to_string(r) + ": " + list(row);
-    }
-  }
-  return "";
-}
-
 TapResult compare_choices(const std::string& name, const Array& indices, const Decision& oracle,
                           const Decision& baseline, Dtype type, std::vector<UndecidedChoice>& undecided) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const std::string invalid = invalid_choice(indices, oracle.chosen.shape, oracle.scores.width());
+  if (!invalid.empty()) return {name, Verdict::mismatch, kInfinity, 0.0, kInfinity, invalid};
   TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};
   const std::vector<double> bounds = score_bounds(oracle.scores, baseline.scores, type);
   const Tensor<std::int64_t> values = indices.to_int64();

@@ -1,19 +1,23 @@
 #include "harness/verdict/judge.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "harness/backend/reference_run.h"
 #include "harness/verdict/decisions.h"
 #include "harness/verdict/tolerance.h"
-#include "reference/error.h"
 
 namespace forgecheck {
 
 namespace {
 
-constexpr std::string_view kDecisionSuffix = ".router.indices";
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::string_view kOutputs[] = {"logits", "tokens", "loss.total"};
+
+/// The share of a tolerance from which a second and third baseline are asked: one baseline may be exact by
+/// luck.
+constexpr double kSecondOpinion = 0.4;
 
 bool all_zero(const Array& array) {
   for (std::int64_t i = 0; i < array.size(); ++i) {
@@ -22,13 +26,42 @@ bool all_zero(const Array& array) {
   return true;
 }
 
-/// The candidate's choices, all of them.
-Trace choices_of(const Trace& candidate) {
-  Trace choices;
-  for (const auto& [name, value] : candidate.entries()) {
-    if (name.ends_with(kDecisionSuffix)) choices.add(name, value);
+/// For each element, the baseline's value that is farthest from the oracle's.
+Tensor<double> farthest(const std::vector<Tensor<double>>& baselines, const Tensor<double>& oracle) {
+  Tensor<double> result = baselines.front();
+  for (const Tensor<double>& other : baselines) {
+    for (std::int64_t i = 0; i < result.size(); ++i) {
+      if (!(std::abs(other[i] - oracle[i]) <= std::abs(result[i] - oracle[i]))) result[i] = other[i];
+    }
   }
-  return choices;
+  return result;
+}
+
+bool is_tokens(std::string_view name) {
+  return name == "tokens" || name.starts_with("greedy_from_");
+}
+
+/// Generated tokens (B, prompt + new): another prompt or length is a mismatch, the new tokens are choices.
+TapResult compare_tokens(const std::string& name, const Array& candidate, const Array& oracle,
+                         const Decision& decision, const Decision& baseline, Dtype type,
+                         std::vector<UndecidedChoice>& undecided) {
+  if (is_floating_point(candidate.dtype()) || candidate.shape() != oracle.shape()) {
+    return compare_integers(name, candidate, oracle);
+  }
+  const std::int64_t batch = oracle.shape()[0], length = oracle.shape()[1];
+  const std::int64_t steps = decision.chosen.rows() / batch, prompt = length - steps;
+  Tensor<std::int64_t> rows({batch * steps, 1});
+  for (std::int64_t b = 0; b < batch; ++b) {
+    for (std::int64_t position = 0; position < length; ++position) {
+      const std::int64_t token = candidate.int_at(b * length + position);
+      if (position >= prompt) {
+        rows[(position - prompt) * batch + b] = token;
+      } else if (token != oracle.int_at(b * length + position)) {
+        return compare_integers(name, candidate, oracle);
+      }
+    }
+  }
+  return compare_choices(name, Array::from(rows), decision, baseline, type, undecided);
 }
 
 /// One verdict for all taps: the worst.
@@ -42,99 +75,125 @@ Verdict combined(const std::vector<TapResult>& taps) {
   return verdict;
 }
 
-/// "tap: what is wrong" for the first tap, in execution order, that is not right.
-std::string first_message(const std::vector<TapResult>& taps, Verdict verdict) {
-  const auto found = std::ranges::find(taps, verdict, &TapResult::verdict);
-  return found == taps.end() ? "" : found->name + " " + found->message;
+double largest_share(const std::vector<TapResult>& taps) {
+  double used = 0;
+  for (const TapResult& tap : taps) used = std::max(used, tap.used);
+  return used;
 }
 
 Judgement failed(Verdict verdict, const std::string& message) {
   Judgement judgement;
   judgement.verdict = verdict;
-  judgement.used = std::numeric_limits<double>::infinity();
+  judgement.used = kInfinity;
   judgement.message = message;
   return judgement;
 }
 
+double rms_distance(const Tensor<double>& a, const Tensor<double>& b) {
+  double squares = 0;
+  for (std::int64_t i = 0; i < a.size(); ++i) squares += (a[i] - b[i]) * (a[i] - b[i]);
+  return std::sqrt(squares / static_cast<double>(std::max<std::int64_t>(1, a.size())));
+}
+
 }  // namespace
 
-const Judge::Run& Judge::run(Dtype precision, linalg::Kind kind, const Trace& forced) {
-  std::string key = std::string(torch_name(precision)) + " " + std::string(linalg::name(kind));
-  for (const auto& [name, value] : forced.entries()) {
-    key += "|" + name + "=";
-    for (std::int64_t i = 0; i < value.size(); ++i) key += std::to_string(value.int_at(i)) + ",";
-  }
-  const auto found = runs_.find(key);
-  if (found != runs_.end()) return found->second;
+Judge::Run Judge::run(Dtype precision, linalg::Kind kind, const Trace& forced, Forcing forcing) const {
   Tracer tracer;
-  tracer.force(forced, Forcing::decisions);
+  tracer.force(forced, forcing);
   run_reference(problem_, precision, kind, tracer);
-  auto decisions = tracer.decisions();
-  return runs_.emplace(key, Run{tracer.take(), std::move(decisions)}).first->second;
+  Run result;
+  result.decisions = tracer.decisions();
+  result.trace = tracer.take();
+  return result;
 }
 
-Judge::Standard Judge::standard(const Trace& forced, Dtype type, bool permuted) {
-  // In float64 the plain reference is the oracle itself.
-  const bool other_order = permuted || type == Dtype::f64;
-  return {run(Dtype::f64, linalg::Kind::plain, forced),
-          run(type, other_order ? linalg::Kind::permuted : linalg::Kind::plain, forced)};
-}
-
-Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_reference) {
-  // 1. choices that are none cannot be followed
-  const Trace choices = choices_of(candidate);
-  if (!choices.empty()) {
-    const Run& unforced = run(Dtype::f64, linalg::Kind::plain, Trace());
-    for (const auto& [name, indices] : choices.entries()) {
-      const auto decision = unforced.decisions.find(name);
-      if (decision == unforced.decisions.end()) {
-        return failed(Verdict::mismatch, name + " is not a tap of this case");
-      }
-      const std::string invalid =
-          invalid_choice(indices, decision->second.chosen.shape, decision->second.scores.width());
-      if (!invalid.empty()) return failed(Verdict::mismatch, name + " " + invalid);
-    }
-  }
-
-  // 2. compare in the order of execution
-  const Standard judged_by = standard(choices, type, is_plain_reference);
-  Judgement judgement;
-  std::int64_t choice_rows = 0;
-  bool has_output = false;
-  for (const auto& [name, oracle] : judged_by.oracle.trace.entries()) {
+std::vector<TapResult> Judge::compare(const Trace& candidate, const Run& oracle,
+                                      const std::vector<Run>& baselines, Dtype type,
+                                      std::vector<UndecidedChoice>& undecided) const {
+  std::vector<TapResult> results;
+  for (const auto& [name, expected] : oracle.trace.entries()) {
     const Array* value = candidate.find(name);
     if (value == nullptr) continue;
-    has_output = has_output || std::ranges::find(kOutputs, name) != std::end(kOutputs);
-    TapResult result;
-    if (const auto decision = judged_by.oracle.decisions.find(name);
-        decision != judged_by.oracle.decisions.end()) {
-      choice_rows += decision->second.chosen.rows();
-      result = compare_choices(name, *value, decision->second, judged_by.baseline.decisions.at(name), type,
-                               judgement.undecided);
-    } else if (!is_floating_point(oracle.dtype()) || name.ends_with("expert_counts")) {
-      result = compare_integers(name, *value, oracle);
+    const auto decision = oracle.decisions.find(name);
+    if (decision != oracle.decisions.end()) {
+      Decision baseline = baselines.front().decisions.at(name);
+      std::vector<Tensor<double>> scores;
+      for (const Run& run : baselines) scores.push_back(run.decisions.at(name).scores);
+      baseline.scores = farthest(scores, decision->second.scores);
+      results.push_back(
+          is_tokens(name)
+              ? compare_tokens(name, *value, expected, decision->second, baseline, type, undecided)
+              : compare_choices(name, *value, decision->second, baseline, type, undecided));
+    } else if (!is_floating_point(expected.dtype()) || name.ends_with("expert_counts")) {
+      results.push_back(compare_integers(name, *value, expected));
     } else {
-      result = compare_floating(name, *value, oracle.to<double>(),
-                                judged_by.baseline.trace.at(name).to<double>(), type);
-      if (result.verdict == Verdict::mismatch && all_zero(*value) && !all_zero(oracle)) {
+      const Tensor<double> exact = expected.to<double>();
+      std::vector<Tensor<double>> values;
+      for (const Run& run : baselines) values.push_back(run.trace.at(name).to<double>());
+      TapResult result = compare_floating(name, *value, exact, farthest(values, exact), type);
+      if (result.verdict == Verdict::mismatch && value->shape() == expected.shape() && all_zero(*value) &&
+          !all_zero(expected)) {
         result.verdict = Verdict::untrusted;
         result.message = "is all zero";
       }
+      results.push_back(std::move(result));
     }
-    judgement.used = std::max(judgement.used, result.used);
-    judgement.taps.push_back(std::move(result));
+  }
+  return results;
+}
+
+FirstDivergence Judge::divergence(const TapResult& first, const Run& oracle) const {
+  FirstDivergence result{first.name, first.error, 0.0, first.tolerance};
+  const Array& along = oracle.trace.at(first.name);
+  const Array alone = run(Dtype::f64, linalg::Kind::plain, Trace(), Forcing::nothing).trace.at(first.name);
+  if (is_floating_point(along.dtype()) && along.shape() == alone.shape()) {
+    result.inherited_error = rms_distance(along.to<double>(), alone.to<double>());
+  }
+  return result;
+}
+
+Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_reference) const {
+  // 1. the oracle and one baseline along the candidate's trace. In float64 the plain reference is the oracle.
+  const bool plain_is_free = !is_plain_reference && type != Dtype::f64;
+  const Run oracle = run(Dtype::f64, linalg::Kind::plain, candidate, Forcing::everything);
+  std::vector<Run> baselines;
+  const auto ask = [&](linalg::Kind kind) {
+    baselines.push_back(run(type, kind, candidate, Forcing::everything));
+  };
+  ask(plain_is_free ? linalg::Kind::plain : linalg::Kind::permuted);
+
+  // 2. compare; where it is close, or fails, by what all baselines say
+  Judgement judgement;
+  judgement.taps = compare(candidate, oracle, baselines, type, judgement.undecided);
+  if (largest_share(judgement.taps) > kSecondOpinion) {
+    if (plain_is_free) ask(linalg::Kind::permuted);
+    ask(linalg::Kind::reversed);
+    judgement.undecided.clear();
+    judgement.taps = compare(candidate, oracle, baselines, type, judgement.undecided);
   }
 
   // 3. what the oracle does not know, and what says nothing
   for (const auto& [name, value] : candidate.entries()) {
-    if (judged_by.oracle.trace.find(name) == nullptr) {
+    if (oracle.trace.find(name) == nullptr) {
       return failed(Verdict::mismatch, name + " is not a tap of this case");
     }
   }
+  const bool has_output = std::ranges::any_of(
+      kOutputs, [&](std::string_view output) { return candidate.find(output) != nullptr; });
   if (!has_output)
     return failed(Verdict::untrusted, "the trace has no output (logits, tokens or loss.total)");
+
+  // 4. the worst of all taps, and the first that is wrong
+  judgement.used = largest_share(judgement.taps);
   judgement.verdict = combined(judgement.taps);
-  judgement.message = first_message(judgement.taps, judgement.verdict);
+  const auto first =
+      std::ranges::find_if(judgement.taps, [](const TapResult& tap) { return !is_success(tap.verdict); });
+  if (first != judgement.taps.end()) {
+    judgement.message = first->name + " " + first->message;
+    judgement.first_divergence = divergence(*first, oracle);
+  }
+  std::int64_t choice_rows = 0;
+  for (const auto& [name, decision] : oracle.decisions) choice_rows += decision.chosen.rows();
   if (judgement.verdict == Verdict::undecided && 2 * std::ssize(judgement.undecided) > choice_rows) {
     judgement.verdict = Verdict::untrusted;
     judgement.message = "most choices are undecided";

@@ -1,4 +1,11 @@
-// Judges traces of one problem against the oracle.
+// Judges traces of one problem against the oracle, each module on the candidate's own inputs.
+//
+// The oracle runs once along the candidate's trace: wherever the trace has a tap, the oracle's value is
+// compared with it and then replaced by it. So what is compared at a tap is the error made since the taps
+// before it (the local error), not what was handed down; a choice is judged by the candidate's own scores;
+// and everything behind a wrong value or another choice is still judged. The baseline runs along the same
+// trace in the candidate's type. A trace in which every module is right on its own inputs, and whose inputs
+// are the case's, is right as a whole.
 #pragma once
 
 #include <map>
@@ -15,29 +22,25 @@ class Judge {
  public:
   explicit Judge(const Problem& problem) : problem_(problem) {}
 
-  /// Judges the taps of `candidate`, computed in `type`. The oracle and the baseline run behind the choices
-  /// that the candidate recorded, so that everything after a different choice is still judged. Taps that the
-  /// candidate lacks are not judged, but one output (logits, tokens or loss.total) must be there. Runs of the
-  /// oracle are kept for the next candidate. A candidate that is the plain reference itself
-  /// (`is_plain_reference`) would be compared with its own error, so its baseline sums in another order.
-  Judgement judge(const Trace& candidate, Dtype type, bool is_plain_reference);
+  /// Judges the taps of `candidate`, computed in `type`. Taps that it lacks are not judged (what they stand
+  /// for is judged at the next one), but one output (logits, tokens or loss.total) must be there. A candidate
+  /// that is the plain reference itself (`is_plain_reference`) would be compared with its own rounding, so
+  /// its baselines sum in other orders.
+  Judgement judge(const Trace& candidate, Dtype type, bool is_plain_reference) const;
 
  private:
-  /// A reference run: its taps and its own choices.
+  /// A reference run along a trace: its taps and its own choices.
   struct Run {
     Trace trace;
     std::map<std::string, Decision, std::less<>> decisions;
   };
-  struct Standard {
-    const Run& oracle;
-    const Run& baseline;
-  };
 
-  const Run& run(Dtype precision, linalg::Kind kind, const Trace& forced);
-  Standard standard(const Trace& forced, Dtype type, bool permuted);
+  Run run(Dtype precision, linalg::Kind kind, const Trace& forced, Forcing forcing) const;
+  std::vector<TapResult> compare(const Trace& candidate, const Run& oracle, const std::vector<Run>& baselines,
+                                 Dtype type, std::vector<UndecidedChoice>& undecided) const;
+  FirstDivergence divergence(const TapResult& first, const Run& oracle) const;
 
   const Problem& problem_;
-  std::map<std::string, Run> runs_;
 };
 
 }  // namespace forgecheck

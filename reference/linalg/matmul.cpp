@@ -13,6 +13,8 @@ std::string_view name(Kind kind) {
       return "plain";
     case Kind::permuted:
       return "permuted";
+    case Kind::reversed:
+      return "reversed";
     case Kind::openblas:
       return "openblas";
     case Kind::onednn:
@@ -36,6 +38,8 @@ void dispatch(Kind kind, const Product<C>& product) {
       return plain_product(product);
     case Kind::permuted:
       return permuted_product(product);
+    case Kind::reversed:
+      return reversed_product(product);
     case Kind::openblas:
       return openblas_product(product);
     case Kind::onednn:

@@ -10,6 +10,7 @@ namespace forgecheck::linalg {
 enum class Kind {
   plain,     // sums in the order of k
   permuted,  // the same sums in another order: another, equally right, rounding
+  reversed,  // and in a third
   openblas,
   onednn,  // float only
 };
@@ -41,6 +42,8 @@ void plain_product(const Product<double>& product);
 void plain_product(const Product<float>& product);
 void permuted_product(const Product<double>& product);
 void permuted_product(const Product<float>& product);
+void reversed_product(const Product<double>& product);
+void reversed_product(const Product<float>& product);
 void openblas_product(const Product<double>& product);
 void openblas_product(const Product<float>& product);
 void onednn_product(const Product<float>& product);

@@ -1,4 +1,5 @@
 // The definition of the matrix product, and the same sums in another order.
+#include <algorithm>
 #include <numeric>
 
 #include "reference/linalg/matmul.h"
@@ -48,6 +49,13 @@ void permuted_product(const Product<double>& product) {
 }
 void permuted_product(const Product<float>& product) {
   product_in_order(product, permuting_stride(product.k));
+}
+
+void reversed_product(const Product<double>& product) {
+  product_in_order(product, std::max<std::int64_t>(1, product.k - 1));
+}
+void reversed_product(const Product<float>& product) {
+  product_in_order(product, std::max<std::int64_t>(1, product.k - 1));
 }
 
 }  // namespace forgecheck::linalg

@@ -31,6 +31,51 @@ Tensor<T> step(const Architecture& architecture, Weights<T>& weights, const Tens
   return forward(architecture, weights, inputs, options, untapped, &caches).logits;
 }
 
+void check_generation(const ModelConfig& model, std::int64_t prompt_length, const GenerateOptions& options) {
+  validate(options.sampling);
+  if (options.max_new_tokens < 0 || prompt_length + options.max_new_tokens > model.max_seq_len) {
+    throw ShapeError("[generate] a prompt of " + std::to_string(prompt_length) + " and " +
+                     std::to_string(options.max_new_tokens) +
+                     " new tokens do not fit model.max_seq_len = " + std::to_string(model.max_seq_len));
+  }
+}
+
+/// Whether forced tokens can be followed: int64 (batch, any length), all in the vocabulary.
+bool continues(const Array& tokens, std::int64_t batch, std::int64_t vocab_size) {
+  if (is_floating_point(tokens.dtype()) || tokens.shape().size() != 2 || tokens.shape()[0] != batch)
+    return false;
+  const Tensor<std::int64_t> values = tokens.to_int64();
+  return std::ranges::all_of(values.data,
+                             [&](std::int64_t token) { return 0 <= token && token < vocab_size; });
+}
+
+Tensor<std::int64_t> append_column(const Tensor<std::int64_t>& tokens, const Tensor<std::int64_t>& column) {
+  Tensor<std::int64_t> out({tokens.dim(0), tokens.dim(1) + 1});
+  for (std::int64_t b = 0; b < tokens.dim(0); ++b) {
+    std::ranges::copy(tokens.row(b), out.row(b).begin());
+    out.row(b).back() = column[b];
+  }
+  return out;
+}
+
+/// The greedy choices of a generation, step by step and row by row within a step.
+struct Choices {
+  std::vector<std::int64_t> chosen;
+  std::vector<double> scores;
+
+  template <class T>
+  void add(std::int64_t token, std::span<const T> logits) {
+    chosen.push_back(token);
+    for (const T& logit : logits) scores.push_back(static_cast<double>(static_cast<compute_t<T>>(logit)));
+  }
+  Decision decision() {
+    const std::int64_t rows = std::ssize(chosen);
+    const std::int64_t width = rows == 0 ? 0 : std::ssize(scores) / rows;
+    return {Tensor<std::int64_t>({rows, 1}, std::move(chosen)),
+            Tensor<double>({rows, width}, std::move(scores))};
+  }
+};
+
 }  // namespace
 
 template <class T>
@@ -63,45 +108,43 @@ Tensor<T> decode(const Architecture& architecture, Weights<T>& weights, const Te
 template <class T>
 Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weights,
                               const Tensor<std::int64_t>& prompt, const GenerateOptions& generate_options,
-                              linalg::Kind kind, const std::function<double()>& uniform) {
-  validate(generate_options.sampling);
-  const std::int64_t batch = prompt.dim(0), new_tokens = generate_options.max_new_tokens;
-  const std::int64_t total = prompt.dim(1) + new_tokens;
-  if (new_tokens < 0 || total > architecture.model.max_seq_len) {
-    throw ShapeError(
-        "[generate] a prompt of " + std::to_string(prompt.dim(1)) + " and " + std::to_string(new_tokens) +
-        " new tokens do not fit model.max_seq_len = " + std::to_string(architecture.model.max_seq_len));
-  }
+                              linalg::Kind kind, const std::function<double()>& uniform, Tracer& tracer,
+                              const std::string& tap) {
+  const std::int64_t batch = prompt.dim(0), length = prompt.dim(1),
+                     new_tokens = generate_options.max_new_tokens;
+  check_generation(architecture.model, length, generate_options);
+  const SamplingOptions& sampling = generate_options.sampling;
+  const bool greedy = sampling.temperature == 0.0;
+  const Array* forced = greedy ? tracer.forced_decision(tap) : nullptr;
+  if (forced != nullptr && !continues(*forced, batch, architecture.model.vocab_size)) forced = nullptr;
+
   ForwardOptions options;
   options.matmul = kind;
-  std::vector<KvCache<T>> caches = make_kv_caches<T>(architecture.model, batch, total);
+  std::vector<KvCache<T>> caches = make_kv_caches<T>(architecture.model, batch, length + new_tokens);
   Tensor<T> logits = step(architecture, weights, prompt, options, caches);
-
-  std::vector<Tensor<std::int64_t>> chosen;
+  Tensor<std::int64_t> out = prompt;
+  Choices choices;
   std::vector<bool> done(static_cast<std::size_t>(batch));
-  while (std::ssize(chosen) < new_tokens) {
+  while (out.dim(1) < length + new_tokens) {
     // 1. choose from the last position of each row
     Tensor<std::int64_t> next({batch, 1});
     for (std::int64_t b = 0; b < batch; ++b) {
       const std::span<const T> last = std::as_const(logits).row((b + 1) * logits.dim(1) - 1);
-      next[b] = generate_options.sampling.temperature == 0.0
-                    ? argmax(last)
-                    : draw(sampling_probabilities(last, generate_options.sampling), uniform());
+      next[b] = greedy ? argmax(last) : draw(sampling_probabilities(last, sampling), uniform());
+      if (greedy) choices.add(next[b], last);
+      const std::int64_t position = out.dim(1);
+      if (forced != nullptr && position < forced->shape()[1]) {
+        next[b] = forced->int_at(b * forced->shape()[1] + position);
+      }
       if (generate_options.eos_token_id == next[b]) done[static_cast<std::size_t>(b)] = true;
     }
-    chosen.push_back(next);
+    out = append_column(out, next);
     if (std::ranges::all_of(done, [](bool row_done) { return row_done; })) break;
     // 2. feed it back
-    if (std::ssize(chosen) < new_tokens) logits = step(architecture, weights, next, options, caches);
+    if (out.dim(1) < length + new_tokens) logits = step(architecture, weights, next, options, caches);
   }
-
-  Tensor<std::int64_t> out({batch, prompt.dim(1) + std::ssize(chosen)});
-  for (std::int64_t b = 0; b < batch; ++b) {
-    std::ranges::copy(prompt.row(b), out.row(b).begin());
-    for (std::size_t i = 0; i < chosen.size(); ++i) {
-      out.row(b)[static_cast<std::size_t>(prompt.dim(1)) + i] = chosen[i][b];
-    }
-  }
+  tracer.tap_value(tap, Array::from(out));
+  if (greedy) tracer.add_decision(tap, choices.decision());
   return out;
 }
 
@@ -110,7 +153,7 @@ Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weig
                             const std::vector<std::int64_t>&, const ForwardOptions&, Tracer&);          \
   template Tensor<std::int64_t> generate(const Architecture&, Weights<T>&, const Tensor<std::int64_t>&, \
                                          const GenerateOptions&, linalg::Kind,                          \
-                                         const std::function<double()>&);
+                                         const std::function<double()>&, Tracer&, const std::string&);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -20,13 +20,15 @@ template <class T>
 Tensor<T> decode(const Architecture& architecture, Weights<T>& weights, const Tensor<std::int64_t>& tokens,
                  const std::vector<std::int64_t>& chunks, const ForwardOptions& options, Tracer& tracer);
 
-/// prompt (B, P) continued: (B, P + new). Prefill, then one token at a time; stops early when every row has
-/// produced eos_token_id at least once (rows that are done go on emitting until then). temperature 0 is
-/// greedy; else each choice draws with uniform() in [0, 1). Throws ShapeError if P + max_new_tokens >
-/// max_seq_len.
+/// prompt (B, P) continued: (B, P + new), tapped as `tap`. Prefill, then one token at a time; stops early
+/// when every row has produced eos_token_id at least once (rows that are done go on emitting until then).
+/// temperature 0 is greedy: each token is a decision by its logits, and a tracer that forces decisions puts
+/// its own tokens in their place. Else each choice draws with uniform() in [0, 1). Throws ShapeError if P +
+/// max_new_tokens > max_seq_len.
 template <class T>
 Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weights,
                               const Tensor<std::int64_t>& prompt, const GenerateOptions& generate_options,
-                              linalg::Kind kind, const std::function<double()>& uniform);
+                              linalg::Kind kind, const std::function<double()>& uniform, Tracer& tracer,
+                              const std::string& tap);
 
 }  // namespace forgecheck

@@ -1,0 +1,57 @@
+#include "harness/io/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "reference/error.h"
+
+namespace forgecheck {
+
+namespace {
+
+[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& what) {
+  throw FormatError(path.string() + ": " + what);
+}
+
+/// A file descriptor that is closed at the end of its scope.
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  int number() const { return number_; }
+
+ private:
+  int number_;
+};
+
+}  // namespace
+
+MappedFile map_file(const std::filesystem::path& path) {
+  // O_NONBLOCK: a named pipe must be refused, not waited for.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.number() < 0) refuse(path, std::string("cannot be opened: ") + std::strerror(errno));
+  struct stat status {};
+  if (::fstat(file.number(), &status) != 0) {
+    refuse(path, std::string("cannot be read: ") + std::strerror(errno));
+  }
+  if (S_ISDIR(status.st_mode)) refuse(path, std::string("cannot be read: ") + std::strerror(EISDIR));
+  if (!S_ISREG(status.st_mode)) refuse(path, "is not a regular file");
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size == 0) return {};
+  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
+  if (address == MAP_FAILED) refuse(path, std::string("cannot be mapped: ") + std::strerror(errno));
+  const auto unmap = [size](const std::byte* data) { ::munmap(const_cast<std::byte*>(data), size); };
+  return {std::shared_ptr<const std::byte>(static_cast<const std::byte*>(address), unmap), size};
+}
+
+}  // namespace forgecheck

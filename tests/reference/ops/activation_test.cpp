@@ -1,0 +1,75 @@
+#include "reference/ops/activation.h"
+
+#include <limits>
+
+#include "tests/reference/ops/values.h"
+
+namespace forgecheck {
+namespace {
+
+// x times the standard normal distribution function; the tanh form gives 0.841192 and -0.158808 at 1 and -1.
+TEST(Gelu, IsTheExactErfForm) {
+  const auto out = activate(doubles({5}, {1, -1, 2, 0, -3}), Activation::gelu);
+  EXPECT_THAT(numbers(out), AreNear({0.8413447460685429, -0.15865525393145705, 1.9544997361036416, 0,
+                                     -3 * 0.0013498980316300946}));
+}
+
+TEST(Silu, IsXTimesSigmoid) {
+  const auto out = activate(doubles({4}, {1, -1, kLn3, 0}), Activation::silu);
+  EXPECT_THAT(numbers(out), AreNear({0.7310585786300049, -0.2689414213699951, 0.75 * kLn3, 0}));
+}
+
+TEST(Silu, FarFromZeroIsXOrZero) {
+  const auto out = activate(doubles({2}, {800, -800}), Activation::silu);
+  EXPECT_EQ(numbers(out), (std::vector<double>{800, 0}));
+}
+
+TEST(Relu, KeepsPositiveAndZeroesNegative) {
+  const auto out = activate(doubles({4}, {2.5, -2.5, 0, -1e-300}), Activation::relu);
+  EXPECT_EQ(numbers(out), (std::vector<double>{2.5, 0, 0, 0}));
+}
+
+TEST(Relu, NanStaysNan) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_TRUE(std::isnan(activate(doubles({1}, {nan}), Activation::relu)[0]));
+  const auto narrow = activate(tensor<Bfloat16>({1}, {nan}), Activation::relu);
+  EXPECT_TRUE(std::isnan(static_cast<float>(narrow[0])));
+}
+
+TEST(Activation, Bfloat16RoundsOnce) {
+  for (int i = -40; i <= 40; ++i) {
+    const float x = bf16(0.13F * static_cast<float>(i));
+    const auto input = tensor<Bfloat16>({1}, {x});
+    EXPECT_EQ(numbers(activate(input, Activation::silu)), bf16_numbers({x / (1.0F + std::exp(-x))}));
+    EXPECT_EQ(numbers(activate(input, Activation::gelu)),
+              bf16_numbers({0.5F * x * (1.0F + std::erf(x / std::sqrt(2.0F)))}));
+  }
+}
+
+// silu(ln 3) = 3/4 ln 3; the other way round it would be silu(4) ln 3.
+TEST(Swiglu, GateGoesThroughSilu) {
+  const auto out = swiglu(doubles({2}, {kLn3, 0}), doubles({2}, {4, 9}));
+  EXPECT_THAT(numbers(out), AreNear({3 * kLn3, 0}));
+}
+
+TEST(Swiglu, Bfloat16RoundsSiluThenTheProduct) {
+  int rounded_differently = 0;
+  for (int i = 1; i <= 64; ++i) {
+    const float gate = bf16(0.11F * static_cast<float>(i)), up = bf16(1.7F - 0.3F * static_cast<float>(i));
+    const auto out = swiglu(tensor<Bfloat16>({1}, {gate}), tensor<Bfloat16>({1}, {up}));
+    const float silu = gate / (1.0F + std::exp(-gate));
+    EXPECT_EQ(numbers(out), bf16_numbers({bf16(silu) * up}));
+    if (bf16(bf16(silu) * up) != bf16(silu * up)) ++rounded_differently;
+  }
+  EXPECT_GT(rounded_differently, 0);
+}
+
+TEST(Swiglu, ShapesMustAgree) {
+  EXPECT_EQ(message_of([] {
+              swiglu(doubles({2}, {1, 2}), doubles({1}, {1}));
+            }),
+            "[swiglu] up has shape 1, expected 2");
+}
+
+}  // namespace
+}  // namespace forgecheck

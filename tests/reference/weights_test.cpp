@@ -1,0 +1,45 @@
+#include "reference/weights.h"
+
+#include "tests/reference/ops/values.h"
+
+namespace forgecheck {
+namespace {
+
+ParameterTable table() {
+  return {{"norm.weight", Array::from(tensor<float>({2}, {0.1, 1}))},
+          {"head.weight", Array::from(tensor<float>({1, 2}, {3, 4}))}};
+}
+
+TEST(Weights, HoldEveryTensorUnderItsName) {
+  const Weights<double> weights(table(), Dtype::f32);
+  EXPECT_EQ(weights.all().size(), 2U);
+  EXPECT_EQ(weights.at("head.weight").shape, (Shape{1, 2}));
+  EXPECT_EQ(numbers(weights.at("head.weight")), (std::vector<double>{3, 4}));
+}
+
+TEST(Weights, MissingParameterIsNamed) {
+  Weights<double> weights(table(), Dtype::f32);
+  EXPECT_EQ(message_of([&] { weights.at("norm.bias"); }), "parameter norm.bias is missing");
+  EXPECT_EQ(message_of([&] { weights.mutable_at("norm"); }), "parameter norm is missing");
+}
+
+// A bfloat16 model that is computed in double has bfloat16 weights.
+TEST(Weights, AreRoundedToTheStorageTypeFirst) {
+  const Weights<double> stored_as_bfloat16(table(), Dtype::bf16), stored_as_float(table(), Dtype::f32);
+  EXPECT_EQ(stored_as_bfloat16.at("norm.weight")[0], static_cast<double>(bf16(0.1F)));
+  EXPECT_EQ(stored_as_float.at("norm.weight")[0], static_cast<double>(0.1F));
+  EXPECT_EQ(numbers(Weights<Bfloat16>(table(), Dtype::f32).at("norm.weight"))[0], bf16(0.1F));
+}
+
+TEST(Weights, CanBeSetAndChanged) {
+  Weights<float> weights(table(), Dtype::f32);
+  weights.mutable_at("norm.weight")[0] = 5;
+  weights.set("head.weight", tensor<float>({1}, {7}));
+  weights.set("new", tensor<float>({1}, {8}));
+  EXPECT_EQ(numbers(weights.at("norm.weight")), (std::vector<double>{5, 1}));
+  EXPECT_EQ(numbers(weights.at("head.weight")), (std::vector<double>{7}));
+  EXPECT_EQ(weights.all().size(), 3U);
+}
+
+}  // namespace
+}  // namespace forgecheck
