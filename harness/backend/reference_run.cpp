@@ -112,6 +112,7 @@ void run_in(const Problem& problem, linalg::Kind kind, Tracer& tracer) {
 }  // namespace
 
 Problem seeded_problem(const Case& definition) {
+  require_memory(definition);
   return {definition, make_inputs(definition), make_parameters(definition)};
 }
 

@@ -1,5 +1,7 @@
 #include "harness/case/make_inputs.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -152,6 +154,29 @@ Inputs make_inputs(const Case& value) {
     inputs.labels = Array::from(labels);
   }
   return inputs;
+}
+
+void require_memory(const Case& value) {
+  const ModelConfig& model = value.architecture.model;
+  const auto number = [](std::int64_t size) { return static_cast<double>(size); };
+  double parameters = 0;
+  for (const ParameterInfo& info : all_parameters(value.architecture)) {
+    parameters += number(element_count(info.shape));
+  }
+  const SeededInputs& sizes = value.inputs;
+  const double length = number(sizes.text_len) + number(sizes.image_tokens) +
+                        number(std::max<std::int64_t>(1, sizes.frames)) * number(sizes.patches);
+  const double positions = number(sizes.batch) * length;
+  const double width = 12.0 * number(model.dim) + 3.0 * number(model.computed_ffn_hidden_dim());
+  const double activations = positions * (width * number(model.n_layers) + number(model.vocab_size));
+  // Weights as float32, once more in the type of the run; traces of the candidate, oracle and baseline.
+  const double needed = 12.0 * parameters + 24.0 * activations + length * positions;
+  const double available = number(sysconf(_SC_PHYS_PAGES)) * number(sysconf(_SC_PAGE_SIZE));
+  if (needed <= available) return;
+  constexpr double kGib = 1 << 30;
+  throw ConfigError("case " + case_text(value) + ": needs about " +
+                    std::to_string(std::llround(needed / kGib)) + " GiB, this machine has " +
+                    std::to_string(std::llround(available / kGib)));
 }
 
 ParameterTable make_parameters(const Case& value) {

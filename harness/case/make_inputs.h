@@ -15,6 +15,10 @@ namespace forgecheck {
 /// Throws ConfigError where the sizes do not make inputs for the architecture.
 Inputs make_inputs(const Case& value);
 
+/// Throws ConfigError "needs N GiB, this machine has M" where weights, inputs and the traces of a run would
+/// not fit into the machine's memory: better refused than killed.
+void require_memory(const Case& value);
+
 /// seeded_parameter of every parameter of the architecture.
 ParameterTable make_parameters(const Case& value);
 

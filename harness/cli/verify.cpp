@@ -69,6 +69,7 @@ class Verification {
     }
     show_progress("");
     print_table();
+    print_unsupported();
     std::cout << entries.size() << " goldens, " << report_.results.size() << " traces in "
               << std::round(seconds_since(start) * 10) / 10 << " s: " << summary_line(report_) << "\n";
     if (!options_.json.empty()) write_json_report(options_.json, report_);
@@ -132,6 +133,17 @@ class Verification {
         std::cout << line << "\n";
       }
     }
+  }
+
+  /// The goldens that are listed, but not judged.
+  void print_unsupported() const {
+    std::map<std::string, std::size_t> reasons;
+    for (const Result& result : report_.results) {
+      if (result.judgement.verdict == Verdict::unsupported) {
+        ++reasons[result.file.substr(0, result.file.rfind('/')) + ": " + result.judgement.message];
+      }
+    }
+    for (const auto& [reason, count] : reasons) std::cout << count << " not judged, " << reason << "\n";
   }
 
   struct Row {

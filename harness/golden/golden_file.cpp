@@ -124,6 +124,7 @@ Golden read_golden(const std::filesystem::path& path, const std::string& name) {
 void load_weights(Golden& golden) {
   Problem& problem = golden.problem;
   if (!problem.parameters.empty()) return;
+  require_memory(problem.definition);
   problem.parameters =
       golden.weights == "seeded"
           ? make_parameters(problem.definition)

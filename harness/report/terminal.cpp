@@ -30,9 +30,15 @@ int exit_status(const Report& report) {
 
 void print_failure(std::ostream& out, const Result& result) {
   constexpr std::size_t kShown = 5;
+  const auto& first = result.judgement.first_divergence;
   const std::string what = result.file.empty() ? result.case_line : result.file;
   out << to_string(result.judgement.verdict) << ": " << what << " on " << result.candidate << "\n";
   out << "  " << result.judgement.message << "\n";
+  if (first) {
+    out << "  first divergence: " << first->tap << " (local error " << format(first->local_error)
+        << ", inherited " << format(first->inherited_error) << ", tolerance " << format(first->tolerance)
+        << ")\n";
+  }
   std::size_t shown = 0, broken = 0;
   for (const TapResult& tap : result.judgement.taps) {
     if (is_success(tap.verdict)) continue;

@@ -1,5 +1,6 @@
 #include "reference/models/transformer.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "reference/error.h"
@@ -121,9 +122,16 @@ Run<T> make_run(const Architecture& architecture, Weights<T>& weights, const Inp
   return run;
 }
 
+/// Tables for the positions that a call of `length` reaches behind `cached` ones, never past max_seq_len.
 template <class T>
-RopeTable<T> rope_of(const ModelConfig& model) {
-  return rope_table<T>(model.head_dim(), model.max_seq_len, model.rope_theta);
+RopeTable<T> rope_of(const ModelConfig& model, std::int64_t cached, std::int64_t length) {
+  return rope_table<T>(model.head_dim(), std::min(model.max_seq_len, cached + length), model.rope_theta);
+}
+
+/// Residual length of validated inputs.
+std::int64_t residual_length(const Inputs& inputs) {
+  if (inputs.inputs_embeds) return inputs.inputs_embeds->shape()[1];
+  return inputs.tokens->shape()[1] + (inputs.prefix_embeds ? inputs.prefix_embeds->shape()[1] : 0);
 }
 
 }  // namespace
@@ -141,7 +149,8 @@ ForwardResult<T> forward(const Architecture& architecture, Weights<T>& weights, 
                          const ForwardOptions& options, Tracer& tracer, std::vector<KvCache<T>>* caches) {
   const Inputs inputs = resolve_vision(architecture, weights, given, options, tracer);
   validate_inputs(architecture, inputs, caches != nullptr);
-  const RopeTable<T> rope = rope_of<T>(architecture.model);
+  const std::int64_t cached = caches == nullptr ? 0 : caches->at(0).seq_len;
+  const RopeTable<T> rope = rope_of<T>(architecture.model, cached, residual_length(inputs));
   Run<T> run = make_run(architecture, weights, inputs, options, tracer, rope);
   const LayerInputs layer_inputs(inputs);
 
@@ -194,7 +203,7 @@ Tensor<T> forward_staged(const Architecture& architecture, Weights<T>& weights, 
   }
   validate_inputs(architecture, inputs, false);
   const auto parts = partition_layers(architecture.model.n_layers, stages);
-  const RopeTable<T> rope = rope_of<T>(architecture.model);
+  const RopeTable<T> rope = rope_of<T>(architecture.model, 0, residual_length(inputs));
   Inputs stage_inputs = inputs;
   Tensor<T> h;
   for (const auto& [begin, end] : parts) {
