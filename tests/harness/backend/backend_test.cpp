@@ -60,7 +60,9 @@ TEST(Backend, NamesAreThoseThatItIsMadeBy) {
   for (const BackendStatus& row : list_backends()) {
     listed.push_back(row.name);
     EXPECT_FALSE(row.description.empty());
-    if (row.unavailable.empty()) EXPECT_EQ(make_backend(row.name)->name(), row.name);
+    if (row.unavailable.empty()) {
+      EXPECT_EQ(make_backend(row.name)->name(), row.name);
+    }
   }
   for (const char* name : kNames) EXPECT_THAT(listed, testing::Contains(name));
   for (const std::string& name : default_backends()) EXPECT_THAT(listed, testing::Contains(name));

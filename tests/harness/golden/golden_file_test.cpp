@@ -58,7 +58,10 @@ TEST(RepositoryGoldens, EachIsReadAndSaysWhoMadeIt) {
     EXPECT_FALSE(golden.producer.backend.empty());
     EXPECT_FALSE(inputs_of(golden.problem.inputs).empty());
     EXPECT_TRUE(golden.problem.parameters.empty());
-    EXPECT_EQ(golden.type, golden.problem.definition.dtype);
+    // Upstream computes in the case's type, the family "reference" is recorded in float64.
+    if (!golden.name.starts_with("reference/")) {
+      EXPECT_EQ(golden.type, golden.problem.definition.dtype);
+    }
   }
 }
 
@@ -92,7 +95,7 @@ TEST(RepositoryGoldens, EveryArchitectureAndRunIsAmongThem) {
   EXPECT_EQ(archs,
             (std::set<std::string>{"dense", "moe", "joint_decoder", "cross_attention", "mot", "moma"}));
   EXPECT_EQ(runs, (std::set<std::string>{"forward", "decode", "loss", "gradients", "generate"}));
-  EXPECT_EQ(types, (std::set<std::string>{"float32", "bfloat16"}));
+  EXPECT_THAT(types, testing::IsSupersetOf({"float32", "bfloat16"}));
 }
 
 TEST(RepositoryGoldens, WeightsAreThoseOfTheArchitecture) {
@@ -128,7 +131,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         "dense[dim=16,n_layers=1,n_heads=2,vocab_size=11,max_seq_len=16]/batch=2,text_len=4/seed=7/"
         "bfloat16/output_slice=1:",
-        "moma[dim=16,n_layers=1,n_heads=2,vocab_size=11,max_seq_len=16,ffn_hidden_dim=16,max_text_len=8]/"
+        "moma[dim=16,n_layers=1,n_heads=2,vocab_size=11,ffn_hidden_dim=16,max_seq_len=16,max_text_len=8]/"
         "batch=2,text_len=4,image_tokens=3,padding=true/seed=8/train",
         "dense[dim=16,n_layers=1,n_heads=2,vocab_size=11,max_seq_len=16]/batch=1,text_len=4/"
         "seed=18446744073709551615/generate=3,eos_token_id=2"));

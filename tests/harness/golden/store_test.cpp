@@ -47,6 +47,7 @@ const Glob kGlobs[] = {
     {"*x*", "abc", false},   {"a*b*c", "a1b2c", true}, {"a*b*c", "a1c2b", false}, {"*aab", "aaaab", true},
     {"*?", "", false},       {"*?", "a", true},        {"a*?c", "ac", false},     {"moe/*", "moe/top2", true},
     {"moe/*", "moe", false}, {"a.c", "abc", false},    {"[a]", "a", false},       {"a*", "A", false},
+    {"*a", "*ba", true},     {"*", "*x", true},
 };
 INSTANTIATE_TEST_SUITE_P(All, GlobMatch, testing::ValuesIn(kGlobs));
 
@@ -74,7 +75,8 @@ class Store : public testing::Test {
   /// The line of manifest.json for a file.
   Json line(const std::string& path) const {
     std::ifstream file(folder_.path() / "manifest.json");
-    for (const Json& row : Json::parse(file).at("files")) {
+    const Json manifest = Json::parse(file);
+    for (const Json& row : manifest.at("files")) {
       if (row.at("path") == path) return row;
     }
     return nullptr;

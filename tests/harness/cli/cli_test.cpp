@@ -1,0 +1,182 @@
+// What the other commands print and write: help, params, generate, run and the store.
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <utility>
+
+#include "harness/io/safetensors.h"
+#include "tests/harness/cli/program.h"
+
+namespace forgecheck {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+const std::string kDense = "dense[dim=32,n_layers=1,n_heads=4,vocab_size=61]";
+
+class Help : public ProgramTest, public testing::WithParamInterface<std::vector<std::string>> {};
+
+TEST_P(Help, HasAnExampleOfTheCommand) {
+  std::vector<std::string> words = GetParam();
+  std::string command = "forgecheck";
+  for (const std::string& word : words) command += " " + word;
+  words.emplace_back("--help");
+  const Outcome outcome = run(words);
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.out, HasSubstr("Example:\n  " + command));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Help,
+    testing::Values(std::vector<std::string>{"verify"}, std::vector<std::string>{"run"},
+                    std::vector<std::string>{"params"}, std::vector<std::string>{"generate"},
+                    std::vector<std::string>{"compare"}, std::vector<std::string>{"backends"},
+                    std::vector<std::string>{"golden"}, std::vector<std::string>{"golden", "list"},
+                    std::vector<std::string>{"golden", "show"}, std::vector<std::string>{"golden", "check"},
+                    std::vector<std::string>{"golden", "manifest"},
+                    std::vector<std::string>{"golden", "record"}));
+
+using Program = ProgramTest;
+
+TEST_F(Program, ListsItsCommandsAndItsVersion) {
+  const Outcome help = run({"--help"});
+  EXPECT_EQ(help.status, 0);
+  for (const std::string command : {"verify", "run", "params", "generate", "compare", "backends", "golden"}) {
+    EXPECT_THAT(help.out, HasSubstr("\n  " + command + " "));
+  }
+  const Outcome version = run({"--version"});
+  EXPECT_EQ(version.status, 0);
+  EXPECT_TRUE(std::regex_match(version.out, std::regex("forgecheck \\d+\\.\\d+\\.\\d+\n"))) << version.out;
+}
+
+TEST_F(Program, ListsTheBackends) {
+  const Outcome outcome = run({"backends"});
+  EXPECT_EQ(outcome.status, 0);
+  for (const std::string name :
+       {"reference", "reference:f64", "cpu:permuted", "cpu:openblas", "cpu:onednn"}) {
+    EXPECT_THAT(outcome.out, HasSubstr(name + " "));
+  }
+}
+
+/// Tensors, and parameters with buffers, in the model's line of totals:
+/// "dense: 291 tensors, 8,030,261,248 parameters and 12 buffer elements, ...".
+std::pair<std::size_t, std::int64_t> model_total(const std::string& text) {
+  const std::string line =
+      std::regex_replace(text.substr(0, text.find('\n')), std::regex("(\\d),(?=\\d)"), "$1");
+  const std::regex total("\\w+: (\\d+) tensors, (\\d+) parameters(?: and (\\d+) buffer elements)?,.*");
+  std::smatch found;
+  if (!std::regex_match(line, found, total)) return {};
+  return {std::stoull(found[1]), std::stoll(found[2]) + (found[3].matched ? std::stoll(found[3]) : 0)};
+}
+
+TEST_F(Program, ParamsOfEveryUpstreamConfigurationAddUpToItsTotal) {
+  const std::filesystem::path folder = FORGECHECK_SOURCE_DIR "/tests/data/configs";
+  const auto expected = nlohmann::json::parse(file_text(folder / "params.json"));
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".toml") continue;
+    const std::string name = entry.path().filename().string();
+    SCOPED_TRACE(name);
+    const Outcome outcome = run({"params", entry.path().string(), "--total"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    ASSERT_TRUE(expected.contains(name));
+    EXPECT_EQ(model_total(outcome.out), std::pair(expected[name]["tensors"].get<std::size_t>(),
+                                                  expected[name]["parameters"].get<std::int64_t>()))
+        << outcome.out;
+    ++count;
+  }
+  EXPECT_EQ(count, expected.size());
+}
+
+TEST_F(Program, ParamsListsEachParameterWithItsShape) {
+  const Outcome outcome = run({"params", golden_path("checkpoints/kempnerforge_dense/config.toml")});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_TRUE(
+      std::regex_search(outcome.out, std::regex("layers\\.3\\.attention\\.k_proj\\.weight +32x64 +2,048\n")))
+      << outcome.out;
+}
+
+/// Numbers as `generate` reads and prints them.
+std::string joined(const Tensor<std::int64_t>& row, std::int64_t begin, std::int64_t end) {
+  std::string text;
+  for (std::int64_t i = begin; i < end; ++i) text += (i == begin ? "" : ",") + std::to_string(row[i]);
+  return text;
+}
+
+class Generate : public ProgramTest, public testing::WithParamInterface<std::string> {};
+
+TEST_P(Generate, ContinuesAPromptAsUpstreamDoes) {
+  const std::string folder = golden_path("checkpoints/" + GetParam());
+  const SafetensorsFile golden = read_safetensors(folder + "/greedy.safetensors");
+  const Tensor<std::int64_t> prompt = golden.tensors.at("input.tokens").to_int64();
+  const Tensor<std::int64_t> expected = golden.tensors.at("expected.tokens").to_int64();
+  const std::int64_t length = prompt.shape[1], whole = expected.shape[1];
+  const Outcome outcome = run({"generate", "--checkpoint", folder, "--config", folder + "/config.toml",
+                               "--tokens", joined(prompt, 0, length), "-n", std::to_string(whole - length)});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, joined(expected, length, whole) + "\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, Generate, testing::Values("kempnerforge_dense", "kempnerforge_moe"));
+
+TEST_F(Program, GenerateDrawsTheSameTokensFromTheSameSeed) {
+  const std::string folder = golden_path("checkpoints/kempnerforge_dense");
+  const auto sample = [&](const std::string& seed) {
+    return run({"generate", "--checkpoint", folder, "--config", folder + "/config.toml", "--tokens", "1,2,3",
+                "-n", "24", "--temperature", "2", "--seed", seed})
+        .out;
+  };
+  const std::string first = sample("1");
+  EXPECT_EQ(std::count(first.begin(), first.end(), ','), 23) << first;
+  EXPECT_EQ(sample("1"), first);
+  EXPECT_NE(sample("2"), first);
+}
+
+TEST_F(Program, RunShowsTheTapsAskedForAndSavesAGolden) {
+  const Outcome outcome = run(
+      {"run", kDense, "--backend", "cpu:openblas", "--taps", "layers.0.m*", "--save", "saved.safetensors"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("on cpu:openblas\n"), HasSubstr("\nlayers.0.mlp "),
+                                 testing::Not(HasSubstr("logits"))));
+  const Outcome again = run({"run", "saved.safetensors"});
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_THAT(again.out, HasSubstr("\nlogits "));
+}
+
+TEST_F(Program, RecordingTwiceGivesTheSameBytes) {
+  std::filesystem::create_directory(at("store"));
+  write("cases.txt", "# comment\n\none " + kDense +
+                         "\nbelow/two moe[dim=32,n_layers=1,n_heads=4,vocab_size=61," +
+                         "num_experts=4]/seed=3\n");
+  for (const std::string out : {"first", "second"}) {
+    const Outcome outcome =
+        run({"golden", "record", "--golden", "store", "--cases", "cases.txt", "--out", out});
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("2 cases recorded"));
+  }
+  for (const std::string name : {"one.safetensors", "below/two.safetensors"}) {
+    EXPECT_EQ(file_text(at("first") / name), file_text(at("second") / name)) << name;
+  }
+  EXPECT_EQ(run({"verify", "--golden", "first", "--backend", "reference"}).status, 0);
+}
+
+TEST_F(Program, TheStoreIsCheckedAgainstItsManifest) {
+  std::filesystem::create_directory(at("store"));
+  write("cases.txt", "one " + kDense + "\n");
+  ASSERT_EQ(run({"golden", "record", "--golden", "store", "--cases", "cases.txt", "--out", "store"}).status,
+            0);
+  ASSERT_EQ(run({"golden", "manifest", "--golden", "store"}).status, 0);
+  EXPECT_EQ(run({"golden", "check", "--golden", "store"}).status, 0);
+  const Outcome list = run({"golden", "list", "--golden", "store"});
+  EXPECT_THAT(list.out, AllOf(testing::StartsWith("one "), HasSubstr("reference:f64")));
+  EXPECT_THAT(run({"golden", "show", "one", "--golden", "store"}).out, HasSubstr("logits"));
+
+  write("store/one.safetensors", "other bytes");
+  const Outcome changed = run({"golden", "check", "--golden", "store"});
+  EXPECT_EQ(changed.status, 1);
+  EXPECT_THAT(changed.out, HasSubstr("one.safetensors"));
+}
+
+}  // namespace
+}  // namespace forgecheck

@@ -1,0 +1,187 @@
+// What the judging commands find, print and write.
+#include <cmath>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "harness/io/safetensors.h"
+#include "tests/harness/cli/program.h"
+
+namespace forgecheck {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+
+const std::string kTampered = "layers.1.mlp";
+
+class JudgingProgram : public ProgramTest {
+ protected:
+  /// A copy of a golden, in which one float of a tap is off by 1 % of its row's root mean square.
+  void write_tampered(const std::string& name) const {
+    SafetensorsFile file = read_safetensors(golden_path("kempnerforge/dense/mha.safetensors"));
+    Array& tap = file.tensors.at("expected." + kTampered);
+    Tensor<float> values = tap.to<float>();
+    const std::int64_t width = values.shape.back();
+    const std::int64_t row = 3 * width;
+    double squares = 0;
+    for (std::int64_t i = 0; i < width; ++i) squares += std::pow(static_cast<double>(values[row + i]), 2);
+    values[row + 5] += static_cast<float>(0.01 * std::sqrt(squares / static_cast<double>(width)));
+    tap = Array::from(values);
+    std::filesystem::create_directories(at(name).parent_path());
+    write_safetensors(at(name), file.tensors, file.metadata);
+  }
+  void copy_golden(const std::string& name) const {
+    std::filesystem::create_directories(at(name).parent_path());
+    std::filesystem::copy_file(golden_path("kempnerforge/dense/mha.safetensors"), at(name));
+  }
+  json report(const std::string& name) const { return json::parse(file_text(at(name))); }
+};
+
+std::set<std::string> keys(const json& object) {
+  std::set<std::string> names;
+  for (const auto& [key, value] : object.items()) names.insert(key);
+  return names;
+}
+
+using Verify = JudgingProgram;
+
+TEST_F(Verify, GoldensOfOneNameMatchOnEveryBackend) {
+  const Outcome outcome = run({"verify", "--filter", "kempnerforge/dense/mha"});
+  EXPECT_EQ(outcome.status, 0) << outcome.out;
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("golden (kempnerforge)"), HasSubstr("reference"),
+                                 HasSubstr("goldens, "), HasSubstr(" match")));
+  EXPECT_THAT(outcome.out, testing::Not(HasSubstr("mismatch")));
+}
+
+TEST_F(Verify, ATamperedGoldenIsAMismatchOfItsModuleAlone) {
+  write_tampered("store/dense/tampered.safetensors");
+  const Outcome outcome =
+      run({"verify", "--golden", "store", "--backend", "cpu:openblas", "--json", "r.json"});
+  EXPECT_EQ(outcome.status, 1) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr(kTampered));
+  EXPECT_THAT(outcome.out, HasSubstr("repeat: forgecheck verify --golden store --filter dense/tampered\n"));
+
+  const json found = report("r.json");
+  ASSERT_EQ(found["results"].size(), 2U);
+  const json& golden = found["results"][0];
+  EXPECT_EQ(golden["candidate"], "golden");
+  EXPECT_EQ(golden["verdict"], "mismatch");
+  EXPECT_EQ(golden["first_divergence"]["tap"], kTampered);
+  EXPECT_GT(golden["first_divergence"]["local_error"], golden["first_divergence"]["tolerance"]);
+  EXPECT_EQ(found["results"][1]["verdict"], "match") << "the backend was given the same case, and is right";
+  EXPECT_EQ(found["summary"], (json{{"match", 1}, {"mismatch", 1}}));
+}
+
+TEST_F(Verify, TheRepeatCommandFindsTheSame) {
+  write_tampered("store/dense/tampered.safetensors");
+  copy_golden("store/dense/whole.safetensors");
+  const std::string repeat = "repeat: forgecheck ";
+  const Outcome first = run({"verify", "--golden", "store", "--backend", "reference"});
+  const std::size_t start = first.out.find(repeat);
+  ASSERT_NE(start, std::string::npos) << first.out;
+  std::istringstream line(
+      first.out.substr(start + repeat.size(), first.out.find('\n', start) - start - repeat.size()));
+  const std::vector<std::string> words{std::istream_iterator<std::string>(line), {}};
+  const Outcome second = run(words);
+  EXPECT_EQ(second.status, 1);
+  EXPECT_THAT(second.out, AllOf(HasSubstr(kTampered), HasSubstr("1 goldens")));
+}
+
+TEST_F(Verify, TheReportHasTheFieldsOfTheDesign) {
+  const Outcome outcome =
+      run({"verify", "--filter", "kempnerforge/dense/mha", "--backend", "reference", "--json", "r.json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  const json found = report("r.json");
+  EXPECT_EQ(keys(found), (std::set<std::string>{"schema", "tool", "command", "results", "summary"}));
+  EXPECT_EQ(found["schema"], 1);
+  EXPECT_EQ(keys(found["tool"]), (std::set<std::string>{"name", "version"}));
+  EXPECT_EQ(found["tool"]["name"], "forgecheck");
+  EXPECT_EQ(found["command"].size(), 8U);
+  EXPECT_EQ(found["command"][1], "verify");
+  ASSERT_FALSE(found["results"].empty());
+  EXPECT_EQ(found["summary"], (json{{"match", found["results"].size()}}));
+  for (const json& result : found["results"]) {
+    EXPECT_EQ(keys(result), (std::set<std::string>{"case", "file", "candidate", "oracle", "verdict", "used",
+                                                   "first_divergence", "undecided", "message", "repeat",
+                                                   "seconds", "taps"}));
+    EXPECT_EQ(result["oracle"], "reference:f64");
+    EXPECT_TRUE(result["first_divergence"].is_null());
+    EXPECT_LE(result["used"], 1.0);
+    ASSERT_FALSE(result["taps"].empty());
+    for (const json& tap : result["taps"]) {
+      for (const std::string key : {"name", "verdict", "error", "tolerance"})
+        EXPECT_TRUE(tap.contains(key)) << key;
+    }
+  }
+}
+
+TEST_F(Verify, OnlyTheBackendsAskedForAreRun) {
+  ASSERT_EQ(run({"verify", "--filter", "kempnerforge/dense/mha", "--backend", "cpu:openblas", "--backend",
+                 "cpu:permuted", "--json", "r.json"})
+                .status,
+            0);
+  std::set<std::string> candidates;
+  const json found = report("r.json");
+  for (const json& result : found["results"]) candidates.insert(result["candidate"]);
+  EXPECT_EQ(candidates, (std::set<std::string>{"golden", "cpu:openblas", "cpu:permuted"}));
+}
+
+using Compare = JudgingProgram;
+
+TEST_F(Compare, AFileWithItselfSaysNothing) {
+  copy_golden("a.safetensors");
+  std::filesystem::create_hard_link(at("a.safetensors"), at("linked.safetensors"));
+  for (const std::string other : {"a.safetensors", "./a.safetensors", "linked.safetensors"}) {
+    SCOPED_TRACE(other);
+    const Outcome outcome = run({"compare", "a.safetensors", other});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.out, AllOf(HasSubstr("untrusted"), HasSubstr("same file")));
+  }
+}
+
+TEST_F(Compare, EqualCopiesBothMatchTheOracle) {
+  copy_golden("a.safetensors");
+  copy_golden("b.safetensors");
+  const Outcome outcome = run({"compare", "a.safetensors", "b.safetensors", "--json", "r.json"});
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("2 match"));
+  EXPECT_EQ(report("r.json")["summary"], (json{{"match", 2}}));
+}
+
+TEST_F(Compare, TheOneThatIsWrongIsNamed) {
+  copy_golden("a.safetensors");
+  write_tampered("b.safetensors");
+  const Outcome outcome = run({"compare", "a.safetensors", "b.safetensors", "--json", "r.json"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("b.safetensors: mismatch"), HasSubstr(kTampered),
+                                 HasSubstr("repeat: forgecheck compare a.safetensors b.safetensors")));
+  const json found = report("r.json");
+  EXPECT_EQ(found["results"][0]["verdict"], "match");
+  EXPECT_EQ(found["results"][1]["verdict"], "mismatch");
+}
+
+TEST_F(Compare, TracesWithoutACaseAreComparedByValue) {
+  const auto write_trace = [&](const std::string& name, float last) {
+    write_safetensors(at(name), {{"logits", Array::from(Tensor<float>({3}, {1.0F, 2.0F, last}))}}, {});
+  };
+  write_trace("a.safetensors", 3.0F);
+  write_trace("b.safetensors", 3.0F);
+  write_trace("c.safetensors", 3.5F);
+  EXPECT_EQ(run({"compare", "a.safetensors", "b.safetensors"}).status, 0);
+  const Outcome outcome = run({"compare", "a.safetensors", "c.safetensors"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("logits"));
+}
+
+TEST_F(Compare, GoldensOfOtherCasesAreRefused) {
+  expect_refused({"compare", golden_path("kempnerforge/dense/mha.safetensors"),
+                  golden_path("kempnerforge/dense/mha_default_kv_heads.safetensors")},
+                 {"mha_default_kv_heads.safetensors", "another case"});
+}
+
+}  // namespace
+}  // namespace forgecheck
