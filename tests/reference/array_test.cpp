@@ -36,7 +36,7 @@ TEST(Array, FromCopiesShapeTypeAndBits) {
 
 TEST(Array, CopiesShareTheirBytes) {
   const Array array = Array::from(doubles({2}, {1, 2}));
-  const Array copy = array;  // NOLINT(performance-unnecessary-copy-initialization)
+  const Array copy = array;
   EXPECT_EQ(copy.bytes().data(), array.bytes().data());
   EXPECT_EQ(array.cast(Dtype::f64).bytes().data(), array.bytes().data());
 }

@@ -139,9 +139,9 @@ TEST_F(GoldenTensors, AGreedyTapMustContinueItsPrompt) {
 }
 
 TEST_F(GoldenTensors, MissingWeightsAreNamedWhenTheyAreLoaded) {
-  write_safetensors(
-      path_, tensors(),
-      {{"forgecheck", R"({"schema": 1, "weights": "gone.safetensors", "producer": {}, "case": {}})"}});
+  write_safetensors(path_, tensors(),
+                    {{"forgecheck", R"({"schema": 1, "weights": "gone.safetensors", "producer": {},
+                                        "case": {"model": {"dim": 16, "n_layers": 1, "n_heads": 2}}})"}});
   Golden golden = read_golden(path_, "x");
   try {
     load_weights(golden);

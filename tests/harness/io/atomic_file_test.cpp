@@ -83,6 +83,23 @@ TEST_F(AtomicFiles, RefusalsNameThePath) {
   EXPECT_EQ(files(), 1);
 }
 
+TEST_F(AtomicFiles, LeftoversOfAKilledWriterArePassedOver) {
+  // Temporary files end in a number that counts up: the next ones are taken already.
+  const fs::path path = directory_.path() / "a.txt";
+  std::string temporary;
+  {
+    const AtomicFile file(path);
+    temporary = fs::directory_iterator(directory_.path())->path().filename().string();
+  }
+  const std::size_t dot = temporary.rfind('.');
+  const int number = std::stoi(temporary.substr(dot + 1));
+  for (int i = 1; i <= 3; ++i)
+    directory_.write(temporary.substr(0, dot + 1) + std::to_string(number + i), "left");
+  write_atomically(path, "new");
+  EXPECT_EQ(get("a.txt"), "new");
+  EXPECT_EQ(files(), 4);
+}
+
 TEST_F(AtomicFiles, WritersOfOnePathDoNotMix) {
   const fs::path path = directory_.path() / "a.txt";
   std::vector<std::thread> threads;
