@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdio>
 
 #include "reference/error.h"
@@ -24,6 +25,36 @@ std::filesystem::path golden_folder(const std::string& given) {
     if (std::filesystem::is_directory(folder)) return folder;
   }
   throw ConfigError("--golden: there is no golden folder here; name one");
+}
+
+namespace {
+
+template <class Integer>
+Integer parse_whole(const std::string& option, const std::string& text, const char* what) {
+  Integer value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    throw ConfigError(option + " " + (text.empty() ? "\"\"" : text) + ": must be " + what);
+  }
+  return value;
+}
+
+}  // namespace
+
+std::int64_t parse_integer(const std::string& option, const std::string& text) {
+  return parse_whole<std::int64_t>(option, text, "an integer below 2^63");
+}
+
+std::uint64_t parse_unsigned(const std::string& option, const std::string& text) {
+  return parse_whole<std::uint64_t>(option, text, "an integer in 0 .. 2^64 - 1");
+}
+
+void require_folder_of(const std::string& option, const std::string& path) {
+  if (path.empty()) return;
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  if (!std::filesystem::is_directory(folder)) {
+    throw ConfigError(option + " " + path + ": the folder " + folder.string() + " is not there");
+  }
 }
 
 void show_progress(const std::string& text) {

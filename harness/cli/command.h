@@ -31,6 +31,15 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
 /// there is none.
 std::filesystem::path golden_folder(const std::string& given);
 
+/// Integers from the text of an option. Throws ConfigError "--seed -1: ..." unless all of it is one, in
+/// range.
+std::int64_t parse_integer(const std::string& option, const std::string& text);
+std::uint64_t parse_unsigned(const std::string& option, const std::string& text);
+
+/// Throws ConfigError where `path`, given for `option`, has no folder to be written to: better before the
+/// work. An empty path asks for nothing.
+void require_folder_of(const std::string& option, const std::string& path);
+
 /// Writes "text" over the last line on a terminal, nothing elsewhere; an empty text clears the line.
 void show_progress(const std::string& text);
 

@@ -48,6 +48,7 @@ class Comparison {
  public:
   Comparison(const CompareOptions& options, const Invocation& invocation) : options_(options) {
     report_.command = invocation.arguments;
+    require_folder_of("--json", options.json);
   }
 
   int run() {

@@ -12,29 +12,58 @@ namespace {
 struct GenerateArguments {
   std::string checkpoint;
   std::string config;
-  std::vector<std::int64_t> tokens;
+  std::string tokens;
   std::string backend = "reference";
   std::string dtype = "float32";
-  std::uint64_t seed = 0;
-  std::int64_t eos_token_id = -1;
+  std::string seed = "0";
+  std::string eos_token_id;
   GenerateOptions options;
 };
+
+/// "1,2,3", every part an integer.
+std::vector<std::int64_t> parse_tokens(const std::string& text) {
+  std::vector<std::int64_t> tokens;
+  std::size_t begin = 0;
+  while (true) {
+    const std::size_t comma = text.find(',', begin);
+    const std::string part = text.substr(begin, comma - begin);
+    if (part.empty()) {
+      throw ConfigError("--tokens \"" + text + "\": token " + std::to_string(tokens.size() + 1) +
+                        " is empty");
+    }
+    tokens.push_back(parse_integer("--tokens", part));
+    if (comma == std::string::npos) return tokens;
+    begin = comma + 1;
+  }
+}
+
+std::int64_t parse_eos(const std::string& text, std::int64_t vocab_size) {
+  const std::int64_t token = parse_integer("--eos-token-id", text);
+  if (token < 0 || token >= vocab_size) {
+    throw ConfigError("--eos-token-id " + text + ": must be in 0 .. " + std::to_string(vocab_size - 1));
+  }
+  return token;
+}
 
 int generate_tokens(const GenerateArguments& arguments) {
   Problem problem;
   problem.definition.architecture = load_config(arguments.config);
   problem.definition.run = RunKind::generate;
-  problem.definition.seed = arguments.seed;
+  problem.definition.seed = parse_unsigned("--seed", arguments.seed);
   problem.definition.generate = arguments.options;
-  if (arguments.eos_token_id >= 0) problem.definition.generate.eos_token_id = arguments.eos_token_id;
+  if (!arguments.eos_token_id.empty()) {
+    problem.definition.generate.eos_token_id =
+        parse_eos(arguments.eos_token_id, problem.definition.architecture.model.vocab_size);
+  }
+  const std::vector<std::int64_t> prompt = parse_tokens(arguments.tokens);
   if (arguments.dtype != "float32" && arguments.dtype != "bfloat16") {
     throw ConfigError("--dtype " + arguments.dtype + ": must be float32 or bfloat16");
   }
   problem.definition.dtype = arguments.dtype == "float32" ? Dtype::f32 : Dtype::bf16;
   validate(problem.definition);
   problem.parameters = load_parameters(arguments.checkpoint, problem.definition.architecture);
-  const auto length = static_cast<std::int64_t>(arguments.tokens.size());
-  problem.inputs.tokens = Array::from(Tensor<std::int64_t>({1, length}, arguments.tokens));
+  const std::int64_t length = std::ssize(prompt);
+  problem.inputs.tokens = Array::from(Tensor<std::int64_t>({1, length}, prompt));
 
   const Trace trace = make_backend(arguments.backend)->run(problem, {});
   const Tensor<std::int64_t> tokens = trace.at("tokens").to_int64();
@@ -57,7 +86,6 @@ void add_generate(CLI::App& app, Invocation& invocation) {
   command->add_option("--config", arguments->config, "KempnerForge's .toml or Hugging Face's config.json")
       ->required();
   command->add_option("--tokens", arguments->tokens, "The prompt: token ids, separated by commas")
-      ->delimiter(',')
       ->required();
   command->add_option("-n,--max-new-tokens", arguments->options.max_new_tokens, "How many tokens to add")
       ->required();
@@ -66,8 +94,7 @@ void add_generate(CLI::App& app, Invocation& invocation) {
   command->add_option("--top-p", arguments->options.sampling.top_p,
                       "Keep the most likely tokens of this mass");
   command->add_option("--seed", arguments->seed, "Seed of the draws");
-  command->add_option("--eos-token-id", arguments->eos_token_id, "Stop at this token")
-      ->check(CLI::NonNegativeNumber);
+  command->add_option("--eos-token-id", arguments->eos_token_id, "Stop at this token");
   command->add_option("--backend", arguments->backend, "Backend (default: reference)");
   command->add_option("--dtype", arguments->dtype, "float32 (the default) or bfloat16");
   command->callback(

@@ -83,6 +83,12 @@ int check(const GoldenOptions& options) {
   return problems.empty() ? kAllMatch : kFailure;
 }
 
+bool is_below(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  const std::filesystem::path way =
+      std::filesystem::weakly_canonical(path).lexically_relative(std::filesystem::weakly_canonical(folder));
+  return !way.empty() && *way.begin() != "..";
+}
+
 int record(const GoldenOptions& options) {
   const std::filesystem::path folder = golden_folder(options.golden);
   const std::filesystem::path cases =
@@ -102,7 +108,10 @@ int record(const GoldenOptions& options) {
   if (recorded == 0)
     throw ConfigError("--filter \"" + options.filter + "\": no case of " + cases.string() +
                       " has such a name");
-  if (std::filesystem::exists(folder / "manifest.json")) write_manifest(folder, today());
+  for (const std::filesystem::path& store : {folder, out}) {
+    if (std::filesystem::exists(store / "manifest.json") && is_below(out, store))
+      write_manifest(store, today());
+  }
   std::cout << recorded << " cases recorded below " << out.string() << " on " << backend->name() << "\n";
   return kAllMatch;
 }

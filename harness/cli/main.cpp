@@ -2,10 +2,27 @@
 #include <cstdio>
 #include <iostream>
 
+#include "harness/case/nearest_name.h"
 #include "harness/cli/command.h"
 #include "reference/error.h"
 
 namespace {
+
+/// Throws ConfigError that names a word which is no command of `app`, with the nearest that is.
+void require_command(const CLI::App& app, const std::vector<std::string>& words, std::size_t at) {
+  if (at >= words.size() || words[at].starts_with('-')) return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+    if (names.back() != words[at]) continue;
+    if (words[at] == "golden") require_command(*command, words, at + 1);
+    return;
+  }
+  const std::string nearest = forgecheck::nearest_name(words[at], names);
+  throw forgecheck::ConfigError("unknown command \"" + words[at] + "\"" +
+                                (nearest.empty() ? "" : ", did you mean " + nearest + "?") +
+                                " (see forgecheck --help)");
+}
 
 int run(int argc, char** argv) {
   forgecheck::Invocation invocation;
@@ -21,6 +38,7 @@ int run(int argc, char** argv) {
   forgecheck::add_compare(app, invocation);
   forgecheck::add_backends(app, invocation);
   forgecheck::add_golden(app, invocation);
+  require_command(app, invocation.arguments, 1);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

@@ -52,6 +52,7 @@ Problem load_problem(const std::string& definition) {
 }
 
 int run(const RunOptions& options) {
+  require_folder_of("--save", options.save);
   const Problem problem = load_problem(options.definition);
   const std::unique_ptr<Backend> backend = make_backend(options.backend);
   if (const std::string refusal = backend->refusal(problem.definition); !refusal.empty()) {

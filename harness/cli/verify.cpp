@@ -52,6 +52,7 @@ class Verification {
   Verification(const VerifyOptions& options, std::filesystem::path folder, const Invocation& invocation)
       : options_(options), folder_(std::move(folder)) {
     report_.command = invocation.arguments;
+    require_folder_of("--json", options.json);
     for (const std::string& name : options.backends) backends_.push_back(make_backend(name));
   }
 

@@ -47,7 +47,7 @@ TEST(AveragePool, Bfloat16RoundsTheSumThenTheQuotient) {
   int rounded_differently = 0;
   for (int i = 1; i <= 64; ++i) {
     const float a = bf16(0.37F * static_cast<float>(i)), b = bf16(1.9F), c = bf16(-0.07F);
-    // 2 x 2 grid of which every window is the whole; then a ragged one of three cells is not possible.
+    // 3 x 3 grid, one window.
     const auto out = average_pool(tensor<Bfloat16>({1, 9, 1}, {a, b, c, a, b, c, a, b, c}), 3);
     const float sum = a + b + c + a + b + c + a + b + c;
     EXPECT_EQ(numbers(out), bf16_numbers({bf16(sum) / 9.0F}));
