@@ -45,6 +45,12 @@ const Array& Trace::at(std::string_view name) const {
   return *value;
 }
 
+Tracer Tracer::untapped() const {
+  Tracer result([](std::string_view) { return false; });
+  if (forced_ != nullptr && forcing_ != Forcing::nothing) result.force(*forced_, Forcing::decisions);
+  return result;
+}
+
 const Array* Tracer::replacement(std::string_view name, Forcing at_least) const {
   return forced_ != nullptr && forcing_ >= at_least ? forced_->find(name) : nullptr;
 }

@@ -62,6 +62,8 @@ class Tracer {
     forced_ = &forced;
     forcing_ = forcing;
   }
+  /// A tracer that records nothing and follows the same forced choices.
+  Tracer untapped() const;
 
   /// A floating point tap.
   template <class T>

@@ -56,7 +56,7 @@ void run_forward(const Problem& problem, Weights<T>& weights, const Inputs& inpu
   std::optional<Tensor<T>> staged;
   if (definition.stages > 0) {
     Weights<T> copy = weights;
-    staged = forward_staged(definition.architecture, copy, inputs, options, definition.stages);
+    staged = forward_staged(definition.architecture, copy, inputs, options, definition.stages, tracer);
   }
   forward(definition.architecture, weights, inputs, options, tracer);
   if (staged) tracer.tap("logits.staged", *staged);

@@ -1,6 +1,7 @@
 #include "harness/case/case.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "reference/error.h"
 
@@ -33,9 +34,9 @@ void validate_run(const Case& value) {
   }
   validate(value.generate.sampling);
   if (value.loss.chunk_size <= 0) refuse("loss.chunk_size", value.loss.chunk_size, "must be positive");
-  if (!(value.loss.z_loss_weight >= 0)) {
+  if (!(value.loss.z_loss_weight >= 0 && std::isfinite(value.loss.z_loss_weight))) {
     throw ConfigError("case.loss.z_loss_weight = " + std::to_string(value.loss.z_loss_weight) +
-                      ": must not be negative");
+                      ": must be finite and not negative");
   }
 }
 

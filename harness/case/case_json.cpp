@@ -1,3 +1,4 @@
+#include <cstdint>
 #include <nlohmann/json.hpp>
 
 #include "harness/case/case.h"
@@ -15,9 +16,17 @@ using Json = nlohmann::json;
   throw ConfigError("case." + field + " = " + value.dump() + ": " + rule);
 }
 
+std::int64_t integer(const std::string& field, const Json& value) {
+  if (!value.is_number_integer()) refuse(field, value, "must be an integer");
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX) {
+    refuse(field, value, "must be below 2^63");
+  }
+  return value.get<std::int64_t>();
+}
+
 FieldValue field_value(const std::string& field, const Json& value) {
   if (value.is_boolean()) return value.get<bool>();
-  if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (value.is_number_integer()) return integer(field, value);
   if (value.is_number_float()) return value.get<double>();
   if (value.is_string()) return value.get<std::string>();
   if (value.is_array()) {
@@ -31,8 +40,7 @@ FieldValue field_value(const std::string& field, const Json& value) {
   if (value.is_object()) {
     std::map<std::string, std::int64_t> map;
     for (const auto& [key, item] : value.items()) {
-      if (!item.is_number_integer()) refuse(field, value, "must map names to integers");
-      map.emplace(key, item.get<std::int64_t>());
+      map.emplace(key, integer(field + "." + key, item));
     }
     return map;
   }
@@ -53,11 +61,6 @@ Json to_json(const FieldList& fields) {
     std::visit([&](const auto& content) { object[key] = content; }, value);
   }
   return object;
-}
-
-std::int64_t integer(const std::string& field, const Json& value) {
-  if (!value.is_number_integer()) refuse(field, value, "must be an integer");
-  return value.get<std::int64_t>();
 }
 
 double number(const std::string& field, const Json& value) {

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "harness/case/case.h"
 #include "harness/case/config_fields.h"
@@ -115,13 +117,14 @@ void parse_generate(Case& result, std::string_view segment, const FieldList& fie
 }
 
 void parse_loss(Case& result, std::string_view segment, const FieldList& fields) {
-  result.run = RunKind::loss;
   for (const auto& [key, value] : fields) {
     const auto* integer = std::get_if<std::int64_t>(&value);
     const std::optional<double> number = as_number(value);
-    if (key == "loss" && value == FieldValue("cross_entropy")) {
+    const bool names_run = key == "loss" || key == "gradients";
+    if (names_run) result.run = key == "loss" ? RunKind::loss : RunKind::gradients;
+    if (names_run && value == FieldValue("cross_entropy")) {
       result.loss.kind = LossKind::cross_entropy;
-    } else if (key == "loss" && value == FieldValue("chunked_cross_entropy")) {
+    } else if (names_run && value == FieldValue("chunked_cross_entropy")) {
       result.loss.kind = LossKind::chunked_cross_entropy;
     } else if (key == "chunk_size" && integer != nullptr) {
       result.loss.chunk_size = *integer;
@@ -161,7 +164,7 @@ void parse_segment(Case& result, std::string_view segment) {
       result.chunks.push_back(parse_integer(segment, chunk));
   } else if (key == "generate") {
     parse_generate(result, segment, parse_fields(segment));
-  } else if (key == "loss") {
+  } else if (key == "loss" || key == "gradients") {
     parse_loss(result, segment, parse_fields(segment));
   } else if (key == "mot_moe_totals") {
     if (text != "true" && text != "false") refuse(segment, "must be true or false");
@@ -175,6 +178,23 @@ void parse_segment(Case& result, std::string_view segment) {
   } else {
     refuse(segment, "unknown segment");
   }
+}
+
+/// What a segment decides: two that decide the same thing contradict each other or say it twice.
+std::string subject_of(std::string_view segment) {
+  const std::string key(segment.substr(0, segment.find('=')));
+  if (key == "eval" || key == "train") return "mode";
+  if (key == "float32" || key == "bfloat16") return "dtype";
+  constexpr std::string_view kRuns[] = {"forward", "decode", "generate", "loss", "gradients"};
+  return std::ranges::find(kRuns, key) != std::end(kRuns) ? "run" : key;
+}
+
+/// Every subject of a segment: of input sizes each field.
+std::vector<std::string> subjects_of(std::string_view segment) {
+  if (!is_input_field(segment.substr(0, segment.find('=')))) return {subject_of(segment)};
+  std::vector<std::string> subjects;
+  for (const auto& [key, value] : parse_fields(segment)) subjects.push_back(key);
+  return subjects;
 }
 
 /// Splits at '/', which occurs nowhere inside a segment but in quoted strings of the first.
@@ -231,7 +251,13 @@ Case parse_case_text(std::string_view text) {
   Case result;
   const auto segments = segments_of(text);
   result.architecture = parse_architecture(segments[0]);
-  for (std::size_t i = 1; i < segments.size(); ++i) parse_segment(result, segments[i]);
+  std::set<std::string> subjects;
+  for (std::size_t i = 1; i < segments.size(); ++i) {
+    parse_segment(result, segments[i]);
+    for (const std::string& subject : subjects_of(segments[i])) {
+      if (!subjects.insert(subject).second) refuse(segments[i], subject + " is given twice");
+    }
+  }
   validate(result);
   return result;
 }

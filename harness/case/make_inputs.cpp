@@ -116,7 +116,26 @@ std::int64_t add_images(const Case& value, const Source& source, Inputs& inputs)
 
 }  // namespace
 
+/// Sizes that contradict each other or the architecture.
+void check_sizes(const Case& value) {
+  const SeededInputs& sizes = value.inputs;
+  const Architecture& architecture = value.architecture;
+  if (sizes.frames > 0 && (sizes.patches == 0 || sizes.embeds)) {
+    throw ConfigError("inputs.frames = " + std::to_string(sizes.frames) +
+                      ": frames need patches, and no embeds");
+  }
+  if (architecture.is(VlmArch::mot) && !sizes.embeds && sizes.patches == 0 &&
+      sizes.image_tokens != architecture.num_image_tokens) {
+    throw ConfigError("inputs.image_tokens = " + std::to_string(sizes.image_tokens) +
+                      ": num_image_tokens = " + std::to_string(architecture.num_image_tokens) + " are due");
+  }
+  if (sizes.image_mask && (!architecture.is(VlmArch::cross_attention) || sizes.patches > 0)) {
+    throw ConfigError("inputs.image_mask = true: only image_features have one (frames have padding)");
+  }
+}
+
 Inputs make_inputs(const Case& value) {
+  check_sizes(value);
   const Architecture& architecture = value.architecture;
   const SeededInputs& sizes = value.inputs;
   const Source source(value.seed);

@@ -26,6 +26,15 @@ const Json& member(const Json& object, const std::string& key, Json::value_t typ
   return *found;
 }
 
+/// A member that is text where it is there at all.
+std::string text_of(const Json& object, const std::string& key) {
+  if (!object.contains(key)) return "";
+  if (!object[key].is_string()) {
+    throw FormatError("metadata forgecheck.producer." + key + " = " + object[key].dump() + ": is no text");
+  }
+  return object[key].get<std::string>();
+}
+
 Json parse_metadata(const SafetensorsFile& file) {
   const auto text = file.metadata.find("forgecheck");
   if (text == file.metadata.end()) throw FormatError("has no metadata forgecheck: it is not a golden file");
@@ -40,7 +49,7 @@ Json parse_metadata(const SafetensorsFile& file) {
 
 /// A file name without any folder: what stands beside the golden.
 std::string beside(const std::string& name) {
-  if (name.empty() || name.find('/') != std::string::npos || name == "..") {
+  if (name.empty() || name.find('/') != std::string::npos || name == "." || name == "..") {
     throw FormatError("metadata forgecheck names the file \"" + name + "\", which is not beside it");
   }
   return name;
@@ -91,7 +100,7 @@ Golden parse(const std::filesystem::path& path, const std::string& name) {
   golden.weights = member(metadata, "weights", Json::value_t::string).get<std::string>();
   if (golden.weights != "seeded") beside(golden.weights);
   const Json& producer = member(metadata, "producer", Json::value_t::object);
-  golden.producer = {producer.value("backend", ""), producer.value("version", ""), producer.dump()};
+  golden.producer = {text_of(producer, "backend"), text_of(producer, "version"), producer.dump()};
   read_tensors(file, golden);
   if (metadata.contains("case")) {
     golden.problem.definition = parse_case_json(member(metadata, "case", Json::value_t::object).dump());

@@ -42,7 +42,7 @@ std::map<std::string, ManifestEntry> read_manifest(const std::filesystem::path& 
   std::map<std::string, ManifestEntry> entries;
   for (const Json& row : manifest["files"]) {
     if (!row.is_object() || !row.value("path", Json()).is_string() ||
-        !row.value("sha256", Json()).is_string()) {
+        !row.value("sha256", Json()).is_string() || !row.value("date", Json("")).is_string()) {
       throw FormatError(path.string() + ": " + row.dump() + " is not an entry");
     }
     ManifestEntry entry{row["path"], row["sha256"], row.value("producer", Json()).dump(),

@@ -71,7 +71,7 @@ void write_json_report(const std::filesystem::path& path, const Report& report) 
                          {"command", report.command},
                          {"results", results},
                          {"summary", summary}};
-  write_atomically(path, document.dump(1) + "\n");
+  write_atomically(path, document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace forgecheck

@@ -35,7 +35,7 @@ int exit_status(const Report& report);
 /// The failure in a few lines: verdict, message, the taps that broke their tolerance, the repeat command.
 void print_failure(std::ostream& out, const Result& result);
 
-/// "118 match, 1 mismatch; largest share of a tolerance used: 0.31 (float32), ..." in one line.
+/// "118 match, 1 mismatch": how many of each verdict.
 std::string summary_line(const Report& report);
 
 /// Writes the report as design section 5 has it, through a temporary file. Throws FormatError.

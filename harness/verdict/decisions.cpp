@@ -1,6 +1,7 @@
 #include "harness/verdict/decisions.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "harness/verdict/tolerance.h"
@@ -27,16 +28,20 @@ std::string list(const std::vector<std::int64_t>& values) {
   return "{" + text + "}";
 }
 
-/// How much the worst of the oracle's own choices is better than the best of those the candidate put in its
-/// place, by the oracle's scores of that row.
+/// How much the best of the oracle's choices that the candidate left out is better than the worst of those
+/// that it took instead, by the oracle's scores of that row: a right choice may exchange near equals only.
+/// NaN, which is within no bound, where a score is.
 double margin_of(std::span<const double> scores, const std::vector<std::int64_t>& oracle_only,
                  const std::vector<std::int64_t>& candidate_only) {
-  double worst_kept = std::numeric_limits<double>::infinity(), best_taken = -worst_kept;
-  for (const std::int64_t i : oracle_only)
-    worst_kept = std::min(worst_kept, scores[static_cast<std::size_t>(i)]);
-  for (const std::int64_t i : candidate_only)
-    best_taken = std::max(best_taken, scores[static_cast<std::size_t>(i)]);
-  return worst_kept - best_taken;
+  double margin = -std::numeric_limits<double>::infinity();
+  for (const std::int64_t left : oracle_only) {
+    for (const std::int64_t taken : candidate_only) {
+      const double better = scores[static_cast<std::size_t>(left)] - scores[static_cast<std::size_t>(taken)];
+      if (!(better <= margin)) margin = better;
+      if (std::isnan(margin)) return margin;
+    }
+  }
+  return margin;
 }
 
 }  // namespace

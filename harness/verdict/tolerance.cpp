@@ -50,16 +50,24 @@ struct RowErrors {
   std::vector<double> size;      // rms of the oracle's row, its finite elements
   std::vector<double> largest;   // max |oracle|
   std::vector<double> baseline;  // max |baseline - oracle|
-  double rho = 0.0;              // rms over the rows of baseline / size
-  double typical = 0.0;          // rms over the rows of baseline
+  double rho = 0.0;              // upper decile over the rows of baseline / size
+  double typical = 0.0;          // upper decile over the rows of baseline, for narrow rows
   double rms_oracle = 0.0;
   double rms_baseline = 0.0;
 };
 
+/// The value that nine of ten do not exceed: a few bad rows of the baseline do not move it. 0 of none.
+double upper_decile(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto at = values.begin() + (std::ssize(values) - 1) * 9 / 10;
+  std::ranges::nth_element(values, at);
+  return *at;
+}
+
 RowErrors row_errors(const Tensor<double>& oracle, const Tensor<double>& baseline) {
   RowErrors rows;
-  double squares = 0, error_squares = 0, relative_squares = 0, absolute_squares = 0;
-  std::int64_t rows_with_size = 0;
+  double squares = 0, error_squares = 0;
+  std::vector<double> relative;
   for (std::int64_t r = 0; r < oracle.rows(); ++r) {
     double row_squares = 0, largest = 0, error = 0;
     for (std::int64_t j = 0; j < oracle.width(); ++j) {
@@ -76,17 +84,13 @@ RowErrors row_errors(const Tensor<double>& oracle, const Tensor<double>& baselin
     rows.largest.push_back(largest);
     rows.baseline.push_back(error);
     squares += row_squares;
-    absolute_squares += error * error;
-    if (size > 0) {
-      relative_squares += error / size * (error / size);
-      ++rows_with_size;
-    }
+    if (size > 0) relative.push_back(error / size);
   }
   const auto count = static_cast<double>(std::max<std::int64_t>(1, oracle.size()));
   rows.rms_oracle = std::sqrt(squares / count);
   rows.rms_baseline = std::sqrt(error_squares / count);
-  if (rows_with_size > 0) rows.rho = std::sqrt(relative_squares / static_cast<double>(rows_with_size));
-  if (!rows.size.empty()) rows.typical = std::sqrt(absolute_squares / static_cast<double>(rows.size.size()));
+  rows.rho = upper_decile(std::move(relative));
+  if (oracle.width() < kNarrowRow) rows.typical = upper_decile(rows.baseline);
   return rows;
 }
 

@@ -196,7 +196,7 @@ std::vector<std::pair<std::int64_t, std::int64_t>> partition_layers(std::int64_t
 
 template <class T>
 Tensor<T> forward_staged(const Architecture& architecture, Weights<T>& weights, const Inputs& inputs,
-                         const ForwardOptions& options, std::int64_t stages) {
+                         const ForwardOptions& options, std::int64_t stages, const Tracer& tracer) {
   if (architecture.vlm) {
     throw ConfigError("case.stages = " + std::to_string(stages) +
                       ": pipeline stages exist for text models only");
@@ -207,7 +207,7 @@ Tensor<T> forward_staged(const Architecture& architecture, Weights<T>& weights, 
   Inputs stage_inputs = inputs;
   Tensor<T> h;
   for (const auto& [begin, end] : parts) {
-    Tracer untapped([](std::string_view) { return false; });
+    Tracer untapped = tracer.untapped();
     Run<T> run = make_run(architecture, weights, stage_inputs, options, untapped, rope);
     h = text_layers<T>(run, embed(run, stage_inputs), begin, end, stage_inputs, LayerInputs(stage_inputs),
                        nullptr);
@@ -231,7 +231,7 @@ Tensor<T> forward_staged(const Architecture& architecture, Weights<T>& weights, 
   template ForwardResult<T> forward(const Architecture&, Weights<T>&, const Inputs&, const ForwardOptions&, \
                                     Tracer&, std::vector<KvCache<T>>*);                                     \
   template Tensor<T> forward_staged(const Architecture&, Weights<T>&, const Inputs&, const ForwardOptions&, \
-                                    std::int64_t);
+                                    std::int64_t, const Tracer&);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -33,9 +33,10 @@ std::vector<std::pair<std::int64_t, std::int64_t>> partition_layers(std::int64_t
                                                                     std::int64_t stages);
 
 /// Logits (B, S, V) of a dense or MoE text model cut into pipeline stages that hand over hidden states: the
-/// first holds the embedding, the last the final norm and the head. Equal to forward() bit for bit.
+/// first holds the embedding, the last the final norm and the head. Equal to forward() bit for bit. Taps
+/// nothing; follows the choices that `tracer` forces.
 template <class T>
 Tensor<T> forward_staged(const Architecture& architecture, Weights<T>& weights, const Inputs& inputs,
-                         const ForwardOptions& options, std::int64_t stages);
+                         const ForwardOptions& options, std::int64_t stages, const Tracer& tracer);
 
 }  // namespace forgecheck

@@ -88,8 +88,8 @@ RC_GTEST_PROP(ModelProperties, AnyChunksGiveTheForwardCall, ()) {
 RC_GTEST_PROP(ModelProperties, AnyNumberOfStagesGivesTheForwardCall, ()) {
   Case c;
   const std::int64_t stages = size_between(1, c.architecture.model.n_layers);
-  const auto staged =
-      forward_staged(c.architecture, c.weights, token_inputs(c.tokens.shape, c.tokens.data), {}, stages);
+  const auto staged = forward_staged(c.architecture, c.weights, token_inputs(c.tokens.shape, c.tokens.data),
+                                     {}, stages, Tracer());
   RC_ASSERT(identical(staged, c.logits(c.tokens)));
 }
 

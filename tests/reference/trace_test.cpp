@@ -123,6 +123,19 @@ TEST_F(Forced, FilterDoesNotStopIt) {
   EXPECT_EQ(numbers(x_), (std::vector<double>{10, 20}));
 }
 
+TEST_F(Forced, UntappedTracerRecordsNothingAndFollowsTheChoicesOnly) {
+  Tracer tracer;
+  Tracer unforced = tracer.untapped();
+  run(unforced);
+  EXPECT_EQ(indices_.data, (std::vector<std::int64_t>{0, 0}));
+  tracer.force(forced_, Forcing::everything);
+  Tracer untapped = tracer.untapped();
+  run(untapped);
+  EXPECT_TRUE(untapped.trace().empty());
+  EXPECT_EQ(numbers(x_), (std::vector<double>{1, 2}));
+  EXPECT_EQ(indices_.data, (std::vector<std::int64_t>{1, 0}));
+}
+
 TEST_F(Forced, TapThatIsNotInTheTraceStays) {
   const Trace empty;
   Tracer tracer;

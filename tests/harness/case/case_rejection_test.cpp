@@ -168,5 +168,20 @@ const Rejection kJson[] = {
 };
 INSTANTIATE_TEST_SUITE_P(All, JsonRejection, testing::ValuesIn(kJson));
 
+TEST(TextRejection, TheSameSegmentTwice) {
+  for (const char* text : {"dense/seed=1/seed=2", "dense/decode=6+1/generate=3", "dense/decode=6/decode=1",
+                           "dense/batch=6/batch=1", "dense/eval/train"}) {
+    EXPECT_THROW(parse_case_text(text), ConfigError) << text;
+  }
+}
+TEST(TextRejection, AnInfiniteLossWeight) {
+  EXPECT_THROW(parse_case_text("dense/loss=cross_entropy,z_loss_weight=inf"), ConfigError);
+}
+TEST(JsonRejection, IntegersPastInt64) {
+  EXPECT_THROW(parse_case_json(R"({"output_slice": [18446744073709551615, null]})"), ConfigError);
+  EXPECT_THROW(parse_case_json(R"({"run": "generate", "generate": {"eos_token_id": 18446744073709551615}})"),
+               ConfigError);
+}
+
 }  // namespace
 }  // namespace forgecheck

@@ -178,5 +178,10 @@ TEST(Case, JsonReadsGradients) {
   EXPECT_EQ(Json::parse(case_json(value)).at("run"), "gradients");
 }
 
+TEST(Case, TextOfGradientsIsReadBack) {
+  const Case value = parse_case_json(R"({"model": {}, "run": "gradients"})");
+  EXPECT_EQ(parse_case_text(case_text(value)).run, RunKind::gradients);
+}
+
 }  // namespace
 }  // namespace forgecheck

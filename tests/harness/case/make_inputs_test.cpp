@@ -221,5 +221,18 @@ TEST(MakeParameters, AreTheSeededTensorsOfTheArchitecture) {
   }
 }
 
+TEST(MakeInputs, FramesWithoutPatchesAreRefused) {
+  EXPECT_THROW(inputs_of("dense[dim=16,n_heads=2]/text_len=4,frames=2,embeds=true,padding=true"),
+               ConfigError);
+}
+TEST(MakeInputs, AnotherNumberOfImageTokensThanTheModelsIsRefused) {
+  EXPECT_THROW(inputs_of("mot[dim=16,n_heads=2,num_image_tokens=4]/text_len=4,image_tokens=2"), ConfigError);
+}
+TEST(MakeInputs, AnImageMaskWithoutImageFeaturesIsRefused) {
+  EXPECT_THROW(inputs_of("cross_attention[dim=16,n_heads=2,adapter.type=linear,feature_dim=4]/"
+                         "text_len=4,patches=2,image_mask=true"),
+               ConfigError);
+}
+
 }  // namespace
 }  // namespace forgecheck

@@ -160,5 +160,13 @@ TEST_F(GoldenTensors, AFloat64TapMakesItAFloat64Trace) {
   EXPECT_EQ(read_golden(path_, "x").type, Dtype::f32);
 }
 
+TEST(GoldenRejection, AProducerWhoseBackendIsNoText) {
+  TemporaryDirectory directory;
+  write_safetensors(
+      directory.path() / "x.safetensors", {{"expected.logits", Array::from(Tensor<float>({1}))}},
+      {{"forgecheck", R"({"schema": 1, "weights": "seeded", "producer": {"backend": 3}, "case": {}})"}});
+  EXPECT_THROW(read_golden(directory.path() / "x.safetensors", "x"), FormatError);
+}
+
 }  // namespace
 }  // namespace forgecheck

@@ -208,5 +208,11 @@ TEST_F(Store, AManifestThatIsNoneIsRefused) {
   EXPECT_THROW(write_manifest(folder_.path(), "2026-01-02"), FormatError);
 }
 
+TEST(Manifest, ADateThatIsNoText) {
+  TemporaryDirectory directory;
+  directory.write("manifest.json", R"({"files": [{"path": "a", "sha256": "b", "date": 3}]})");
+  EXPECT_THROW(check_manifest(directory.path()), FormatError);
+}
+
 }  // namespace
 }  // namespace forgecheck

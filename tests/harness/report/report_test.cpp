@@ -188,5 +188,12 @@ TEST(SummaryLine, CountsEachVerdict) {
   EXPECT_EQ(summary_line({}), "nothing was judged");
 }
 
+TEST(JsonReportText, AMessageThatIsNoUtf8IsWrittenAllTheSame) {
+  TemporaryDirectory directory;
+  Report report;
+  report.results.emplace_back().judgement.message = "crashed: \xff";
+  EXPECT_NO_THROW(write_json_report(directory.path() / "r.json", report));
+}
+
 }  // namespace
 }  // namespace forgecheck

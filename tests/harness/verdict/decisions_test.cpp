@@ -148,5 +148,18 @@ TEST(InvalidChoice, ShapeAndTypeAreNamed) {
   EXPECT_NE(invalid(Array()), "");
 }
 
+// Scores {0.2999999, 0.1, 0.3, 0.4}, oracle {3, 2}, candidate {0, 1}: that 0 ties with 2 does
+// not excuse taking 1 (0.1) instead of 3 (0.4).
+TEST(CompareChoices, ATieDoesNotHideAFarChoiceInTheSameRow) {
+  Decision oracle{Tensor<std::int64_t>({1, 2}, {3, 2}), Tensor<double>({1, 4}, {0.3 - 1e-7, 0.1, 0.3, 0.4})};
+  Decision baseline = oracle;
+  for (double& score : baseline.scores.data) score += 1e-7;
+  std::vector<UndecidedChoice> undecided;
+  EXPECT_EQ(compare_choices("tap", Array::from(Tensor<std::int64_t>({1, 2}, {0, 1})), oracle, baseline,
+                            Dtype::f32, undecided)
+                .verdict,
+            Verdict::mismatch);
+}
+
 }  // namespace
 }  // namespace forgecheck

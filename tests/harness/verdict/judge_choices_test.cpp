@@ -152,5 +152,23 @@ TEST(JudgeChoices, WhatIsNoChoiceIsAMismatchOfItsTap) {
   }
 }
 
+/// A right implementation that breaks the tie of two equal experts otherwise.
+void expect_tie_is_followed(const std::string& run) {
+  const std::string gate = "layers.0.mlp.router.gate.weight";
+  Problem problem =
+      small_problem("moe[" + kSmall + ",num_experts=2,moe_top_k=1]/batch=2,text_len=6/seed=22" + run);
+  Tensor<float> equal = problem.parameters.at(gate).to<float>();
+  std::ranges::copy(equal.row(0), equal.row(1).begin());
+  problem.parameters.insert_or_assign(gate, Array::from(equal));
+  Problem other = problem;
+  for (float& value : equal.row(1)) value = std::nextafter(value, value > 0 ? 10.0F : -10.0F);
+  other.parameters.insert_or_assign(gate, Array::from(equal));
+  const Judgement judgement = judge_float32(problem, run_permuted(other, Dtype::f32));
+  EXPECT_TRUE(is_success(judgement.verdict)) << judgement.message;
+}
+TEST(JudgeChoices, StagedLogitsFollowTheCandidatesChoices) {
+  expect_tie_is_followed("/stages=2");
+}
+
 }  // namespace
 }  // namespace forgecheck

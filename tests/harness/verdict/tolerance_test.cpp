@@ -202,5 +202,21 @@ TEST(ScoreBounds, EachRowHasTheToleranceOfItsScores) {
   }
 }
 
+TEST(CompareFloating, OneBadBaselineRowDoesNotLoosenTheOthers) {
+  TapValues tap = tap_values({100, 64});
+  for (double& value : tap.baseline.row(3)) value *= 1.01;
+  Tensor<double> values = right_candidate(tap);
+  values.row(50)[0] += 0.01;
+  EXPECT_EQ(tap.verdict(values), Verdict::mismatch);
+}
+TEST(CompareFloating, AVerySmallRowOfTheWrongSignIsFound) {
+  TapValues tap = tap_values({100, 64});
+  for (double& value : tap.oracle.row(50)) value *= 1e-6;
+  for (double& value : tap.baseline.row(50)) value *= 1e-6;
+  Tensor<double> values = right_candidate(tap);
+  for (double& value : values.row(50)) value = -value;
+  EXPECT_EQ(tap.verdict(values), Verdict::mismatch);
+}
+
 }  // namespace
 }  // namespace forgecheck

@@ -152,9 +152,24 @@ TYPED_TEST(Stages, ComposedEqualTheWholeBitForBit) {
       if (stages == 3) inputs.doc_ids = integers({2, 4}, {0, 0, 1, 1, 0, 1, 1, 2});
       auto weights = seeded_weights<TypeParam>(architecture);
       const auto whole = run_model(architecture, weights, inputs).logits;
-      EXPECT_TRUE(identical(forward_staged(architecture, weights, inputs, {}, stages), whole)) << stages;
+      EXPECT_TRUE(identical(forward_staged(architecture, weights, inputs, {}, stages, Tracer()), whole))
+          << stages;
     }
   }
+}
+
+// Experts 0 and 1 for every token, whatever the router of layer 1 prefers.
+TEST(StagedMoe, FollowsForcedChoices) {
+  const Architecture architecture = small_moe();
+  auto weights = seeded_weights<double>(architecture);
+  const Inputs inputs = token_inputs({1, 4}, {3, 1, 4, 1});
+  Trace forced;
+  forced.add("layers.1.mlp.router.indices", integers({4, 2}, {0, 1, 0, 1, 0, 1, 0, 1}));
+  Tracer tracer;
+  tracer.force(forced, Forcing::decisions);
+  const auto whole = forward(architecture, weights, inputs, {}, tracer).logits;
+  EXPECT_TRUE(identical(forward_staged(architecture, weights, inputs, {}, 3, tracer), whole));
+  EXPECT_FALSE(identical(whole, run_model(architecture, weights, inputs).logits));
 }
 
 TEST(PartitionLayers, EarlierStagesTakeOneMore) {
@@ -174,7 +189,7 @@ TEST(PartitionLayers, EveryStageNeedsALayer) {
   const Architecture vlm = small_vlm(VlmArch::joint_decoder);
   auto weights = seeded_weights<double>(vlm);
   EXPECT_EQ(message_of<ConfigError>([&] {
-              forward_staged(vlm, weights, token_inputs({1, 8}, kTokens), {}, 2);
+              forward_staged(vlm, weights, token_inputs({1, 8}, kTokens), {}, 2, Tracer());
             }),
             "case.stages = 2: pipeline stages exist for text models only");
 }
