@@ -1,5 +1,7 @@
 #include "reference/array.h"
 
+#include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "reference/error.h"
@@ -15,10 +17,22 @@ T load(const std::byte* data, std::int64_t i) {
   return value;
 }
 
-/// double to T with a single rounding: a double that came from a narrower type passes through exactly.
+/// double to T with a single rounding, to nearest even.
 template <class T>
 T narrow(double value) {
   return T(static_cast<compute_t<T>>(value));
+}
+
+/// By way of a float that is rounded to odd: its last bit says that there was more, so that rounding it again
+/// to fewer bits is right (Boldo and Melquiond 2008).
+template <>
+Bfloat16 narrow<Bfloat16>(double value) {
+  float rounded = static_cast<float>(value);
+  if (std::isfinite(rounded) && static_cast<double>(rounded) != value) {
+    if (std::abs(static_cast<double>(rounded)) > std::abs(value)) rounded = std::nextafter(rounded, 0.0F);
+    rounded = std::bit_cast<float>(std::bit_cast<std::uint32_t>(rounded) | 1U);
+  }
+  return Bfloat16(rounded);
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ Tensor<T> adapt(const AdapterConfig& config, const Weights<T>& weights, const Te
 
 template <class T>
 Inputs resolve_vision(const Architecture& architecture, const Weights<T>& weights, const Inputs& inputs,
-                      const ForwardOptions& options, Tracer& tracer) {
+                      const ForwardOptions& options, Tracer& tracer, bool with_kv_cache) {
   if (!inputs.vision_features) {
     if (inputs.frame_mask) throw ShapeError("[adapter] frame_mask needs vision_features with frames");
     return inputs;
@@ -119,7 +119,7 @@ Inputs resolve_vision(const Architecture& architecture, const Weights<T>& weight
     (side_channel ? resolved.image_mask : resolved.key_padding_mask) =
         spread_frame_mask(*inputs.frame_mask, vision.tokens, text);
   }
-  validate_inputs(architecture, resolved, false);
+  validate_inputs(architecture, resolved, with_kv_cache);
 
   // 2. the adapter, frames folded into the batch
   const Tensor<T> features = inputs.vision_features->to<T>().reshaped(
@@ -133,7 +133,7 @@ Inputs resolve_vision(const Architecture& architecture, const Weights<T>& weight
 #define INSTANTIATE(T)                                                                               \
   template Tensor<T> adapt(const AdapterConfig&, const Weights<T>&, const Tensor<T>&, linalg::Kind); \
   template Inputs resolve_vision(const Architecture&, const Weights<T>&, const Inputs&,              \
-                                 const ForwardOptions&, Tracer&);
+                                 const ForwardOptions&, Tracer&, bool);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -19,9 +19,9 @@ Tensor<T> adapt(const AdapterConfig& config, const Weights<T>& weights, const Te
 /// The inputs with vision_features turned into prefix_embeds (image_features under cross_attention), and
 /// frame_mask into key_padding_mask (image_mask): frames fold into the batch and their tokens are joined in
 /// frame order. Taps "adapter". Everything is validated before any arithmetic. Inputs without vision_features
-/// come back unchanged. Widths and masks as in Inputs.
+/// come back unchanged. Widths and masks as in Inputs; a KV cache is refused first.
 template <class T>
 Inputs resolve_vision(const Architecture& architecture, const Weights<T>& weights, const Inputs& inputs,
-                      const ForwardOptions& options, Tracer& tracer);
+                      const ForwardOptions& options, Tracer& tracer, bool with_kv_cache = false);
 
 }  // namespace forgecheck

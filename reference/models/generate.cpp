@@ -33,7 +33,7 @@ Tensor<T> step(const Architecture& architecture, Weights<T>& weights, const Tens
 
 void check_generation(const ModelConfig& model, std::int64_t prompt_length, const GenerateOptions& options) {
   validate(options.sampling);
-  if (options.max_new_tokens < 0 || prompt_length + options.max_new_tokens > model.max_seq_len) {
+  if (options.max_new_tokens < 0 || options.max_new_tokens > model.max_seq_len - prompt_length) {
     throw ShapeError("[generate] a prompt of " + std::to_string(prompt_length) + " and " +
                      std::to_string(options.max_new_tokens) +
                      " new tokens do not fit model.max_seq_len = " + std::to_string(model.max_seq_len));

@@ -147,7 +147,7 @@ std::vector<KvCache<T>> make_kv_caches(const ModelConfig& model, std::int64_t ba
 template <class T>
 ForwardResult<T> forward(const Architecture& architecture, Weights<T>& weights, const Inputs& given,
                          const ForwardOptions& options, Tracer& tracer, std::vector<KvCache<T>>* caches) {
-  const Inputs inputs = resolve_vision(architecture, weights, given, options, tracer);
+  const Inputs inputs = resolve_vision(architecture, weights, given, options, tracer, caches != nullptr);
   validate_inputs(architecture, inputs, caches != nullptr);
   const std::int64_t cached = caches == nullptr ? 0 : caches->at(0).seq_len;
   const RopeTable<T> rope = rope_of<T>(architecture.model, cached, residual_length(inputs));
@@ -201,6 +201,7 @@ Tensor<T> forward_staged(const Architecture& architecture, Weights<T>& weights, 
     throw ConfigError("case.stages = " + std::to_string(stages) +
                       ": pipeline stages exist for text models only");
   }
+  if (inputs.vision_features) throw ShapeError("[forward] pipeline stages take no vision_features");
   validate_inputs(architecture, inputs, false);
   const auto parts = partition_layers(architecture.model.n_layers, stages);
   const RopeTable<T> rope = rope_of<T>(architecture.model, 0, residual_length(inputs));

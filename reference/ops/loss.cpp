@@ -64,6 +64,7 @@ compute_t<T> chunked_cross_entropy(const Tensor<T>& logits, const Tensor<std::in
 template <class T>
 compute_t<T> logit_z_loss(const Tensor<T>& logits, double weight) {
   using C = compute_t<T>;
+  if (weight == 0) return 0;
   C sum = 0;
   for (std::int64_t r = 0; r < logits.rows(); ++r) {
     const C value = log_sum_exp(logits.row(r));

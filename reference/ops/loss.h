@@ -19,7 +19,8 @@ template <class T>
 compute_t<T> chunked_cross_entropy(const Tensor<T>& logits, const Tensor<std::int64_t>& labels,
                                    std::int64_t chunk_size);
 
-/// weight * mean over all rows of logsumexp(logits)^2, in the computing type.
+/// weight * mean over all rows of logsumexp(logits)^2, in the computing type; 0 at weight 0, whatever the
+/// logits.
 template <class T>
 compute_t<T> logit_z_loss(const Tensor<T>& logits, double weight);
 

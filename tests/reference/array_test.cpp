@@ -90,5 +90,14 @@ TEST(Array, CastChangesTheTypeOnly) {
             "cannot cast to int64 (float64, float32 and bfloat16 only)");
 }
 
+TEST(Array, DoubleToBfloat16RoundsOnce) {
+  // Just above the middle of 1 and the next bfloat16: a float in between would be the middle itself.
+  const Array above = Array::from(Tensor<double>({2}, {1 + 0x1p-8 + 0x1p-40, -(1 + 0x1p-8 + 0x1p-40)}));
+  EXPECT_EQ(above.cast(Dtype::bf16).at(0), 1 + 0x1p-7);
+  EXPECT_EQ(above.cast(Dtype::bf16).at(1), -(1 + 0x1p-7));
+  const Array below = Array::from(Tensor<double>({1}, {1 + 0x1.8p-7 - 0x1p-40}));
+  EXPECT_EQ(below.cast(Dtype::bf16).at(0), 1 + 0x1p-7);
+}
+
 }  // namespace
 }  // namespace forgecheck

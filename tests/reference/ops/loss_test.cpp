@@ -82,5 +82,11 @@ TEST(LogitZLoss, IsTheWeightedMeanSquaredLogSumExp) {
   EXPECT_EQ(logit_z_loss(kLogits, 0.0), 0.0);
 }
 
+TEST(LogitZLoss, IsZeroAtWeightZeroWhateverTheLogits) {
+  const Tensor<float> logits({1, 2}, {INFINITY, 0.0F});
+  EXPECT_EQ(logit_z_loss(logits, 0.0), 0.0F);
+  EXPECT_EQ(logit_z_loss(Tensor<float>({0, 2}), 0.0), 0.0F);
+}
+
 }  // namespace
 }  // namespace forgecheck
