@@ -29,15 +29,12 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
-/// floor(sqrt(n)) for n >= 0, corrected to be exact where the double square root is not.
-std::int64_t integer_sqrt(std::int64_t n) {
-  auto root = static_cast<std::int64_t>(std::sqrt(static_cast<double>(n)));
-  while (root > 0 && root > n / root) --root;
-  while (root + 1 <= n / (root + 1)) ++root;
-  return root;
-}
-
 }  // namespace
+
+std::int64_t grid_side(std::int64_t patches) {
+  const auto side = static_cast<std::uint64_t>(std::llround(std::sqrt(static_cast<double>(patches))));
+  return side * side == static_cast<std::uint64_t>(patches) ? static_cast<std::int64_t>(side) : -1;
+}
 
 std::int64_t ModelConfig::computed_ffn_hidden_dim() const {
   if (ffn_hidden_dim.has_value()) return *ffn_hidden_dim;
@@ -88,8 +85,8 @@ double VlmConfig::effective_capacity_factor(const std::string& modality) const {
 std::int64_t AdapterConfig::output_num_tokens(std::int64_t num_tokens) const {
   const bool pools = type == AdapterType::avgpool || type == AdapterType::attentional_pool;
   if (num_tokens <= 0 || !pools) return num_tokens;
-  const std::int64_t grid = integer_sqrt(num_tokens);
-  if (grid * grid != num_tokens) {
+  const std::int64_t grid = grid_side(num_tokens);
+  if (grid < 0) {
     throw ConfigError("vision_encoder.num_tokens = " + std::to_string(num_tokens) +
                       ": adapter.type = " + to_string(type) + " needs a square grid of patches");
   }

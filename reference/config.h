@@ -95,6 +95,9 @@ struct VisionEncoderConfig {
   std::int64_t num_tokens = 0;
 };
 
+/// Side of a square grid of so many patches (>= 0), -1 where they are no square.
+std::int64_t grid_side(std::int64_t patches);
+
 /// Section [adapter]; source: kempnerforge/config/adapter.py.
 struct AdapterConfig {
   AdapterType type = AdapterType::mlp_2layer;

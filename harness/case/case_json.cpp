@@ -58,7 +58,8 @@ FieldList field_list(const std::string& section, const Json& object) {
 Json to_json(const FieldList& fields) {
   Json object = Json::object();
   for (const auto& [key, value] : fields) {
-    std::visit([&](const auto& content) { object[key] = content; }, value);
+    Json& member = object[key];
+    std::visit([&member](const auto& content) { member = content; }, value);
   }
   return object;
 }

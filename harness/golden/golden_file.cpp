@@ -55,6 +55,17 @@ std::string beside(const std::string& name) {
   return name;
 }
 
+/// Whether `tensor` is the name of an input, which then is set.
+bool set_input(Inputs& inputs, const std::string& tensor, const Array& value) {
+  bool known = false;
+  Inputs::visit(inputs, [&](const std::string& input, std::optional<Array>& slot) {
+    if (tensor != std::string(kInput) + input) return;
+    slot = value;
+    known = true;
+  });
+  return known;
+}
+
 void read_tensors(const SafetensorsFile& file, Golden& golden) {
   Inputs& inputs = golden.problem.inputs;
   for (const auto& [name, array] : file.tensors) {
@@ -64,12 +75,7 @@ void read_tensors(const SafetensorsFile& file, Golden& golden) {
       golden.expected.add(name.substr(kExpected.size()), array);
       if (array.dtype() == Dtype::f64) golden.type = Dtype::f64;
     } else {
-      bool known = false;
-      Inputs::visit(inputs, [&](const std::string& input, std::optional<Array>& slot) {
-        if (name != std::string(kInput) + input) return;
-        slot = array;
-        known = true;
-      });
+      const bool known = set_input(inputs, name, array);
       if (!known) throw FormatError("has a tensor " + name + ", which is no input and no expected tap");
     }
   }

@@ -1,8 +1,8 @@
 #include "reference/ops/pooling.h"
 
 #include <algorithm>
-#include <cmath>
 
+#include "reference/config.h"
 #include "reference/error.h"
 #include "reference/instantiate.h"
 
@@ -10,11 +10,9 @@ namespace forgecheck {
 
 namespace {
 
-std::int64_t grid_side(std::int64_t patches) {
-  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(patches))));
-  if (side * side != patches) {
-    throw ShapeError("[pool] " + std::to_string(patches) + " patches are not a square grid");
-  }
+std::int64_t require_grid(std::int64_t patches) {
+  const std::int64_t side = grid_side(patches);
+  if (side < 0) throw ShapeError("[pool] " + std::to_string(patches) + " patches are not a square grid");
   return side;
 }
 
@@ -23,7 +21,7 @@ std::int64_t grid_side(std::int64_t patches) {
 template <class T>
 Tensor<T> average_pool(const Tensor<T>& x, std::int64_t window) {
   using C = compute_t<T>;
-  const std::int64_t batch = x.dim(0), grid = grid_side(x.dim(1)), width = x.dim(2);
+  const std::int64_t batch = x.dim(0), grid = require_grid(x.dim(1)), width = x.dim(2);
   const std::int64_t pooled = (grid + window - 1) / window;
   Tensor<T> out({batch, pooled * pooled, width});
   for (std::int64_t b = 0; b < batch; ++b) {
@@ -47,7 +45,7 @@ Tensor<T> average_pool(const Tensor<T>& x, std::int64_t window) {
 
 template <class T>
 Tensor<T> pool_windows(const Tensor<T>& x, std::int64_t window) {
-  const std::int64_t batch = x.dim(0), grid = grid_side(x.dim(1));
+  const std::int64_t batch = x.dim(0), grid = require_grid(x.dim(1));
   if (grid % window != 0) {
     throw ShapeError("[attentional_pool] the " + std::to_string(grid) + "x" + std::to_string(grid) +
                      " grid does not divide by pool_window = " + std::to_string(window));
