@@ -51,11 +51,19 @@ constexpr Known kKnown[] = {
     {"cpu:onednn", linalg::Kind::onednn, false, "reference with oneDNN matrix products"},
 };
 
+/// Backends that the design has and this build has not.
+constexpr std::pair<const char*, const char*> kAbsent[] = {
+    {"gpu:cuda", "CUDA kernels on a GPU"},
+    {"gpu:simt", "the same kernels on an emulator"},
+};
+constexpr const char* kAbsentReason = "this build has no GPU backend";
+
 }  // namespace
 
 std::vector<BackendStatus> list_backends() {
   std::vector<BackendStatus> rows;
   for (const Known& known : kKnown) rows.push_back({known.name, known.description, ""});
+  for (const auto& [name, description] : kAbsent) rows.push_back({name, description, kAbsentReason});
   return rows;
 }
 
@@ -64,6 +72,9 @@ std::vector<std::string> default_backends() {
 }
 
 std::unique_ptr<Backend> make_backend(const std::string& name) {
+  for (const auto& [absent, description] : kAbsent) {
+    if (name == absent) throw BackendUnavailable("backend " + name + " is not available: " + kAbsentReason);
+  }
   std::string names;
   for (const Known& known : kKnown) {
     if (name == known.name) return std::make_unique<ReferenceBackend>(name, known.kind, known.always_double);

@@ -143,7 +143,10 @@ std::vector<TapResult> Judge::compare(const Trace& candidate, const Run& oracle,
 }
 
 FirstDivergence Judge::divergence(const TapResult& first, const Run& oracle) const {
-  FirstDivergence result{first.name, first.error, 0.0, first.tolerance};
+  FirstDivergence result;
+  result.tap = first.name;
+  result.local_error = first.error;
+  result.tolerance = first.tolerance;
   const Array& along = oracle.trace.at(first.name);
   const Array alone = run(Dtype::f64, linalg::Kind::plain, Trace(), Forcing::nothing).trace.at(first.name);
   if (is_floating_point(along.dtype()) && along.shape() == alone.shape()) {

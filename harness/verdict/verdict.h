@@ -30,6 +30,8 @@ struct TapResult {
   double tolerance = 0.0;  // of that row
   double used = 0.0;       // the largest share of a tolerance; infinite where none can help
   std::string message;     // what is wrong, with index and values; empty for a match
+  double local = 0.0;      // root mean square of the error made here, relative to that of the oracle's tap
+  double inherited = 0.0;  // the same of what was handed down; computed where the trace fails, else 0
 };
 
 /// A choice that the candidate made differently between scores too close to tell.
@@ -42,11 +44,45 @@ struct UndecidedChoice {
   double bound = 0.0;   // what rounding may make of that
 };
 
+/// What a tap's module computes, and where that is written.
+struct Operation {
+  std::string formula;   // in the notation of the reference's headers
+  std::string source;    // file of this repository
+  std::string upstream;  // file of KempnerForge
+};
+
+/// The element of a tap that is farthest beyond its tolerance.
+struct WorstElement {
+  std::vector<std::int64_t> index;
+  double candidate = 0.0;
+  double oracle = 0.0;
+};
+
+/// How many elements of a tap used which share of their tolerance. Bin 0 counts those without any error,
+/// bin i > 0 shares above kShareEdges[i - 1], the next edge included.
+inline constexpr double kShareEdges[] = {0.0, 0.01, 0.1, 1.0, 10.0, 100.0};
+using ShareHistogram = std::vector<std::size_t>;
+
+/// A tap's errors as a picture: the tap, as (rows, width), cut into cells of equal size.
+struct ErrorMap {
+  std::int64_t rows = 0, columns = 0;            // of cells
+  std::int64_t cell_height = 1, cell_width = 1;  // elements in a cell; the last ones may be smaller
+  std::vector<double> shares;                    // of each cell, row-major: the largest share of a tolerance
+};
+
+/// The first wrong tap in the order of execution.
 struct FirstDivergence {
   std::string tap;
-  double local_error = 0.0;
-  double inherited_error = 0.0;
+  std::string after;  // the last tap before it in the trace, which is right; empty at the first
+  std::vector<std::string> between;  // modules before `tap` that the trace does not show: one may be to blame
+  double local_error = 0.0;          // on the candidate's own inputs
+  double inherited_error = 0.0;      // root mean square of what the taps before handed down
   double tolerance = 0.0;
+  Operation operation;
+  std::optional<WorstElement> worst;
+  std::string hint;  // what it looks like, where the pattern is known; else empty
+  ShareHistogram histogram;
+  ErrorMap map;
 };
 
 struct Judgement {

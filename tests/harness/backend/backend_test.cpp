@@ -62,6 +62,8 @@ TEST(Backend, NamesAreThoseThatItIsMadeBy) {
     EXPECT_FALSE(row.description.empty());
     if (row.unavailable.empty()) {
       EXPECT_EQ(make_backend(row.name)->name(), row.name);
+    } else {
+      EXPECT_THROW(make_backend(row.name), BackendUnavailable) << row.name;
     }
   }
   for (const char* name : kNames) EXPECT_THAT(listed, testing::Contains(name));

@@ -184,6 +184,12 @@ TEST_F(BadCase, AnUnknownBackendIsNamedWithThoseThereAre) {
   expect_refused({"golden", "record", "--backend", "cpu:magic"}, {"\"cpu:magic\""});
 }
 
+TEST_F(CommandLine, ABackendThatThisMachineHasNotIsStatusThree) {
+  const Outcome outcome = run({"verify", "--backend", "gpu:cuda"});
+  EXPECT_EQ(outcome.status, 3);
+  EXPECT_NE(outcome.err.find("gpu:cuda is not available"), std::string::npos) << outcome.err;
+}
+
 TEST_F(BadCase, AnUnknownFieldIsNamedWithTheNearestOne) {
   expect_refused({"run", "dense[dim=32,n_layers=1,n_heads=4,vocab_size=61,dimm=3]"},
                  {"model.dimm = 3", "did you mean dim?"});

@@ -41,7 +41,11 @@ Result full_result() {
   judgement.taps = {{"norm", Verdict::match, 1e-7, 1e-6, 0.1, ""},
                     {"layers.0.mlp", Verdict::mismatch, kInfinity, 2e-7, kInfinity, "is nan"}};
   judgement.undecided = {{"layers.0.mlp.router.indices", 4, {0, 3}, {0, 2}, 1e-9, 1e-7}};
-  judgement.first_divergence = FirstDivergence{"layers.0.mlp", kInfinity, -kInfinity, std::nan("")};
+  FirstDivergence& first = judgement.first_divergence.emplace();
+  first.tap = "layers.0.mlp";
+  first.local_error = kInfinity;
+  first.inherited_error = -kInfinity;
+  first.tolerance = std::nan("");
   return result;
 }
 
