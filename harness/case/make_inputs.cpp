@@ -68,16 +68,26 @@ Array modality_ids(const Case& value, const Source& source, std::int64_t prefix,
   return Array::from(ids);
 }
 
+/// Whether a position of the residual (batch, prefix + text) takes part: no padding, and no padded frame of
+/// a video, whose frames make up the prefix.
+bool takes_part(const Inputs& inputs, std::int64_t i, std::int64_t residual, std::int64_t prefix) {
+  if (inputs.key_padding_mask) return inputs.key_padding_mask->int_at(i) != 0;
+  const std::int64_t b = i / residual, position = i % residual;
+  if (!inputs.frame_mask || position >= prefix) return true;
+  const std::int64_t frames = inputs.frame_mask->shape()[1];
+  return inputs.frame_mask->int_at(b * frames + position / (prefix / frames)) != 0;
+}
+
 /// Noise for each layer and modality of moma: one row for each token that takes part.
-void add_gumbel(const Case& value, const Source& source, Inputs& inputs) {
+void add_gumbel(const Case& value, const Source& source, std::int64_t prefix, Inputs& inputs) {
   const VlmConfig& vlm = *value.architecture.vlm;
   for (std::int64_t layer = 0; layer < value.architecture.model.n_layers; ++layer) {
     for (std::int64_t id = 0; id < std::ssize(vlm.moma_modalities); ++id) {
       const std::string& modality = vlm.moma_modalities[static_cast<std::size_t>(id)];
       std::int64_t tokens = 0;
       for (std::int64_t i = 0; i < inputs.modality_ids->size(); ++i) {
-        const bool valid = !inputs.key_padding_mask || inputs.key_padding_mask->int_at(i) != 0;
-        if (inputs.modality_ids->int_at(i) == id && valid) ++tokens;
+        const std::int64_t residual = inputs.modality_ids->shape()[1];
+        if (inputs.modality_ids->int_at(i) == id && takes_part(inputs, i, residual, prefix)) ++tokens;
       }
       const std::string key = "layers." + std::to_string(layer) + "." + modality;
       const Shape shape{tokens, vlm.moma_experts_per_modality.at(modality)};
@@ -162,7 +172,7 @@ Inputs make_inputs(const Case& value) {
   const bool moma = architecture.is(VlmArch::moma);
   if (moma || architecture.is(VlmArch::mot))
     inputs.modality_ids = modality_ids(value, source, prefix, residual);
-  if (moma && value.train && architecture.vlm->moma_gumbel_noise) add_gumbel(value, source, inputs);
+  if (moma && value.train && architecture.vlm->moma_gumbel_noise) add_gumbel(value, source, prefix, inputs);
 
   // 3. labels, one for each position that has logits
   if (value.run == RunKind::loss || value.run == RunKind::gradients) {

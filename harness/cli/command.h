@@ -49,6 +49,7 @@ void add_params(CLI::App& app, Invocation& invocation);
 void add_generate(CLI::App& app, Invocation& invocation);
 void add_compare(CLI::App& app, Invocation& invocation);
 void add_backends(CLI::App& app, Invocation& invocation);
+void add_calibrate(CLI::App& app, Invocation& invocation);
 void add_golden(CLI::App& app, Invocation& invocation);
 
 }  // namespace forgecheck

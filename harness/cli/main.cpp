@@ -37,6 +37,7 @@ int run(int argc, char** argv) {
   forgecheck::add_generate(app, invocation);
   forgecheck::add_compare(app, invocation);
   forgecheck::add_backends(app, invocation);
+  forgecheck::add_calibrate(app, invocation);
   forgecheck::add_golden(app, invocation);
   require_command(app, invocation.arguments, 1);
   try {

@@ -52,13 +52,13 @@ TapResult compare_choices(const std::string& name, const Array& indices, const D
   const std::string invalid = invalid_choice(indices, oracle.chosen.shape, oracle.scores.width());
   if (!invalid.empty()) return {name, Verdict::mismatch, kInfinity, 0.0, kInfinity, invalid};
   TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};
-  const std::vector<double> bounds = score_bounds(oracle.scores, baseline.scores, type);
+  const Tensor<double> tolerances = element_tolerances(oracle.scores, baseline.scores, type);
   const Tensor<std::int64_t> values = indices.to_int64();
   for (std::int64_t r = 0; r < values.rows(); ++r) {
     const std::vector<std::int64_t> chosen = sorted_row(values, r), expected = sorted_row(oracle.chosen, r);
     if (chosen == expected) continue;
     // Both scores of a pair may be off by the bound.
-    const double bound = 2.0 * bounds[static_cast<std::size_t>(r)];
+    const double bound = 2.0 * std::ranges::max(tolerances.row(r));
     const double margin =
         margin_of(oracle.scores.row(r), only_in(expected, chosen), only_in(chosen, expected));
     if (margin <= bound) {

@@ -46,16 +46,6 @@ double distance(double a, double b) {
   return std::isfinite(a) && std::isfinite(b) ? std::abs(a - b) : 0.0;
 }
 
-struct RowErrors {
-  std::vector<double> size;      // rms of the oracle's row, its finite elements
-  std::vector<double> largest;   // max |oracle|
-  std::vector<double> baseline;  // max |baseline - oracle|
-  double rho = 0.0;              // upper decile over the rows of baseline / size
-  double typical = 0.0;          // upper decile over the rows of baseline, for narrow rows
-  double rms_oracle = 0.0;
-  double rms_baseline = 0.0;
-};
-
 /// The value that nine of ten do not exceed: a few bad rows of the baseline do not move it. 0 of none.
 double upper_decile(std::vector<double> values) {
   if (values.empty()) return 0;
@@ -64,41 +54,79 @@ double upper_decile(std::vector<double> values) {
   return *at;
 }
 
-RowErrors row_errors(const Tensor<double>& oracle, const Tensor<double>& baseline) {
-  RowErrors rows;
-  double squares = 0, error_squares = 0;
-  std::vector<double> relative;
-  for (std::int64_t r = 0; r < oracle.rows(); ++r) {
-    double row_squares = 0, largest = 0, error = 0;
-    for (std::int64_t j = 0; j < oracle.width(); ++j) {
-      const double o = oracle.row(r)[static_cast<std::size_t>(j)];
-      const double b = baseline.row(r)[static_cast<std::size_t>(j)];
-      if (!std::isfinite(o)) continue;
-      row_squares += o * o;
-      largest = std::max(largest, std::abs(o));
-      error = std::max(error, distance(b, o));
-      error_squares += distance(b, o) * distance(b, o);
-    }
-    const double size = std::sqrt(row_squares / static_cast<double>(oracle.width()));
-    rows.size.push_back(size);
-    rows.largest.push_back(largest);
-    rows.baseline.push_back(error);
-    squares += row_squares;
-    if (size > 0) relative.push_back(error / size);
-  }
-  const auto count = static_cast<double>(std::max<std::int64_t>(1, oracle.size()));
-  rows.rms_oracle = std::sqrt(squares / count);
-  rows.rms_baseline = std::sqrt(error_squares / count);
-  rows.rho = upper_decile(std::move(relative));
-  if (oracle.width() < kNarrowRow) rows.typical = upper_decile(rows.baseline);
-  return rows;
+/// How a type stores and sums.
+struct Precision {
+  int digits;               // of the stored significand
+  int smallest;             // exponent of the smallest positive value
+  double unit_accumulated;  // unit roundoff of its sums
+};
+
+Precision precision_of(Dtype type) {
+  if (type == Dtype::f64) return {53, -1074, 0x1p-53};
+  if (type == Dtype::f32) return {24, -149, 0x1p-24};
+  return {8, -133, 0x1p-24};
 }
 
-double row_tolerance(const RowErrors& rows, std::size_t r, Dtype type) {
-  const Tolerance tolerance = tolerance_of(type);
-  if (rows.largest[r] == 0 && rows.baseline[r] == 0) return 0;
-  return kRowFactor * tolerance.kappa * std::max({rows.baseline[r], rows.rho * rows.size[r], rows.typical}) +
-         tolerance.floor_epsilons * machine_epsilon(type) * rows.largest[r];
+/// h: half a unit in the last place at `value`.
+double half_unit(double value, const Precision& precision) {
+  if (value == 0) return 0;
+  int exponent = 0;
+  std::frexp(value, &exponent);
+  return std::ldexp(0.5, std::max(exponent - precision.digits, precision.smallest));
+}
+
+/// Root mean square over the finite elements.
+double rms(const Tensor<double>& values) {
+  double squares = 0;
+  for (const double value : values.data) squares += std::isfinite(value) ? value * value : 0;
+  return std::sqrt(squares / static_cast<double>(std::max<std::int64_t>(1, values.size())));
+}
+
+/// What the tolerances of a tap are made of.
+struct BaselineErrors {
+  std::vector<double> size;    // of each row: rms of the oracle
+  std::vector<double> beyond;  // of each row: max |baseline - oracle| - h
+  double rho = 0.0;
+  double typical = 0.0;
+};
+
+BaselineErrors baseline_errors(const Tensor<double>& oracle, const Tensor<double>& baseline,
+                               const Precision& precision) {
+  BaselineErrors errors;
+  std::vector<double> relative;
+  for (std::int64_t r = 0; r < oracle.rows(); ++r) {
+    double squares = 0, beyond = 0;
+    for (std::int64_t i = r * oracle.width(); i < (r + 1) * oracle.width(); ++i) {
+      if (!std::isfinite(oracle[i])) continue;
+      squares += oracle[i] * oracle[i];
+      beyond = std::max(beyond, distance(baseline[i], oracle[i]) - half_unit(oracle[i], precision));
+    }
+    errors.size.push_back(std::sqrt(squares / static_cast<double>(oracle.width())));
+    errors.beyond.push_back(beyond);
+    if (errors.size.back() > 0) relative.push_back(beyond / errors.size.back());
+  }
+  errors.rho = upper_decile(std::move(relative));
+  if (oracle.width() < kNarrowRow) errors.typical = upper_decile(errors.beyond);
+  return errors;
+}
+
+/// e(r) of the header.
+double row_error(const BaselineErrors& errors, std::size_t r, const Precision& precision) {
+  if (errors.size[r] == 0 && errors.beyond[r] == 0) return 0;
+  return std::max({errors.beyond[r], errors.rho * errors.size[r], errors.typical,
+                   kFloor * precision.unit_accumulated * errors.size[r]});
+}
+
+/// The bound on rms(C - O); infinite where the tap is too small to have one.
+double rms_tolerance(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type) {
+  if (oracle.size() < kManyElements) return kInfinity;
+  const Precision precision = precision_of(type);
+  Tensor<double> errors(oracle.shape), stored(oracle.shape);
+  for (std::int64_t i = 0; i < oracle.size(); ++i) {
+    errors[i] = distance(baseline[i], oracle[i]);
+    stored[i] = std::isfinite(oracle[i]) ? half_unit(oracle[i], precision) / std::sqrt(3.0) : 0;
+  }
+  return kappa(type) * std::max(rms(errors), rms(stored));
 }
 
 /// The first element at which the candidate is NaN or infinite and the oracle is not, or the reverse; -1 if
@@ -117,17 +145,29 @@ double share(double error, double tolerance) {
 
 }  // namespace
 
-Tolerance tolerance_of(Dtype type) {
+double kappa(Dtype type) {
   switch (type) {
     case Dtype::f64:
-      return {4.0, 16.0};
     case Dtype::f32:
-      return {4.0, 4.0};
+      return 4.0;
     case Dtype::bf16:
-      return {4.0, 1.0};
+      return 2.0;
     default:
       throw ConfigError("tolerance: no candidate computes in " + std::string(torch_name(type)));
   }
+}
+
+Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type) {
+  const Precision precision = precision_of(type);
+  const BaselineErrors errors = baseline_errors(oracle, baseline, precision);
+  Tensor<double> tolerances(oracle.shape);
+  for (std::int64_t i = 0; i < oracle.size(); ++i) {
+    if (!std::isfinite(oracle[i])) continue;
+    const auto r = static_cast<std::size_t>(i / oracle.width());
+    tolerances[i] =
+        kOutlier * kappa(type) * row_error(errors, r, precision) + half_unit(oracle[i], precision);
+  }
+  return tolerances;
 }
 
 TapResult compare_floating(const std::string& name, const Array& candidate, const Tensor<double>& oracle,
@@ -155,41 +195,35 @@ TapResult compare_floating(const std::string& name, const Array& candidate, cons
                 format(baseline[at]) + " at " + index_text(oracle.shape, at)};
   }
 
-  const RowErrors rows = row_errors(oracle, baseline);
+  const Tensor<double> tolerances = element_tolerances(oracle, baseline, type);
+  const Precision precision = precision_of(type);
+  Tensor<double> errors(oracle.shape);
   TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};
-  double squares = 0;
   std::int64_t worst = 0;
-  for (std::int64_t r = 0; r < oracle.rows(); ++r) {
-    double error = 0;
-    std::int64_t at = r * oracle.width();
-    for (std::int64_t j = 0; j < oracle.width(); ++j) {
-      const std::int64_t i = r * oracle.width() + j;
-      const double difference = distance(values[i], oracle[i]);
-      squares += difference * difference;
-      if (difference > error) {
-        error = difference;
-        at = i;
-      }
-    }
-    const double tolerance = row_tolerance(rows, static_cast<std::size_t>(r), type);
-    if (r == 0 || share(error, tolerance) > result.used) {
-      result.error = error;
-      result.tolerance = tolerance;
-      result.used = share(error, tolerance);
-      worst = at;
-    }
+  for (std::int64_t i = 0; i < oracle.size(); ++i) {
+    errors[i] = distance(values[i], oracle[i]);
+    const double stored = std::isfinite(oracle[i]) ? half_unit(oracle[i], precision) : 0;
+    const double used = share(std::max(0.0, errors[i] - stored), tolerances[i] - stored);
+    if (i > 0 && used <= result.used) continue;
+    worst = i;
+    result.error = errors[i];
+    result.tolerance = tolerances[i];
+    result.used = used;
   }
-  const Tolerance constants = tolerance_of(type);
-  const double rms = std::sqrt(squares / static_cast<double>(std::max<std::int64_t>(1, oracle.size())));
-  const double rms_tolerance = constants.kappa * rows.rms_baseline +
-                               constants.floor_epsilons * machine_epsilon(type) * rows.rms_oracle;
-  result.used = std::max(result.used, share(rms, rms_tolerance));
+  const double rms_error = rms(errors), rms_bound = rms_tolerance(oracle, baseline, type);
+  const double rms_share = share(rms_error, rms_bound);
   if (!(result.used <= 1.0)) {
-    result.verdict = Verdict::mismatch;
     result.message = "is " + format(values[worst]) + " at " + index_text(oracle.shape, worst) +
                      ", the oracle is " + format(oracle[worst]) + " (error " + format(result.error) +
                      ", tolerance " + format(result.tolerance) + ")";
+  } else if (!(rms_share <= 1.0)) {
+    result.error = rms_error;
+    result.tolerance = rms_bound;
+    result.message =
+        "is off as a whole: root mean square error " + format(rms_error) + ", tolerance " + format(rms_bound);
   }
+  result.used = std::max(result.used, rms_share);
+  if (!(result.used <= 1.0)) result.verdict = Verdict::mismatch;
   return result;
 }
 
@@ -205,13 +239,6 @@ TapResult compare_integers(const std::string& name, const Array& candidate, cons
     }
   }
   return {name, Verdict::match, 0.0, 0.0, 0.0, ""};
-}
-
-std::vector<double> score_bounds(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type) {
-  const RowErrors rows = row_errors(oracle, baseline);
-  std::vector<double> bounds;
-  for (std::size_t r = 0; r < rows.size.size(); ++r) bounds.push_back(row_tolerance(rows, r, type));
-  return bounds;
 }
 
 }  // namespace forgecheck

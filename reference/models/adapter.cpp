@@ -30,7 +30,7 @@ Tensor<T> attentional_pool(const AdapterConfig& config, const Weights<T>& weight
   const Tensor<T> k = split(project(weights, "k_proj", windows, kind));
   const Tensor<T> v = split(project(weights, "v_proj", windows, kind));
   // 2. attention inside each window, without a mask
-  const Tensor<T> context = attention(q, k, v, cross_mask(count, 1, patches, nullptr));  // (M, 1, C)
+  const Tensor<T> context = attention(q, k, v, cross_mask(count, 1, patches, nullptr), kind);  // (M, 1, C)
   // 3. two projections
   Tensor<T> pooled = project(weights, "o_proj", context, kind);
   const std::int64_t batch = features.dim(0);

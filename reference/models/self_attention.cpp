@@ -53,7 +53,7 @@ Tensor<T> self_attention(Run<T>& run, const std::string& name, const Tensor<T>& 
   }
   const AttentionMask mask =
       causal_mask(x.dim(0), x.dim(1), qkv.k.dim(1), first_position, doc_ids, key_padding_mask);
-  Tensor<T> context = attention(qkv.q, qkv.k, qkv.v, mask);
+  Tensor<T> context = attention(qkv.q, qkv.k, qkv.v, mask, run.options.matmul);
   run.tracer.tap(name + ".context", context);
   Tensor<T> out = run.linear(name + ".o_proj", context);
   run.tracer.tap(name, out);

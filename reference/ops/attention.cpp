@@ -20,10 +20,10 @@ compute_t<T> dot(std::span<const T> a, std::span<const T> b) {
   return sum;
 }
 
-/// One query of one head: q (d), its visible keys and values, out (d).
+/// One query of one head: q (d), its visible keys and values, out (d). `narrow`: p is rounded to T.
 template <class T>
 void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<const T>>& keys,
-            const std::vector<std::span<const T>>& values) {
+            const std::vector<std::span<const T>>& values, bool narrow) {
   using C = compute_t<T>;
   const C scale = C(1) / std::sqrt(static_cast<C>(q.size()));
   // 1. scores and their maximum
@@ -39,10 +39,11 @@ void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<
     weight = std::exp(weight - maximum);
     sum += weight;
   }
+  for (C& weight : weights) weight = narrow ? round_to<T>(weight / sum) : weight / sum;
   // 3. weighted mean of the values
   for (std::size_t e = 0; e < out.size(); ++e) {
     C total = 0;
-    for (std::size_t j = 0; j < values.size(); ++j) total += weights[j] / sum * static_cast<C>(values[j][e]);
+    for (std::size_t j = 0; j < values.size(); ++j) total += weights[j] * static_cast<C>(values[j][e]);
     out[e] = T(total);
   }
 }
@@ -50,7 +51,8 @@ void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<
 }  // namespace
 
 template <class T>
-Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, const AttentionMask& mask) {
+Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, const AttentionMask& mask,
+                    linalg::Kind kind) {
   const std::int64_t batch = q.dim(0), queries = q.dim(1), heads = q.dim(2), head_dim = q.dim(3);
   const std::int64_t keys = k.dim(1), kv_heads = k.dim(2);
   require_shape("[attention] v", v.shape, k.shape);
@@ -61,27 +63,31 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
                      std::to_string(kv_heads) + " key-value heads");
   }
 
+  const bool narrow = kind == linalg::Kind::permuted;
+  const bool backwards = narrow || kind == linalg::Kind::reversed;
   Tensor<T> out({batch, queries, heads, head_dim});
   for (std::int64_t b = 0; b < batch; ++b) {
     for (std::int64_t i = 0; i < queries; ++i) {
       for (std::int64_t h = 0; h < heads; ++h) {
         const std::int64_t kv_head = h / (heads / kv_heads);
         std::vector<std::span<const T>> visible_keys, visible_values;
-        for (std::int64_t j = 0; j < keys; ++j) {
+        for (std::int64_t step = 0; step < keys; ++step) {
+          const std::int64_t j = backwards ? keys - 1 - step : step;
           if (mask[(b * queries + i) * keys + j] == 0) continue;
           visible_keys.push_back(k.row((b * keys + j) * kv_heads + kv_head));
           visible_values.push_back(v.row((b * keys + j) * kv_heads + kv_head));
         }
         const std::int64_t row = (b * queries + i) * heads + h;
-        attend(out.row(row), q.row(row), visible_keys, visible_values);
+        attend(out.row(row), q.row(row), visible_keys, visible_values, narrow);
       }
     }
   }
   return std::move(out).reshaped({batch, queries, heads * head_dim});
 }
 
-#define INSTANTIATE(T) \
-  template Tensor<T> attention(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const AttentionMask&);
+#define INSTANTIATE(T)                                                                                     \
+  template Tensor<T> attention(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const AttentionMask&, \
+                               linalg::Kind);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 #undef INSTANTIATE
 

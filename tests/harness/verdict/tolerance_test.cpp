@@ -183,23 +183,40 @@ TEST(CompareFloating, AFloat32ErrorIsAMismatchInFloat64) {
   EXPECT_EQ(tap.verdict(right_candidate(tap_values({64, 32}, Dtype::f32))), Verdict::mismatch);
 }
 
-TEST(ToleranceOf, OnlyComputingTypesHaveOne) {
+TEST(Kappa, OnlyComputingTypesHaveOne) {
   for (const Dtype type : {Dtype::f64, Dtype::f32, Dtype::bf16}) {
-    EXPECT_GE(tolerance_of(type).kappa, 2.0);
-    EXPECT_LE(tolerance_of(type).kappa, 4.0);
+    EXPECT_GE(kappa(type), 2.0);
+    EXPECT_LE(kappa(type), 4.0);
   }
-  EXPECT_THROW(tolerance_of(Dtype::i64), ConfigError);
-  EXPECT_THROW(tolerance_of(Dtype::f16), ConfigError);
+  EXPECT_THROW(kappa(Dtype::i64), ConfigError);
+  EXPECT_THROW(kappa(Dtype::f16), ConfigError);
 }
 
-TEST(ScoreBounds, EachRowHasTheToleranceOfItsScores) {
+TEST(ElementTolerances, AreAFewRoundingsOfTheRow) {
   const TapValues tap = tap_values({5, 4});
-  const std::vector<double> bounds = score_bounds(tap.oracle, tap.baseline, Dtype::f32);
-  ASSERT_EQ(bounds.size(), 5U);
-  for (const double bound : bounds) {
-    EXPECT_GT(bound, 1e-7);
-    EXPECT_LT(bound, 1e-4);
+  const Tensor<double> tolerances = element_tolerances(tap.oracle, tap.baseline, Dtype::f32);
+  EXPECT_EQ(tolerances.shape, tap.oracle.shape);
+  for (const double tolerance : tolerances.data) {
+    EXPECT_GT(tolerance, 1e-7);
+    EXPECT_LT(tolerance, 1e-4);
   }
+}
+
+/// Values rounded once to bfloat16, and a baseline that is one of them: what is left to an element is its own
+/// rounding, so one more unit in the last place is too much wherever it stands.
+TEST(CompareFloating, StoringInBfloat16CostsHalfAUnitOfEachElementAndNoMore) {
+  const Tensor<double> oracle = draws("oracle", {16, 32}, 1.7);
+  const auto rounded = [&](double units) {
+    Tensor<double> values = Array::from(oracle).cast(Dtype::bf16).to<double>();
+    int exponent = 0;
+    std::frexp(oracle[37], &exponent);
+    values[37] += units * std::ldexp(1.0, exponent - 8);
+    return values;
+  };
+  const TapValues tap{oracle, rounded(0), Dtype::bf16};
+  EXPECT_EQ(tap.compare(rounded(0)).verdict, Verdict::match);
+  EXPECT_EQ(tap.compare(rounded(1)).verdict, Verdict::mismatch);
+  EXPECT_EQ(tap.compare(rounded(-1)).verdict, Verdict::mismatch);
 }
 
 TEST(CompareFloating, OneBadBaselineRowDoesNotLoosenTheOthers) {

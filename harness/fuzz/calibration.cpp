@@ -1,0 +1,197 @@
+#include "harness/fuzz/calibration.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <regex>
+
+#include "harness/backend/backend.h"
+#include "harness/case/seeded.h"
+#include "harness/fuzz/random_case.h"
+#include "harness/verdict/judge.h"
+#include "harness/verdict/tolerance.h"
+
+namespace forgecheck {
+
+namespace {
+
+constexpr const char* kCandidates[] = {"reference", "cpu:permuted", "cpu:openblas", "cpu:onednn"};
+constexpr const char* kPerturbed = "cpu:openblas";
+constexpr Dtype kTypes[] = {Dtype::f32, Dtype::bf16};
+
+Problem random_problem(std::uint64_t seed, Dtype type) {
+  Case definition = random_case(seed);
+  definition.dtype = type;
+  return seeded_problem(definition);
+}
+
+void note_usage(Calibration& calibration, const Judgement& judgement, Dtype type, const std::string& where) {
+  for (const TapResult& tap : judgement.taps) {
+    Usage& usage = calibration.usage[{type, tap_kind(tap.name)}];
+    ++usage.taps;
+    if (tap.used <= usage.largest) continue;
+    usage.largest = tap.used;
+    usage.worst = tap.name + " of " + where;
+  }
+}
+
+/// One tap of a trace replaced.
+Trace with_tap(const Trace& trace, const std::string& name, const Array& value) {
+  Trace result;
+  for (const auto& [other, array] : trace.entries()) result.add(other, other == name ? value : array);
+  return result;
+}
+
+/// Root mean square of the row that element `at` lies in.
+double row_size(const Tensor<double>& values, std::int64_t at) {
+  double squares = 0;
+  const auto row = values.row(at / values.width());
+  for (const double value : row) squares += value * value;
+  return std::sqrt(squares / static_cast<double>(row.size()));
+}
+
+/// The smallest change of element `at` that is a mismatch at the tap, relative to the row's size: both signs
+/// must be caught. Infinite where nothing up to 64 times the row's size is.
+double smallest_caught(const Judge& judge, const Trace& trace, const std::string& name, std::int64_t at,
+                       Dtype type) {
+  const Array& original = trace.at(name);
+  const Tensor<double> values = original.to<double>();
+  const double size = row_size(values, at);
+  const auto caught = [&](double relative) {
+    return std::ranges::all_of(std::array{-1.0, 1.0}, [&](double sign) {
+      Tensor<double> changed = values;
+      changed[at] += sign * relative * size;
+      const Array array = Array::from(changed).cast(original.dtype());
+      const Judgement judgement = judge.judge(with_tap(trace, name, array), type, false);
+      const auto tap = std::ranges::find(judgement.taps, name, &TapResult::name);
+      return tap != judgement.taps.end() && tap->verdict == Verdict::mismatch;
+    });
+  };
+  // Steps of sqrt(2): the first of 2^-24 .. 2^6 that is caught.
+  int low = -48, high = 13;
+  while (low < high) {
+    const int middle = low + (high - low) / 2 - ((high - low) / 2 < 0 ? 1 : 0);
+    if (caught(std::exp2(middle / 2.0))) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low == 13 ? HUGE_VAL : std::exp2(low / 2.0);
+}
+
+/// Perturbs one value of each tap kind that still lacks samples.
+void note_sensitivity(Calibration& calibration, const Problem& problem, const Trace& trace, Dtype type) {
+  const Judge judge(problem);
+  std::vector<std::string> done;
+  std::uint64_t draw = seeded_key("sensitivity", problem.definition.seed);
+  for (const auto& [name, array] : trace.entries()) {
+    const std::string kind = tap_kind(name);
+    if (!is_floating_point(array.dtype()) || name.ends_with("expert_counts") || array.size() == 0) continue;
+    if (std::ranges::find(done, kind) != done.end()) continue;
+    Sensitivity& samples = calibration.sensitivity[{type, kind}];
+    if (std::ssize(samples) >= calibration.options.samples) continue;
+    const auto at =
+        static_cast<std::int64_t>((splitmix64(draw++) >> 16) % static_cast<std::uint64_t>(array.size()));
+    if (row_size(array.to<double>(), at) == 0) continue;
+    done.push_back(kind);
+    samples.push_back(smallest_caught(judge, trace, name, at, type));
+  }
+}
+
+std::string format(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.2g", value);
+  return text.data();
+}
+
+}  // namespace
+
+std::string tap_kind(const std::string& tap) {
+  static const std::regex layer(R"(^(cross_attention_)?layers\.\d+\.?)");
+  static const std::regex modality(R"(\.(image|text)\b|^(image|text)$)");
+  std::string kind = std::regex_replace(std::regex_replace(tap, layer, ""), modality, "");
+  kind = std::regex_replace(kind, std::regex(R"(\battn\b)"), "attention");
+  kind = std::regex_replace(kind, std::regex(R"(^attn_norm$)"), "attention_norm");
+  kind = std::regex_replace(kind, std::regex(R"(^greedy_from_\d+$)"), "tokens");
+  return kind.empty() ? "block" : kind;
+}
+
+Calibration calibrate(const CalibrationOptions& options, const std::function<void(std::int64_t)>& progress) {
+  Calibration calibration;
+  calibration.options = options;
+  std::vector<std::unique_ptr<Backend>> candidates;
+  for (const char* name : kCandidates) candidates.push_back(make_backend(name));
+  for (std::int64_t i = 0; i < options.runs; ++i) {
+    for (const Dtype type : kTypes) {
+      const Problem problem = random_problem(options.seed + static_cast<std::uint64_t>(i), type);
+      const std::string line = case_text(problem.definition);
+      const Judge judge(problem);
+      for (const auto& candidate : candidates) {
+        const Trace trace = candidate->run(problem, {});
+        const Judgement judgement = judge.judge(trace, type, candidate->is_plain_reference());
+        ++calibration.comparisons;
+        if (judgement.verdict == Verdict::undecided) ++calibration.undecided[type];
+        if (!is_success(judgement.verdict)) {
+          calibration.failures.push_back(candidate->name() + " on " + line + ": " + judgement.message);
+        }
+        note_usage(calibration, judgement, type, candidate->name() + " on " + line);
+        if (candidate->name() == kPerturbed && options.samples > 0) {
+          note_sensitivity(calibration, problem, trace, type);
+        }
+      }
+    }
+    progress(i + 1);
+  }
+  return calibration;
+}
+
+void write_calibration(std::ostream& out, const Calibration& calibration) {
+  const CalibrationOptions& options = calibration.options;
+  out << "# Calibration of the tolerances\n\n"
+      << "Written by `forgecheck calibrate --runs " << options.runs << " --seed " << options.seed
+      << " --samples " << options.samples << "`; docs/tolerances.md says what it means.\n\n"
+      << calibration.comparisons << " comparisons of right implementations ("
+      << "reference, cpu:permuted, cpu:openblas, cpu:onednn) on " << options.runs
+      << " random models, in float32 and bfloat16: " << calibration.failures.size() << " failed.\n";
+  for (const Dtype type : kTypes) {
+    const auto found = calibration.undecided.find(type);
+    out << "Undecided in " << torch_name(type) << ": "
+        << (found == calibration.undecided.end() ? 0 : found->second) << ".\n";
+  }
+  for (const std::string& failure : calibration.failures) out << "- failed: " << failure << "\n";
+  for (const Dtype type : kTypes) {
+    out << "\n## " << torch_name(type) << "\n\nkappa = " << kappa(type)
+        << ". Used: the largest share of its tolerance that a right implementation used. Caught: the "
+           "smallest\n"
+           "change of one value, relative to the root mean square of its row, that is a mismatch at that "
+           "tap:\n"
+           "median and largest of the samples.\n\n"
+           "| tap | taps | used | caught, median | caught, largest | samples |\n|---|---|---|---|---|---|\n";
+    for (const auto& [key, usage] : calibration.usage) {
+      if (key.first != type) continue;
+      out << "| " << key.second << " | " << usage.taps << " | " << format(usage.largest) << " | ";
+      const auto found = calibration.sensitivity.find(key);
+      if (found == calibration.sensitivity.end() || found->second.empty()) {
+        out << "exact | exact | 0 |\n";
+        continue;
+      }
+      Sensitivity sorted = found->second;
+      std::ranges::sort(sorted);
+      out << format(sorted[sorted.size() / 2]) << " | " << format(sorted.back()) << " | " << sorted.size()
+          << " |\n";
+    }
+  }
+  out << "\n## The largest shares\n\n";
+  std::vector<std::pair<double, std::string>> worst;
+  for (const auto& [key, usage] : calibration.usage) {
+    worst.emplace_back(usage.largest, std::string(torch_name(key.first)) + " " + usage.worst);
+  }
+  std::ranges::sort(worst, std::greater<>());
+  for (std::size_t i = 0; i < std::min<std::size_t>(10, worst.size()); ++i) {
+    out << "- " << format(worst[i].first) << ": " << worst[i].second << "\n";
+  }
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,54 @@
+// The evidence for the tolerances: right implementations on random models, and how wrong a value must be to
+// be noticed.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "reference/dtype.h"
+
+namespace forgecheck {
+
+struct CalibrationOptions {
+  std::int64_t runs = 2500;   // random cases; each is compared 8 times: 2 types, 4 right implementations
+  std::uint64_t seed = 0;     // of the first case; the others follow
+  std::int64_t samples = 20;  // perturbed values for each kind of tap and type; 0: no sensitivity
+};
+
+/// The module that a tap belongs to, wherever it stands: without layer, expert and modality.
+std::string tap_kind(const std::string& tap);
+
+/// How much of their tolerance the taps of one kind and type used.
+struct Usage {
+  std::int64_t taps = 0;
+  double largest = 0.0;
+  std::string worst;  // the candidate, tap and case of the largest
+};
+
+/// The smallest changes of one value, relative to the root mean square of its row, that were a mismatch at
+/// that tap; of each sample.
+using Sensitivity = std::vector<double>;
+
+struct Calibration {
+  CalibrationOptions options;
+  std::int64_t comparisons = 0;
+  std::map<Dtype, std::int64_t> undecided;  // comparisons
+  std::vector<std::string> failures;        // "candidate on case: message" of every comparison that failed
+  std::map<std::pair<Dtype, std::string>, Usage> usage;
+  std::map<std::pair<Dtype, std::string>, Sensitivity> sensitivity;
+};
+
+/// Judges the plain reference, the permuted one, OpenBLAS and oneDNN on random_case(seed) and those behind
+/// it, in float32 and bfloat16. Then perturbs single values of OpenBLAS's traces in both directions, by
+/// powers of sqrt(2) of their row's size, until the judge says mismatch at that tap. `progress` gets the
+/// number of cases done.
+Calibration calibrate(const CalibrationOptions& options, const std::function<void(std::int64_t)>& progress);
+
+/// The evidence as Markdown: the same bytes for the same options and machine arithmetic.
+void write_calibration(std::ostream& out, const Calibration& calibration);
+
+}  // namespace forgecheck

@@ -1,0 +1,170 @@
+#include "harness/fuzz/random_case.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "harness/case/seeded.h"
+
+namespace forgecheck {
+
+namespace {
+
+/// Draws from the seeded stream of the name "random_case".
+class Draws {
+ public:
+  explicit Draws(std::uint64_t seed) : position_(seeded_key("random_case", seed)) {}
+
+  std::int64_t between(std::int64_t low, std::int64_t high) {
+    const std::uint64_t draw = splitmix64(position_++) >> 16;
+    return low + static_cast<std::int64_t>(draw % static_cast<std::uint64_t>(high - low + 1));
+  }
+  bool one_in(std::int64_t n) { return between(1, n) == 1; }
+  template <class T>
+  T one_of(std::initializer_list<T> values) {
+    return values.begin()[between(0, static_cast<std::int64_t>(values.size()) - 1)];
+  }
+
+ private:
+  std::uint64_t position_;
+};
+
+enum class Kind { dense, moe, joint_decoder, cross_attention, mot, moma };
+
+void draw_model(Draws& draws, ModelConfig& model) {
+  const std::int64_t head_dim = draws.one_of<std::int64_t>({2, 4, 6, 8, 16, 32});
+  const std::int64_t kv_heads = draws.between(1, 3);
+  const std::int64_t groups = draws.between(1, 3);
+  model.n_heads = std::min<std::int64_t>(kv_heads * groups, 128 / head_dim);
+  model.dim = model.n_heads * head_dim;
+  if (model.n_heads % kv_heads == 0 && kv_heads != model.n_heads) model.n_kv_heads = kv_heads;
+  model.n_layers = draws.between(1, 4);
+  model.vocab_size = draws.between(2, 97);
+  model.ffn_hidden_dim = draws.between(1, 96);
+  model.max_seq_len = 64;
+  model.norm_type = draws.one_of({NormType::rmsnorm, NormType::rmsnorm, NormType::layernorm});
+  model.norm_eps = draws.one_of({1e-5, 1e-6, 1e-2});
+  model.activation = draws.one_of({Activation::silu, Activation::silu, Activation::gelu, Activation::relu});
+  model.rope_theta = draws.one_of({10000.0, 500000.0, 100.0});
+  model.tie_embeddings = draws.one_in(4);
+  model.qk_norm = draws.one_in(3);
+}
+
+void draw_experts(Draws& draws, ModelConfig& model) {
+  model.num_experts = draws.between(2, 8);
+  model.moe_top_k = draws.between(1, std::min<std::int64_t>(4, model.num_experts));
+  model.moe_frequency = draws.one_of<std::int64_t>({1, 1, 2});
+  model.moe_router = draws.one_of({RouterType::softmax_topk, RouterType::sigmoid_topk});
+  model.moe_shared_experts = draws.one_of<std::int64_t>({0, 0, 1, 2});
+  model.moe_capacity_factor = draws.one_of({0.0, 0.0, 0.5, 1.0, 1.5});
+  model.moe_gradient_scale = draws.one_in(3);
+  model.moe_packed_experts = draws.one_in(2);
+  model.moe_expert_ffn_multiplier = draws.one_of({1.0, 0.5});
+  model.moe_sequence_aux_loss_weight = draws.one_of({0.0, 0.05});
+  model.moe_router_z_loss_weight = draws.one_of({0.0, 0.001});
+  model.moe_bias_schedule =
+      draws.one_of({BiasSchedule::constant, BiasSchedule::cosine_decay, BiasSchedule::linear_warmup});
+}
+
+/// The adapter, and the patches that it reads: a square grid that pooling adapters can divide.
+void draw_adapter(Draws& draws, Case& value) {
+  AdapterConfig& adapter = value.architecture.adapter.emplace();
+  adapter.type = draws.one_of(
+      {AdapterType::mlp_2layer, AdapterType::linear, AdapterType::avgpool, AdapterType::attentional_pool});
+  adapter.activation = draws.one_of({Activation::gelu, Activation::silu, Activation::relu});
+  adapter.hidden_dim = draws.one_of<std::int64_t>({0, 12});
+  adapter.pool_heads = draws.between(1, 2);
+  value.architecture.feature_dim = 2 * draws.between(1, 8);
+  const std::int64_t window = draws.between(1, 2);
+  const std::int64_t side = window * draws.between(1, 2);
+  adapter.pool_window = window;
+  value.inputs.patches = side * side;
+}
+
+void draw_images(Draws& draws, Case& value, Kind kind) {
+  VlmConfig& vlm = *value.architecture.vlm;
+  vlm.max_text_len = 24;
+  if (draws.one_in(4)) {
+    draw_adapter(draws, value);
+    if (kind != Kind::mot && draws.one_in(3)) value.inputs.frames = draws.between(1, 3);
+  } else {
+    value.inputs.image_tokens = draws.between(1, 8);
+  }
+  if (kind == Kind::mot) {
+    value.architecture.num_image_tokens =
+        value.architecture.adapter ? value.architecture.adapter->output_num_tokens(value.inputs.patches)
+                                   : value.inputs.image_tokens;
+    if (draws.one_in(3)) vlm.mot_modalities = {"text", "image"};
+    value.mot_moe_totals = value.architecture.model.num_experts > 0 && draws.one_in(2);
+  }
+  if (kind == Kind::cross_attention) {
+    vlm.cross_attention_every_n_layers = draws.between(1, value.architecture.model.n_layers);
+    value.inputs.image_mask = value.inputs.image_tokens > 1 && draws.one_in(2);
+  }
+  if (kind == Kind::moma) {
+    vlm.moma_experts_per_modality = {{"image", draws.between(1, 4)}, {"text", draws.between(1, 4)}};
+    vlm.moma_capacity_factor = draws.one_of({0.0, 0.0, 0.5});
+    vlm.moma_gumbel_noise = draws.one_in(2);
+    value.inputs.interleaved = draws.one_in(3);
+  }
+  const bool prefixed = kind != Kind::cross_attention;
+  value.inputs.padding = (prefixed || value.inputs.frames > 0) && draws.one_in(3);
+}
+
+void draw_run(Draws& draws, Case& value) {
+  const bool text_only = !value.architecture.vlm;
+  const std::int64_t run = draws.between(1, 10);
+  value.train = draws.one_in(3);
+  if (value.train && draws.one_in(2)) value.moe_step = MoeStep{draws.between(0, 20), 20};
+  if (run == 1 && text_only) {
+    value.train = false;
+    value.run = RunKind::decode;
+    const std::int64_t first = draws.between(1, value.inputs.text_len);
+    value.chunks = {first};
+    for (std::int64_t i = first; i < value.inputs.text_len; ++i) value.chunks.push_back(1);
+    return;
+  }
+  if (run == 2 && text_only) {
+    value.train = false;
+    value.run = RunKind::generate;
+    value.generate.max_new_tokens = draws.between(1, 8);
+    return;
+  }
+  if (value.inputs.text_len > 2 && draws.one_in(6)) value.output_slice = OutputSlice{1, std::nullopt};
+  if (value.inputs.text_len > 3 && draws.one_in(3)) value.inputs.documents = draws.between(2, 3);
+  if (run <= 4) {
+    value.run = RunKind::loss;
+    value.inputs.ignore_labels = draws.one_in(2);
+    value.loss.kind = draws.one_of({LossKind::cross_entropy, LossKind::chunked_cross_entropy});
+    value.loss.chunk_size = draws.between(1, 16);
+    value.loss.z_loss_weight = draws.one_of({0.0, 0.001});
+  } else if (text_only && !value.train && draws.one_in(4)) {
+    value.stages = draws.between(1, value.architecture.model.n_layers);
+  }
+}
+
+}  // namespace
+
+Case random_case(std::uint64_t seed) {
+  Draws draws(seed);
+  Case value;
+  value.seed = seed;
+  const auto kind = static_cast<Kind>(draws.between(0, 5));
+  value.inputs.batch = draws.between(1, 3);
+  value.inputs.text_len = draws.one_in(5) ? draws.between(16, 24) : draws.between(1, 12);
+  draw_model(draws, value.architecture.model);
+  const bool may_have_experts = kind != Kind::dense && kind != Kind::moma;
+  if (kind == Kind::moe || (may_have_experts && draws.one_in(3))) {
+    draw_experts(draws, value.architecture.model);
+  }
+  if (kind != Kind::dense && kind != Kind::moe) {
+    constexpr VlmArch kArchs[] = {VlmArch::joint_decoder, VlmArch::cross_attention, VlmArch::mot,
+                                  VlmArch::moma};
+    value.architecture.vlm.emplace().arch = kArchs[static_cast<int>(kind) - 2];
+    draw_images(draws, value, kind);
+  }
+  draw_run(draws, value);
+  validate(value);
+  return value;
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,13 @@
+// Random valid cases: small models of every architecture, with what the configuration allows on or off.
+#pragma once
+
+#include "harness/case/case.h"
+
+namespace forgecheck {
+
+/// The case of that seed, in float32: always the same one, and always valid. All architectures, runs
+/// (forward, loss, decode, generate) and modes come up, and every field of [model] and [vlm] that changes a
+/// result; widths stay at most 128, sequences at most 64, so that a run takes milliseconds.
+Case random_case(std::uint64_t seed);
+
+}  // namespace forgecheck

@@ -1,0 +1,88 @@
+#include "harness/fuzz/random_case.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "harness/backend/reference_run.h"
+
+namespace forgecheck {
+namespace {
+
+TEST(RandomCase, IsTheSameForASeedAndAnotherForTheNext) {
+  std::set<std::string> lines;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    const std::string line = case_text(random_case(seed));
+    EXPECT_EQ(line, case_text(random_case(seed)));
+    lines.insert(line);
+  }
+  EXPECT_EQ(lines.size(), 300U);
+}
+
+TEST(RandomCase, ItsTextRepeatsIt) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    const Case value = random_case(seed);
+    EXPECT_EQ(case_json(parse_case_text(case_text(value))), case_json(value)) << case_text(value);
+  }
+}
+
+TEST(RandomCase, EveryOneRuns) {
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    const Case value = random_case(seed);
+    Tracer tracer;
+    EXPECT_NO_THROW(run_reference(seeded_problem(value), Dtype::f32, linalg::Kind::plain, tracer))
+        << case_text(value);
+    EXPECT_FALSE(tracer.trace().empty());
+  }
+}
+
+/// What a fuzzer must reach comes up.
+TEST(RandomCase, EveryArchitectureRunAndFeatureComesUp) {
+  std::set<std::string> seen;
+  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+    const Case value = random_case(seed);
+    const ModelConfig& model = value.architecture.model;
+    const std::string arch = arch_name(value.architecture);
+    seen.insert(arch + " " + to_string(value.run));
+    seen.insert(arch + (value.train ? " train" : " eval"));
+    if (model.num_experts > 0) seen.insert(arch + " experts " + to_string(model.moe_router));
+    if (value.architecture.adapter) seen.insert("adapter " + to_string(value.architecture.adapter->type));
+    if (value.inputs.padding) seen.insert(arch + " padding");
+    if (value.inputs.documents > 0) seen.insert(arch + " documents");
+    if (value.inputs.frames > 0) seen.insert("frames");
+    if (value.stages > 1) seen.insert("stages");
+    if (model.n_kv_heads) seen.insert("gqa");
+  }
+  for (const char* wanted : {"dense forward",
+                             "dense decode",
+                             "dense generate",
+                             "dense loss",
+                             "moe decode",
+                             "moe train",
+                             "joint_decoder forward",
+                             "joint_decoder padding",
+                             "cross_attention loss",
+                             "cross_attention train",
+                             "mot forward",
+                             "mot padding",
+                             "moma train",
+                             "moma eval",
+                             "moma padding",
+                             "moe experts softmax_topk",
+                             "moe experts sigmoid_topk",
+                             "mot experts sigmoid_topk",
+                             "adapter mlp_2layer",
+                             "adapter linear",
+                             "adapter avgpool",
+                             "adapter attentional_pool",
+                             "frames",
+                             "stages",
+                             "gqa",
+                             "moe documents"}) {
+    EXPECT_THAT(seen, testing::Contains(wanted));
+  }
+}
+
+}  // namespace
+}  // namespace forgecheck
