@@ -13,6 +13,9 @@ namespace forgecheck {
 
 namespace {
 
+/// The recording itself as a candidate. It is always judged; asked for alone, no backend is run.
+constexpr std::string_view kRecording = "golden";
+
 struct VerifyOptions {
   std::string golden;
   std::string filter;
@@ -53,7 +56,9 @@ class Verification {
       : options_(options), folder_(std::move(folder)) {
     report_.command = invocation.arguments;
     require_folder_of("--json", options.json);
-    for (const std::string& name : options.backends) backends_.push_back(make_backend(name));
+    for (const std::string& name : options.backends) {
+      if (name != kRecording) backends_.push_back(make_backend(name));
+    }
   }
 
   int run() {
@@ -170,8 +175,9 @@ void add_verify(CLI::App& app, Invocation& invocation) {
   command->add_option("--golden", options->golden, "Folder of golden files (default: the repository's)");
   command->add_option("--filter", options->filter,
                       "Only goldens whose name matches (* and ?) or contains this");
-  command->add_option("--backend", options->backends,
-                      "Backend to judge (repeatable; default: all of this machine)");
+  command->add_option(
+      "--backend", options->backends,
+      "Backend to judge (repeatable; default: all of this machine; golden: the recordings alone)");
   command->add_option("--json", options->json, "Write the report to this file");
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] {

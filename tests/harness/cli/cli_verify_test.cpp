@@ -130,6 +130,15 @@ TEST_F(Verify, OnlyTheBackendsAskedForAreRun) {
   EXPECT_EQ(candidates, (std::set<std::string>{"golden", "cpu:openblas", "cpu:permuted"}));
 }
 
+TEST_F(Verify, TheBackendGoldenJudgesTheRecordingAlone) {
+  const Outcome outcome =
+      run({"verify", "--filter", "kempnerforge/dense/mha", "--backend", "golden", "--json", "r.json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  const json found = report("r.json");
+  ASSERT_FALSE(found["results"].empty());
+  for (const json& result : found["results"]) EXPECT_EQ(result["candidate"], "golden");
+}
+
 using Compare = JudgingProgram;
 
 TEST_F(Compare, AFileWithItselfSaysNothing) {
