@@ -8,6 +8,7 @@ packages=(
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libssl-dev
   libgtest-dev libgmock-dev librapidcheck-dev
   clang-format clang-tidy
+  python3  # the mutation table
 )
 
 missing=()

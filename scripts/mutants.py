@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+"""Runs the mutation table: deliberately wrong implementations, which the judge must catch and locate.
+
+tests/mutants/*.toml hold the table, one file an area. A file has `[cases]` (name = "text of a case") and any
+number of `[[mutant]]`:
+
+    name      unique, for the mistake
+    mistake   one sentence
+    file      a .cpp of reference/
+    old, new  the replacement; `old` stands exactly once in the file
+    cases     names of the cases that show it
+    blame     the tap that must be named as the first divergence, or a glob for it
+    verdict   default "mismatch"; of "rejected" the error's message is held against `blame`
+
+For each mutant the one translation unit is compiled from a changed copy, with the build's own command, and
+linked with the rest of the build. That program records the cases (`golden record`), and the honest program
+judges the recordings (`verify --backend golden`). Needs a finished build by Ninja with compile_commands.json.
+"""
+
+import argparse
+import fnmatch
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = ROOT / "tests" / "mutants"
+MIN_MUTANTS = 80
+MIN_LOCATED = 0.95
+TIME_LIMIT = 120  # seconds; a program that runs longer hangs
+
+# What the table has to cover: a pattern that some mutant's case matches.
+COVERED = {
+    "dense": r"^dense\[",
+    "moe": r"^moe\[",
+    "joint_decoder": r"^joint_decoder\[",
+    "cross_attention": r"^cross_attention\[",
+    "mot": r"^mot\[",
+    "moma": r"^moma\[",
+    "adapter linear": r"adapter\.type=linear",
+    "adapter mlp_2layer": r"adapter\.type=mlp_2layer",
+    "adapter avgpool": r"adapter\.type=avgpool",
+    "adapter attentional_pool": r"adapter\.type=attentional_pool",
+    "decode": r"/decode=",
+    "generate": r"/generate=",
+    "loss": r"/loss=",
+    "train": r"/train",
+    "bfloat16": r"/bfloat16",
+    "stages": r"/stages=",
+    "output slice": r"/output_slice=",
+}
+
+
+class TableError(Exception):
+    """The table itself is wrong."""
+
+
+@dataclass
+class Mutant:
+    name: str
+    mistake: str
+    file: str
+    old: str
+    new: str
+    cases: dict[str, str]  # name: text
+    blame: str
+    verdict: str = "mismatch"
+
+
+@dataclass
+class Outcome:
+    verdict: str
+    named: str  # the tap, or the message of a program that refused or crashed
+
+
+# The table
+
+
+def read_table():
+    """All mutants in the order of the files; raises TableError for the first thing that is wrong."""
+    mutants = []
+    for path in sorted(TABLE.glob("*.toml")):
+        mutants += read_area(path)
+    names = [mutant.name for mutant in mutants]
+    if len(set(names)) < len(names):
+        raise TableError(f"two mutants are called {sorted(name for name in names if names.count(name) > 1)[0]}")
+    if len(mutants) < MIN_MUTANTS:
+        raise TableError(f"{len(mutants)} mutants, at least {MIN_MUTANTS} are due")
+    texts = [text for mutant in mutants for text in mutant.cases.values()]
+    for what, pattern in COVERED.items():
+        if not any(re.search(pattern, text) for text in texts):
+            raise TableError(f"no mutant has a case of {what}")
+    return mutants
+
+
+def read_area(path):
+    try:
+        area = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise TableError(f"{path}: {error}") from error
+    if area.keys() != {"cases", "mutant"}:
+        raise TableError(f"{path.name}: has {sorted(area)}, expected cases and mutant")
+    mutants = [make_mutant(path, row, area["cases"]) for row in area["mutant"]]
+    unused = area["cases"].keys() - {name for mutant in mutants for name in mutant.cases}
+    if unused:
+        raise TableError(f"{path.name}: no mutant has the cases {sorted(unused)}")
+    return mutants
+
+
+def make_mutant(path, row, cases):
+    where = f"{path.name}: {row.get('name', 'a mutant without a name')}"
+    required = {"name", "mistake", "file", "old", "new", "cases", "blame"}
+    if not required <= row.keys() <= required | {"verdict"}:
+        raise TableError(f"{where}: has {sorted(row)}, expected {sorted(required)} and perhaps verdict")
+    unknown = [name for name in row["cases"] if name not in cases]
+    if unknown or not row["cases"]:
+        raise TableError(f"{where}: cases = {row['cases']}: {unknown or 'none'}")
+    mutant = Mutant(**{**row, "cases": {name: cases[name] for name in row["cases"]}})
+    if not re.fullmatch(r"reference/[a-z_/]+\.cpp", mutant.file) or not (ROOT / mutant.file).is_file():
+        raise TableError(f"{where}: file = {mutant.file}: is no .cpp of reference/")
+    found = (ROOT / mutant.file).read_text().count(mutant.old)
+    if found != 1 or mutant.old == mutant.new:
+        raise TableError(f"{where}: old stands {found} times in {mutant.file}, expected once and another new")
+    return mutant
+
+
+# The programs
+
+
+class Build:
+    """A finished build: how it compiles a file and links the program."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.program = folder / "forgecheck"
+        commands = json.loads((folder / "compile_commands.json").read_text())
+        self.compile_commands = {entry["file"]: entry for entry in commands}
+
+    @cached_property
+    def link_command(self):
+        ninja = ["ninja", "-C", str(self.folder), "-t", "commands", "forgecheck"]
+        last = subprocess.run(ninja, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+        return [word for word in shlex.split(last) if word not in (":", "&&")]
+
+    def compile(self, mutant, folder):
+        """The object of the changed file."""
+        source, target = folder / Path(mutant.file).name, folder / "mutant.o"
+        source.write_text((ROOT / mutant.file).read_text().replace(mutant.old, mutant.new))
+        original = str(ROOT / mutant.file)
+        if original not in self.compile_commands:
+            raise TableError(f"{mutant.name}: {self.folder} does not compile {mutant.file}")
+        command = shlex.split(self.compile_commands[original]["command"])
+        command[command.index("-o") + 1] = str(target)
+        command[command.index(original)] = str(source)
+        # Wrong code may leave a variable unused; nobody debugs it.
+        run_or_raise(mutant, [*command, "-w", "-g0"], self.folder)
+        return target
+
+    def link(self, mutant, folder):
+        """The program with the mutant's object in front of the archives, so that it is taken first."""
+        command = list(self.link_command)
+        program = folder / "forgecheck"
+        command[command.index("-o") + 1] = str(program)
+        first_object = next(i for i, word in enumerate(command) if word.endswith(".o"))
+        command.insert(first_object, str(self.compile(mutant, folder)))
+        run_or_raise(mutant, [*command, "-s"], self.folder)
+        return program
+
+
+def run_or_raise(mutant, command, folder):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise TableError(f"{mutant.name}: does not build\n{done.stderr}")
+
+
+def record(program, cases, folder):
+    """Records the cases below `folder` in their own dtype."""
+    listed = folder / "cases.txt"
+    listed.write_text("".join(f"{name} {text}\n" for name, text in cases.items()))
+    command = [program, "golden", "record", "--cases", listed, "--out", folder / "traces", "--backend", "reference"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIME_LIMIT)
+
+
+def judge(program, folder):
+    """The honest program's results for the recordings below `folder`."""
+    report = folder / "report.json"
+    command = [program, "verify", "--golden", folder / "traces", "--backend", "golden", "--json", report]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIME_LIMIT)
+    if done.returncode not in (0, 1):
+        raise TableError(f"the honest program failed: {done.stderr}")
+    return json.loads(report.read_text())["results"]
+
+
+def run_mutant(build, mutant):
+    """One outcome for each case, or a single one where the program fails."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
+        folder = Path(name)
+        program = build.link(mutant, folder)
+        try:
+            recorded = record(program, mutant.cases, folder)
+        except subprocess.TimeoutExpired:
+            return [Outcome("timed out", "")]
+        if recorded.returncode != 0:
+            message = recorded.stderr.strip().removeprefix("forgecheck: ")
+            return [Outcome("rejected" if recorded.returncode == 2 else "crashed", message)]
+        results = judge(build.program, folder)
+        return [Outcome(result["verdict"], (result["first_divergence"] or {"tap": ""})["tap"]) for result in results]
+
+
+def check_cases(build, mutants):
+    """Every case runs, and the honest program's own recordings of them match."""
+    cases = {}
+    for mutant in mutants:
+        for text in mutant.cases.values():
+            cases[f"case_{len(cases)}"] = text
+    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
+        recorded = record(build.program, cases, Path(name))  # refuses a text that is no case
+        if recorded.returncode != 0:
+            raise TableError(recorded.stderr.strip())
+        for result in judge(build.program, Path(name)):
+            if result["verdict"] != "match":
+                raise TableError(f"{result['case']}: {result['verdict']} without any mutant: {result['message']}")
+
+
+# The score
+
+
+def is_caught(mutant, outcomes):
+    return all(outcome.verdict == mutant.verdict for outcome in outcomes)
+
+
+def is_located(mutant, outcomes):
+    return is_caught(mutant, outcomes) and all(fnmatch.fnmatchcase(o.named, mutant.blame) for o in outcomes)
+
+
+def row(mutant, outcomes):
+    verdicts = ", ".join(sorted({outcome.verdict for outcome in outcomes}))
+    named = ", ".join(dict.fromkeys(outcome.named or "-" for outcome in outcomes))
+    mark = "" if is_located(mutant, outcomes) else "WRONG PLACE" if is_caught(mutant, outcomes) else "SURVIVES"
+    return f"{mutant.name:<52} {verdicts:<10} {named:<44} {mutant.blame:<44} {mark}".rstrip()
+
+
+def run_table(build, mutants, jobs):
+    caught = located = 0
+    print(f"{'mutant':<52} {'verdict':<10} {'tap named':<44} expected")
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for mutant, outcomes in zip(mutants, pool.map(lambda mutant: run_mutant(build, mutant), mutants)):
+            caught += is_caught(mutant, outcomes)
+            located += is_located(mutant, outcomes)
+            print(row(mutant, outcomes), flush=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    count = len(mutants)
+    print(f"{count} mutants: {caught} caught ({caught / count:.1%}), {located} at the right tap ({located / count:.1%})")
+    return 0 if caught == count and located >= MIN_LOCATED * count else 1
+
+
+def parse_shard(text):
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not int(match[1]) < int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text} is not i/n with i in 0 .. n - 1")
+    return int(match[1]), int(match[2])
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Runs the mutation table tests/mutants/*.toml.")
+    parser.add_argument("filter", nargs="?", default="*", help="only mutants whose name matches, or contains this")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--shard", type=parse_shard, default=(0, 1), metavar="i/n", help="every n-th mutant from i on")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "dev", help="a finished build")
+    parser.add_argument("--check", action="store_true", help="only check the table, and that its cases match unmutated")
+    options = parser.parse_args()
+    try:
+        mutants = read_table()
+        build = Build(options.build.resolve())
+        if options.check:
+            check_cases(build, mutants)
+            print(f"{len(mutants)} mutants: the table is sound")
+            return 0
+        wanted = [m for m in mutants if options.filter in m.name or fnmatch.fnmatchcase(m.name, options.filter)]
+        shard, shards = options.shard
+        chosen = wanted[shard::shards]
+        if not chosen:
+            raise TableError(f"no mutant of the shard matches {options.filter}")
+        return run_table(build, chosen, options.jobs)
+    except TableError as error:
+        print(f"mutants: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
