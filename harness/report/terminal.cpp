@@ -1,62 +1,172 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
+#include <span>
 
 #include "harness/report/report.h"
+#include "harness/report/text.h"
 
 namespace forgecheck {
 
 namespace {
 
-std::string format(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.3g", value);
-  return text.data();
+/// Text of any origin behind an indentation of two: its further lines are marked as its own.
+std::string shown(std::string_view text) {
+  std::string result;
+  for (const char c : printable(text)) {
+    result += c;
+    if (c == '\n') result += "  | ";
+  }
+  return result;
+}
+
+using Rows = std::vector<std::vector<std::string>>;
+
+/// Columns as wide as their longest text; those in `numbers` (first, last) end at the right.
+void print_aligned(std::ostream& out, const Rows& rows, const std::string& indent,
+                   std::pair<std::size_t, std::size_t> numbers = {1, 0}) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const auto& row : rows) {
+    std::string line = indent;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string space(widths[i] - row[i].size(), ' ');
+      const bool right = i >= numbers.first && i <= numbers.second;
+      line += (i == 0 ? "" : "  ") + (right ? space + row[i] : row[i] + space);
+    }
+    out << line.substr(0, line.find_last_not_of(' ') + 1) << "\n";
+  }
+}
+
+void print_divergence(std::ostream& out, const FirstDivergence& first) {
+  const auto line = [&out](const char* label, const std::string& text) {
+    if (!text.empty()) out << "  " << label << ": " << shown(text) << "\n";
+  };
+  line("first divergence", place(first));
+  line("error", short_number(first.local_error) + " made here, " + short_number(first.inherited_error) +
+                    " inherited; tolerance " + short_number(first.tolerance));
+  line("operation", first.operation.formula);
+  line("source", first.operation.source);
+  line("upstream", first.operation.upstream);
+  if (first.worst) line("worst element", element_text(*first.worst));
+  line("hint", first.hint);
+}
+
+/// The taps that broke their tolerance by most; those that have none say what is wrong.
+void print_worst_taps(std::ostream& out, const Judgement& judgement) {
+  constexpr std::size_t kShown = 5;
+  std::vector<const TapResult*> broken;
+  for (const TapResult& tap : judgement.taps) {
+    if (!is_success(tap.verdict)) broken.push_back(&tap);
+  }
+  std::ranges::stable_sort(broken, [](const TapResult* a, const TapResult* b) { return a->used > b->used; });
+  const std::span<const TapResult*> worst = std::span(broken).first(std::min(kShown, broken.size()));
+  const bool parts =
+      std::ranges::any_of(worst, [](const TapResult* tap) { return tap->local != 0 || tap->inherited != 0; });
+  Rows rows;
+  std::string others;
+  for (const TapResult* tap : worst) {
+    if (tap->tolerance > 0) {
+      rows.push_back({shown(tap->name), short_number(tap->error), short_number(tap->tolerance),
+                      short_number(tap->used)});
+      if (!parts) continue;
+      rows.back().push_back(short_number(tap->local));
+      rows.back().push_back(short_number(tap->inherited));
+    } else if (const std::string text = tap->name + " " + tap->message; text != judgement.message) {
+      others += "  " + shown(text) + "\n";
+    }
+  }
+  if (!rows.empty()) {
+    std::vector<std::string> head = {"worst taps", "error",      "tolerance",
+                                     "used",       "local/size", "inherited/size"};
+    head.resize(rows.front().size());
+    rows.insert(rows.begin(), std::move(head));
+    print_aligned(out, rows, "  ", {1, 5});
+  }
+  out << others;
+  if (broken.size() > worst.size()) out << "  and " << broken.size() - worst.size() << " more taps\n";
+}
+
+/// A bar of text for each share of the tolerance; whatever is there has one sign at least.
+void print_histogram(std::ostream& out, const FirstDivergence& first) {
+  constexpr double kWidth = 40;
+  if (first.histogram.empty()) return;
+  const auto largest = static_cast<double>(std::ranges::max(first.histogram));
+  out << "  elements of " << shown(first.tap) << " by the share of the tolerance that they use\n";
+  Rows rows;
+  for (std::size_t bin = 0; bin < first.histogram.size(); ++bin) {
+    const std::size_t count = first.histogram[bin];
+    const double length = count == 0 ? 0 : std::max(1.0, kWidth * static_cast<double>(count) / largest);
+    rows.push_back(
+        {bin_label(bin), std::to_string(count), std::string(static_cast<std::size_t>(length), '#')});
+  }
+  print_aligned(out, rows, "    ", {1, 1});
+}
+
+/// "kempnerforge/dense/mha" instead of "kempnerforge/dense/mha.safetensors".
+std::string golden_name(const Result& result) {
+  const std::string name = subject(result);
+  return name.substr(0, name.rfind(".safetensors"));
+}
+
+/// The results that are listed, but not judged.
+void print_unsupported(std::ostream& out, const Report& report) {
+  std::map<std::string, std::size_t> reasons;
+  for (const Result& result : report.results) {
+    if (result.judgement.verdict != Verdict::unsupported) continue;
+    const std::size_t folder = result.file.rfind('/');
+    ++reasons[(folder == std::string::npos ? "" : result.file.substr(0, folder) + ": ") +
+              result.judgement.message];
+  }
+  for (const auto& [reason, count] : reasons) out << count << " not judged, " << shown(reason) << "\n";
 }
 
 }  // namespace
 
-std::vector<std::pair<Verdict, std::size_t>> count_verdicts(const std::vector<Result>& results) {
-  std::map<Verdict, std::size_t> counts;
-  for (const Result& result : results) ++counts[result.judgement.verdict];
-  return {counts.begin(), counts.end()};
+void print_failure(std::ostream& out, const Result& result, bool brief) {
+  const Judgement& judgement = result.judgement;
+  out << to_string(judgement.verdict) << ": " << shown(subject(result));
+  if (result.candidate != subject(result)) out << " on " << shown(result.candidate);
+  out << "\n";
+  if (!judgement.message.empty()) out << "  " << shown(judgement.message) << "\n";
+  if (!brief) {
+    const auto& first = judgement.first_divergence;
+    if (first) print_divergence(out, *first);
+    print_worst_taps(out, judgement);
+    if (first) print_histogram(out, *first);
+  }
+  if (!result.repeat.empty()) out << "  repeat: " << shown(result.repeat) << "\n";
 }
 
-int exit_status(const Report& report) {
-  const bool all = std::ranges::all_of(
-      report.results, [](const Result& result) { return is_success(result.judgement.verdict); });
-  return all ? 0 : 1;
-}
-
-void print_failure(std::ostream& out, const Result& result) {
-  constexpr std::size_t kShown = 5;
-  const auto& first = result.judgement.first_divergence;
-  const std::string what = result.file.empty() ? result.case_line : result.file;
-  out << to_string(result.judgement.verdict) << ": " << what << " on " << result.candidate << "\n";
-  out << "  " << result.judgement.message << "\n";
-  if (first) {
-    out << "  first divergence: " << first->tap << " (local error " << format(first->local_error)
-        << ", inherited " << format(first->inherited_error) << ", tolerance " << format(first->tolerance)
-        << ")\n";
+void print_summary(std::ostream& out, const Report& report) {
+  struct Group {
+    Report report;
+    double used = 0.0;
+    std::string by;
+  };
+  std::map<std::pair<std::string, std::string>, Group> groups;
+  for (const Result& result : report.results) {
+    const std::string producer = result.producer.empty() ? "" : " (" + result.producer + ")";
+    Group& group = groups[{result.candidate + producer, result.dtype}];
+    group.report.results.emplace_back().judgement.verdict = result.judgement.verdict;
+    if (result.judgement.used > group.used) {
+      group.used = result.judgement.used;
+      group.by = golden_name(result);
+    }
   }
-  std::size_t shown = 0, broken = 0;
-  for (const TapResult& tap : result.judgement.taps) {
-    if (is_success(tap.verdict)) continue;
-    if (++broken > kShown) continue;
-    ++shown;
-    out << "  " << tap.name << ": error " << format(tap.error) << ", tolerance " << format(tap.tolerance)
-        << ", used " << format(tap.used) << "\n";
+  Rows rows;
+  for (const auto& [key, group] : groups) {
+    std::array<char, 64> headroom{};
+    std::snprintf(headroom.data(), headroom.size(), "headroom %.3f used at most", group.used);
+    rows.push_back({shown(key.first), key.second, summary_line(group.report),
+                    headroom.data() + (group.by.empty() ? "" : ", by " + shown(group.by))});
   }
-  if (broken > shown) out << "  and " << broken - shown << " more taps\n";
-  if (!result.repeat.empty()) out << "  repeat: " << result.repeat << "\n";
-}
-
-std::string summary_line(const Report& report) {
-  std::string text;
-  for (const auto& [verdict, count] : count_verdicts(report.results)) {
-    text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + to_string(verdict);
-  }
-  return text.empty() ? "nothing was judged" : text;
+  print_aligned(out, rows, "");
+  print_unsupported(out, report);
 }
 
 }  // namespace forgecheck

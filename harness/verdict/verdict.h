@@ -18,6 +18,12 @@ enum class Verdict {
   unsupported,  // forgecheck itself cannot judge this kind of case yet
 };
 
+/// All of them, in this order.
+inline constexpr Verdict kVerdicts[] = {
+    Verdict::match,    Verdict::undecided, Verdict::mismatch,    Verdict::untrusted,
+    Verdict::rejected, Verdict::crashed,   Verdict::unsupported,
+};
+
 std::string to_string(Verdict verdict);
 
 /// Whether exit status 0 is still right.

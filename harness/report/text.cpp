@@ -1,0 +1,106 @@
+#include "harness/report/text.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <iterator>
+
+namespace forgecheck {
+
+namespace {
+
+/// The length of the UTF-8 character at the start of `text`, with its code; length 0 where there is none.
+struct Character {
+  std::size_t length = 0;
+  std::uint32_t code = 0;
+};
+
+Character first_character(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(0);
+  if (lead < 0x80) return {1, lead};
+  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+  if (lead < 0xC0 || lead > 0xF4 || text.size() < length) return {};
+  std::uint32_t code = lead & (0x7FU >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80U) return {};
+    code = code << 6 | (byte(i) & 0x3FU);
+  }
+  constexpr std::array<std::uint32_t, 5> kSmallest = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
+  if (code < kSmallest[length] || code > 0x10FFFF || surrogate) return {};
+  return {length, code};
+}
+
+bool is_shown(std::uint32_t code) {
+  if (code < 0x20) return code == '\n' || code == '\t';
+  return !(code >= 0x7F && code <= 0x9F) && (code & 0xFFFEU) != 0xFFFEU;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    const std::size_t length = std::max<std::size_t>(1, character.length);
+    if (character.length > 0 && is_shown(character.code)) {
+      result += text.substr(0, length);
+    } else {
+      for (const char byte : text.substr(0, length)) {
+        std::array<char, 8> escaped{};
+        std::snprintf(escaped.data(), escaped.size(), "\\x%02x", static_cast<unsigned char>(byte));
+        result += escaped.data();
+      }
+    }
+    text.remove_prefix(length);
+  }
+  return result;
+}
+
+std::string short_number(double value, int digits) {
+  std::array<char, 40> text{};
+  std::snprintf(text.data(), text.size(), "%.*g", digits, value);
+  return text.data();
+}
+
+std::string subject(const Result& result) {
+  if (!result.file.empty()) return result.file;
+  return result.case_line.empty() ? result.candidate : result.case_line;
+}
+
+std::string place(const FirstDivergence& first) {
+  constexpr std::size_t kShown = 4;
+  std::string text = first.tap;
+  if (!first.after.empty()) text += "; the tap before it, " + first.after + ", is right";
+  if (first.between.empty()) return text;
+  text += "; the trace does not show ";
+  for (std::size_t i = 0; i < std::min(kShown, first.between.size()); ++i) {
+    text += (i == 0 ? "" : ", ") + first.between[i];
+  }
+  if (first.between.size() > kShown) {
+    text += " and " + std::to_string(first.between.size() - kShown) + " more";
+  }
+  return text + ", where the fault may lie as well";
+}
+
+std::string element_text(const WorstElement& worst) {
+  std::string index;
+  for (const std::int64_t i : worst.index) index += (index.empty() ? "" : ", ") + std::to_string(i);
+  return "[" + index + "]: candidate " + short_number(worst.candidate, 9) + ", oracle " +
+         short_number(worst.oracle, 9);
+}
+
+std::string choice_text(const UndecidedChoice& choice) {
+  return "undecided: " + choice.tap + " of token " + std::to_string(choice.row) + ", margin " +
+         short_number(choice.margin) + ", bound " + short_number(choice.bound);
+}
+
+std::string bin_label(std::size_t bin) {
+  if (bin == 0) return "exact";
+  if (bin < std::size(kShareEdges)) return "to " + short_number(kShareEdges[bin]);
+  return "above " + short_number(kShareEdges[std::size(kShareEdges) - 1]);
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,296 @@
+// The JSON form: its fields, the way back, and the refusal of everything else.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "reference/error.h"
+#include "tests/harness/report/results.h"
+
+namespace forgecheck {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using Json = nlohmann::json;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+Json json_of(const Report& report) {
+  return Json::parse(written(write_json_report, report));
+}
+
+Report read_back(const std::string& text) {
+  const TemporaryDirectory directory;
+  return read_json_report(directory.write("r.json", text));
+}
+
+TEST(JsonReport, HasTheFieldsOfTheDesign) {
+  const Json json = json_of({{"forgecheck", "verify", "--json", "x"}, {full_result()}});
+  EXPECT_EQ(json.at("schema"), 1);
+  EXPECT_EQ(json.at("tool").at("name"), "forgecheck");
+  EXPECT_FALSE(json.at("tool").at("version").get<std::string>().empty());
+  EXPECT_EQ(json.at("command"), Json({"forgecheck", "verify", "--json", "x"}));
+  ASSERT_EQ(json.at("results").size(), 1U);
+  const Json& result = json.at("results").at(0);
+  EXPECT_EQ(result.at("case"), "dense/batch=2,text_len=8/seed=0");
+  EXPECT_EQ(result.at("file"), "kempnerforge/dense/mha.safetensors");
+  EXPECT_EQ(result.at("candidate"), "cpu:openblas");
+  EXPECT_EQ(result.at("oracle"), "reference:f64");
+  EXPECT_EQ(result.at("verdict"), "mismatch");
+  EXPECT_EQ(result.at("message"), "layers.0.mlp is nan");
+  EXPECT_EQ(result.at("repeat"), "forgecheck verify --filter kempnerforge/dense/mha");
+  EXPECT_EQ(result.at("seconds"), 0.25);
+}
+
+TEST(JsonReport, TapsStandInOrderWithTheirErrors) {
+  const Json taps = json_of({{}, {full_result()}}).at("results").at(0).at("taps");
+  EXPECT_EQ(taps, Json::parse(R"([
+      {"name": "norm", "verdict": "match", "error": 1e-7, "tolerance": 1e-6, "used": 0.1},
+      {"name": "layers.0.mlp", "verdict": "mismatch", "error": "inf", "tolerance": 2e-7, "used": "inf",
+       "message": "is nan", "local": 0.5, "inherited": 3e-8}])"));
+}
+
+TEST(JsonReport, TheFirstDivergenceIsGivenInFull) {
+  const Json first = json_of({{}, {full_result()}}).at("results").at(0).at("first_divergence");
+  EXPECT_EQ(first.at("tap"), "layers.0.mlp");
+  EXPECT_EQ(first.at("after"), "layers.0.mlp_norm");
+  EXPECT_EQ(first.at("between"), Json({"layers.0.mlp.gate_proj", "layers.0.mlp.hidden"}));
+  EXPECT_EQ(first.at("operation"), Json::parse(R"json({"formula": "down(silu(gate(x)) * up(x))",
+      "source": "reference/ops/mlp.cpp", "upstream": "kempnerforge/model/mlp.py"
+})json"));
+  EXPECT_EQ(first.at("worst"), Json({{"index", {0, 3, 5}}, {"candidate", 1.0 / 3}, {"oracle", -0.1}}));
+  EXPECT_EQ(first.at("hint"), "a constant factor of 1.41");
+  EXPECT_EQ(first.at("histogram"), Json::parse(R"({"edges": [0.0, 0.01, 0.1, 1.0, 10.0, 100.0],
+      "counts": [1, 20, 400, 30, 2, 0, 1]})"));
+  EXPECT_EQ(first.at("map").at("rows"), 2);
+  EXPECT_EQ(first.at("map").at("columns"), 3);
+  EXPECT_EQ(first.at("map").at("cell_height"), 4);
+  EXPECT_EQ(first.at("map").at("cell_width"), 16);
+  EXPECT_EQ(first.at("map").at("shares"), Json({0.0, 0.1, 1.0 / 3, 1e300, "inf", 5e-324}));
+}
+
+TEST(JsonReport, ValuesWithoutANumberAreTexts) {
+  const Json result = json_of({{}, {full_result()}}).at("results").at(0);
+  EXPECT_EQ(result.at("used"), "inf");
+  EXPECT_EQ(result.at("first_divergence").at("local_error"), "inf");
+  EXPECT_EQ(result.at("first_divergence").at("inherited_error"), "-inf");
+  EXPECT_EQ(result.at("first_divergence").at("tolerance"), "nan");
+}
+
+TEST(JsonReport, UndecidedChoicesAreGivenInFull) {
+  const Json undecided = json_of({{}, {full_result()}}).at("results").at(0).at("undecided");
+  EXPECT_EQ(undecided, Json::parse(R"([{"tap": "layers.0.mlp.router.indices", "token": 4, "candidate": [0, 3],
+                                        "oracle": [0, 2], "margin": 1e-9, "bound": 1e-7}])"));
+}
+
+TEST(JsonReport, WhatThereIsNotIsNullEmptyOrLeftOut) {
+  Result result = result_with(Verdict::match);
+  result.file.clear();
+  const Json json = json_of({{}, {result}}).at("results").at(0);
+  for (const std::string key : {"file", "dtype", "producer"}) EXPECT_FALSE(json.contains(key)) << key;
+  EXPECT_TRUE(json.at("first_divergence").is_null());
+  EXPECT_EQ(json.at("undecided"), Json::array());
+  EXPECT_EQ(json.at("taps"), Json::array());
+  EXPECT_EQ(json.at("message"), "");
+  result.judgement.first_divergence.emplace();
+  EXPECT_EQ(json_of({{}, {result}}).at("results").at(0).at("first_divergence").size(), 4U);
+}
+
+TEST(JsonReport, TheSummaryCountsEachVerdict) {
+  const Json json = json_of({{},
+                             {result_with(Verdict::match), result_with(Verdict::mismatch),
+                              result_with(Verdict::match), result_with(Verdict::crashed)}});
+  EXPECT_EQ(json.at("summary"), Json::parse(R"({"match": 2, "mismatch": 1, "crashed": 1})"));
+  EXPECT_EQ(json_of({}).at("summary"), Json::object());
+}
+
+TEST(JsonReport, OneThatCannotBeWrittenIsAFormatErrorAndLeavesNothing) {
+  const TemporaryDirectory directory;
+  try {
+    write_json_report(directory.path() / "gone" / "report.json", {});
+    ADD_FAILURE() << "written";
+  } catch (const FormatError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("gone/report.json"));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
+}
+
+TEST(JsonReport, AMessageThatIsNoUtf8IsWrittenAllTheSame) {
+  Report report;
+  report.results.emplace_back().judgement.message = "crashed: \xff";
+  EXPECT_EQ(json_of(report).at("results").at(0).at("message"), "crashed: \xEF\xBF\xBD");
+}
+
+// ---- and back ----
+
+TEST(ReadJsonReport, EveryFieldComesBack) {
+  const Report report = read_back(written(write_json_report, {{"forgecheck", "verify"}, {full_result()}}));
+  EXPECT_EQ(report.command, (std::vector<std::string>{"forgecheck", "verify"}));
+  ASSERT_EQ(report.results.size(), 1U);
+  const Result& result = report.results[0];
+  const Result expected = full_result();
+  EXPECT_EQ(result.case_line, expected.case_line);
+  EXPECT_EQ(result.file, expected.file);
+  EXPECT_EQ(result.candidate, expected.candidate);
+  EXPECT_EQ(result.oracle, expected.oracle);
+  EXPECT_EQ(result.repeat, expected.repeat);
+  EXPECT_EQ(result.seconds, expected.seconds);
+  EXPECT_EQ(result.dtype, expected.dtype);
+  EXPECT_EQ(result.producer, expected.producer);
+  EXPECT_EQ(result.judgement.verdict, Verdict::mismatch);
+  EXPECT_EQ(result.judgement.used, kInfinity);
+  EXPECT_EQ(result.judgement.message, expected.judgement.message);
+
+  ASSERT_EQ(result.judgement.taps.size(), 2U);
+  const TapResult& tap = result.judgement.taps[1];
+  EXPECT_EQ(tap.name, "layers.0.mlp");
+  EXPECT_EQ(tap.verdict, Verdict::mismatch);
+  EXPECT_EQ(tap.error, kInfinity);
+  EXPECT_EQ(tap.tolerance, 2e-7);
+  EXPECT_EQ(tap.used, kInfinity);
+  EXPECT_EQ(tap.message, "is nan");
+  EXPECT_EQ(tap.local, 0.5);
+  EXPECT_EQ(tap.inherited, 3e-8);
+
+  ASSERT_EQ(result.judgement.undecided.size(), 1U);
+  const UndecidedChoice& choice = result.judgement.undecided[0];
+  EXPECT_EQ(choice.tap, "layers.0.mlp.router.indices");
+  EXPECT_EQ(choice.row, 4);
+  EXPECT_EQ(choice.candidate, (std::vector<std::int64_t>{0, 3}));
+  EXPECT_EQ(choice.oracle, (std::vector<std::int64_t>{0, 2}));
+  EXPECT_EQ(choice.margin, 1e-9);
+  EXPECT_EQ(choice.bound, 1e-7);
+}
+
+TEST(ReadJsonReport, TheFirstDivergenceComesBack) {
+  const Report report = read_back(written(write_json_report, {{}, {full_result()}}));
+  const Result result = full_result();
+  const FirstDivergence& expected = *result.judgement.first_divergence;
+  ASSERT_TRUE(report.results.at(0).judgement.first_divergence.has_value());
+  const FirstDivergence& first = *report.results[0].judgement.first_divergence;
+  EXPECT_EQ(first.tap, expected.tap);
+  EXPECT_EQ(first.after, expected.after);
+  EXPECT_EQ(first.between, expected.between);
+  EXPECT_EQ(first.local_error, kInfinity);
+  EXPECT_EQ(first.inherited_error, -kInfinity);
+  EXPECT_TRUE(std::isnan(first.tolerance));
+  EXPECT_EQ(first.operation.formula, expected.operation.formula);
+  EXPECT_EQ(first.operation.source, expected.operation.source);
+  EXPECT_EQ(first.operation.upstream, expected.operation.upstream);
+  ASSERT_TRUE(first.worst.has_value());
+  EXPECT_EQ(first.worst->index, expected.worst->index);
+  EXPECT_EQ(first.worst->candidate, expected.worst->candidate);
+  EXPECT_EQ(first.worst->oracle, expected.worst->oracle);
+  EXPECT_EQ(first.hint, expected.hint);
+  EXPECT_EQ(first.histogram, expected.histogram);
+  EXPECT_EQ(first.map.rows, 2);
+  EXPECT_EQ(first.map.columns, 3);
+  EXPECT_EQ(first.map.cell_height, 4);
+  EXPECT_EQ(first.map.cell_width, 16);
+  EXPECT_EQ(first.map.shares, expected.map.shares);
+}
+
+TEST(ReadJsonReport, WrittenAgainItIsTheSameToTheByte) {
+  Report report = {{"forgecheck"}, {full_result()}};
+  for (const Verdict verdict : kVerdicts) report.results.push_back(result_with(verdict));
+  const std::string text = written(write_json_report, report);
+  EXPECT_EQ(written(write_json_report, read_back(text)), text);
+  EXPECT_EQ(read_back(written(write_json_report, {})).results.size(), 0U);
+}
+
+/// A change of a good document, and parts of the message that refuses it.
+struct Refusal {
+  std::string pointer;  // of the value to change
+  std::string value;    // JSON, or "" to take it away
+  std::string message;  // behind "<path>: "
+};
+
+class RefusedReport : public testing::TestWithParam<Refusal> {};
+
+TEST_P(RefusedReport, NamesTheFileAndTheField) {
+  Json json = json_of({{"forgecheck"}, {full_result()}});
+  const Json::json_pointer pointer(GetParam().pointer);
+  if (GetParam().value.empty()) {
+    json.at(pointer.parent_pointer()).erase(pointer.back());
+  } else {
+    json[pointer] = Json::parse(GetParam().value);
+  }
+  try {
+    read_back(json.dump());
+    ADD_FAILURE() << "read";
+  } catch (const FormatError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("/r.json: " + GetParam().message));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Fields, RefusedReport,
+    testing::Values(
+        Refusal{"/schema", "2", "schema = 2: this version reads schema 1"},
+        Refusal{"/schema", "", "schema is missing"},
+        Refusal{"/tool/name", "\"other\"", "tool.name = \"other\": must be \"forgecheck\""},
+        Refusal{"/tool/version", "1", "tool.version = 1: must be a text"},
+        Refusal{"/command", "\"x\"", "command = \"x\": must be a list"},
+        Refusal{"/extra", "1", "extra = 1: unknown field"},
+        Refusal{"/results", "{}", "results = {}: must be a list"},
+        Refusal{"/results/0", "7", "results[0] = 7: must be an object"},
+        Refusal{"/results/0/verdict", "\"mtch\"",
+                "results[0].verdict = \"mtch\": must be one of match, undecided"},
+        Refusal{"/results/0/verdict", "", "results[0].verdict is missing"},
+        Refusal{"/results/0/case", "null", "results[0].case = null: must be a text"},
+        Refusal{"/results/0/used", "\"much\"", "results[0].used = \"much\": must be a number, \"inf\""},
+        Refusal{"/results/0/seconds", "true", "results[0].seconds = true: must be a number"},
+        Refusal{"/results/0/surprise", "[]", "results[0].surprise = []: unknown field"},
+        Refusal{"/results/0/taps", "", "results[0].taps is missing"},
+        Refusal{"/results/0/taps/1/name", "", "results[0].taps[1].name is missing"},
+        Refusal{"/results/0/taps/1/eror", "1", "results[0].taps[1].eror = 1: unknown field"},
+        Refusal{"/results/0/undecided/0/token", "1.5",
+                "results[0].undecided[0].token = 1.5: must be an integer"},
+        Refusal{"/results/0/undecided/0/oracle/1", "\"x\"",
+                "results[0].undecided[0].oracle[1] = \"x\": must be"},
+        Refusal{"/results/0/undecided/0/token", "18446744073709551615",
+                "results[0].undecided[0].token = 18446744073709551615: must be an integer below 2^63"},
+        Refusal{"/results/0/first_divergence", "[]", "results[0].first_divergence = []: must be an object"},
+        Refusal{"/results/0/first_divergence/between/0", "3",
+                "results[0].first_divergence.between[0] = 3: must be a text"},
+        Refusal{"/results/0/first_divergence/operation/formul", "\"\"",
+                "results[0].first_divergence.operation.formul = \"\": unknown field"},
+        Refusal{"/results/0/first_divergence/worst/index", "",
+                "results[0].first_divergence.worst.index is missing"},
+        Refusal{"/results/0/first_divergence/histogram/edges/1", "0.5",
+                "results[0].first_divergence.histogram.edges = "},
+        Refusal{"/results/0/first_divergence/histogram/counts", "[1, 2]",
+                "results[0].first_divergence.histogram.counts = [1,2]: must be 7 counts"},
+        Refusal{"/results/0/first_divergence/histogram/counts/0", "-1",
+                "results[0].first_divergence.histogram.counts[0] = -1: must be at least 0"},
+        Refusal{"/results/0/first_divergence/map/rows", "9223372036854775807",
+                "results[0].first_divergence.map.shares = "},
+        Refusal{"/results/0/first_divergence/map/columns", "0",
+                "results[0].first_divergence.map.columns = 0: must be at least 1"},
+        Refusal{"/summary/mismatch", "2", "summary.mismatch = 2: the results say 1"},
+        Refusal{"/summary/mismatch", "", "summary.mismatch is missing"},
+        Refusal{"/summary/match", "1", "summary.match = 1: the results say 0"},
+        Refusal{"/summary/matches", "0", "summary.matches = 0: unknown field"}));
+
+TEST(ReadJsonReport, AFileThatIsNoReportIsNamed) {
+  const TemporaryDirectory directory;
+  const std::string whole = written(write_json_report, {{}, {full_result()}});
+  for (const std::string& text : {std::string("[1, 2]"), std::string("\"text\""), std::string("null")}) {
+    EXPECT_THAT([&] { read_back(text); },
+                testing::ThrowsMessage<FormatError>(HasSubstr("/r.json: the report = ")))
+        << text;
+  }
+  for (const std::string& text : {std::string(), std::string("{"), whole.substr(0, whole.size() / 2),
+                                  std::string("{\"schema\": \"\xff\"}"), std::string(100000, '[')}) {
+    EXPECT_THAT([&] { read_back(text); },
+                testing::ThrowsMessage<FormatError>(HasSubstr("/r.json: is not JSON: parse error at line ")))
+        << text.size();
+  }
+  EXPECT_THAT([&] { read_json_report(directory.path() / "absent.json"); },
+              testing::ThrowsMessage<FormatError>(HasSubstr("absent.json")));
+}
+
+}  // namespace
+}  // namespace forgecheck
