@@ -1,0 +1,13 @@
+// The page of --html, without its report: HTML, style and scripts of this folder in one text.
+#pragma once
+
+#include <string_view>
+
+namespace forgecheck {
+
+/// What stands in the page where the report's JSON belongs.
+inline constexpr std::string_view kReportPlace = "{{report}}";
+
+extern const std::string_view kPage;
+
+}  // namespace forgecheck
