@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <string_view>
 
 #include "reference/error.h"
 
@@ -55,6 +56,29 @@ void require_folder_of(const std::string& option, const std::string& path) {
   if (!std::filesystem::is_directory(folder)) {
     throw ConfigError(option + " " + path + ": the folder " + folder.string() + " is not there");
   }
+}
+
+std::string shell_line(const std::vector<std::string>& words) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
+  std::string line;
+  for (const std::string& word : words) {
+    if (!line.empty()) line += ' ';
+    if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) {
+      line += word;
+      continue;
+    }
+    line += '\'';
+    for (const char c : word) {
+      if (c == '\'') {
+        line += "'\\''";
+      } else {
+        line += c;
+      }
+    }
+    line += '\'';
+  }
+  return line;
 }
 
 void show_progress(const std::string& text) {

@@ -40,6 +40,9 @@ std::uint64_t parse_unsigned(const std::string& option, const std::string& text)
 /// work. An empty path asks for nothing.
 void require_folder_of(const std::string& option, const std::string& path);
 
+/// The words as one line that a shell reads as the same words.
+std::string shell_line(const std::vector<std::string>& words);
+
 /// Writes "text" over the last line on a terminal, nothing elsewhere; an empty text clears the line.
 void show_progress(const std::string& text);
 
@@ -51,5 +54,6 @@ void add_compare(CLI::App& app, Invocation& invocation);
 void add_backends(CLI::App& app, Invocation& invocation);
 void add_calibrate(CLI::App& app, Invocation& invocation);
 void add_golden(CLI::App& app, Invocation& invocation);
+void add_report(CLI::App& app, Invocation& invocation);
 
 }  // namespace forgecheck

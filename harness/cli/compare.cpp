@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include "harness/cli/command.h"
+#include "harness/cli/report_options.h"
 #include "harness/golden/golden_file.h"
 #include "harness/io/safetensors.h"
 #include "harness/verdict/difference.h"
@@ -13,7 +14,7 @@ namespace {
 
 struct CompareOptions {
   std::string a, b;
-  std::string json;
+  ReportOptions report;
 };
 
 constexpr std::string_view kExpected = "expected.";
@@ -48,7 +49,6 @@ class Comparison {
  public:
   Comparison(const CompareOptions& options, const Invocation& invocation) : options_(options) {
     report_.command = invocation.arguments;
-    require_folder_of("--json", options.json);
   }
 
   int run() {
@@ -68,7 +68,7 @@ class Comparison {
       add(options_.b, options_.a, "", difference(read_taps(options_.a), read_taps(options_.b)));
     }
     std::cout << summary_line(report_) << "\n";
-    if (!options_.json.empty()) write_json_report(options_.json, report_);
+    write_reports(options_.report, report_);
     return exit_status(report_);
   }
 
@@ -102,7 +102,7 @@ class Comparison {
     result.candidate = candidate;
     result.oracle = oracle;
     result.judgement = std::move(judgement);
-    result.repeat = "forgecheck compare " + options_.a + " " + options_.b;
+    result.repeat = shell_line({"forgecheck", "compare", options_.a, options_.b});
     if (!is_success(result.judgement.verdict)) print_failure(std::cout, result);
     report_.results.push_back(std::move(result));
   }
@@ -122,7 +122,7 @@ void add_compare(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<CompareOptions>();
   command->add_option("A", options->a, "A trace")->required();
   command->add_option("B", options->b, "Another trace")->required();
-  command->add_option("--json", options->json, "Write the report to this file");
+  add_report_options(*command, options->report);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return Comparison(*options, invocation).run(); };
   });

@@ -15,7 +15,7 @@ void require_command(const CLI::App& app, const std::vector<std::string>& words,
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     names.push_back(command->get_name());
     if (names.back() != words[at]) continue;
-    if (words[at] == "golden") require_command(*command, words, at + 1);
+    if (command->get_require_subcommand_min() > 0) require_command(*command, words, at + 1);
     return;
   }
   const std::string nearest = forgecheck::nearest_name(words[at], names);
@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
   forgecheck::add_backends(app, invocation);
   forgecheck::add_calibrate(app, invocation);
   forgecheck::add_golden(app, invocation);
+  forgecheck::add_report(app, invocation);
   require_command(app, invocation.arguments, 1);
   try {
     app.parse(argc, argv);

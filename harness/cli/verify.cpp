@@ -4,6 +4,7 @@
 
 #include "harness/backend/backend.h"
 #include "harness/cli/command.h"
+#include "harness/cli/report_options.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
 #include "harness/verdict/judge.h"
@@ -19,8 +20,8 @@ constexpr std::string_view kRecording = "golden";
 struct VerifyOptions {
   std::string golden;
   std::string filter;
-  std::string json;
   std::vector<std::string> backends;
+  ReportOptions report;
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -55,7 +56,6 @@ class Verification {
   Verification(const VerifyOptions& options, std::filesystem::path folder, const Invocation& invocation)
       : options_(options), folder_(std::move(folder)) {
     report_.command = invocation.arguments;
-    require_folder_of("--json", options.json);
     for (const std::string& name : options.backends) {
       if (name != kRecording) backends_.push_back(make_backend(name));
     }
@@ -74,11 +74,10 @@ class Verification {
       verify(entries[i]);
     }
     show_progress("");
-    print_table();
-    print_unsupported();
+    print_summary(std::cout, report_);
     std::cout << entries.size() << " goldens, " << report_.results.size() << " traces in "
               << std::round(seconds_since(start) * 10) / 10 << " s: " << summary_line(report_) << "\n";
-    if (!options_.json.empty()) write_json_report(options_.json, report_);
+    write_reports(options_.report, report_);
     return exit_status(report_);
   }
 
@@ -107,61 +106,24 @@ class Verification {
     result.file = golden.name + ".safetensors";
     result.candidate = candidate;
     result.judgement = std::move(judgement);
-    result.repeat = "forgecheck verify --golden " + folder_.string() + " --filter " + golden.name +
-                    (candidate == "golden" ? "" : " --backend " + candidate);
+    std::vector<std::string> repeat = {"forgecheck",     "verify",   "--golden",
+                                       folder_.string(), "--filter", golden.name};
+    if (candidate != "golden") repeat.insert(repeat.end(), {"--backend", candidate});
+    result.repeat = shell_line(repeat);
     result.seconds = seconds;
+    result.dtype = torch_name(golden.problem.definition.dtype);
+    if (candidate == "golden") result.producer = golden.producer.backend;
     if (!is_success(result.judgement.verdict)) {
       show_progress("");
-      print_failure(std::cout, result);
-    }
-    const std::string type(torch_name(golden.problem.definition.dtype));
-    Row& row = rows_[candidate + (candidate == "golden" ? " (" + golden.producer.backend + ")" : "")][type];
-    ++row.verdicts[result.judgement.verdict];
-    if (result.judgement.used > row.used) {
-      row.used = result.judgement.used;
-      row.worst = golden.name;
+      print_failure(std::cout, result, ++failures_ > kFullFailures);
     }
     report_.results.push_back(std::move(result));
   }
 
-  /// For each candidate and dtype: its verdicts and the largest share of a tolerance that any tap used.
-  void print_table() const {
-    for (const auto& [candidate, types] : rows_) {
-      for (const auto& [type, row] : types) {
-        std::string verdicts;
-        for (const auto& [verdict, count] : row.verdicts) {
-          verdicts += (verdicts.empty() ? "" : ", ") + std::to_string(count) + " " + to_string(verdict);
-        }
-        char line[320];
-        std::snprintf(line, sizeof line, "%-24s %-9s %-32s headroom %.3f used at most%s%s", candidate.c_str(),
-                      type.c_str(), verdicts.c_str(), row.used, row.worst.empty() ? "" : ", by ",
-                      row.worst.c_str());
-        std::cout << line << "\n";
-      }
-    }
-  }
-
-  /// The goldens that are listed, but not judged.
-  void print_unsupported() const {
-    std::map<std::string, std::size_t> reasons;
-    for (const Result& result : report_.results) {
-      if (result.judgement.verdict == Verdict::unsupported) {
-        ++reasons[result.file.substr(0, result.file.rfind('/')) + ": " + result.judgement.message];
-      }
-    }
-    for (const auto& [reason, count] : reasons) std::cout << count << " not judged, " << reason << "\n";
-  }
-
-  struct Row {
-    std::map<Verdict, std::size_t> verdicts;
-    double used = 0.0;
-    std::string worst;
-  };
-
   const VerifyOptions& options_;
   std::filesystem::path folder_;
   std::vector<std::unique_ptr<Backend>> backends_;
-  std::map<std::string, std::map<std::string, Row>> rows_;
+  std::size_t failures_ = 0;
   Report report_;
 };
 
@@ -178,7 +140,7 @@ void add_verify(CLI::App& app, Invocation& invocation) {
   command->add_option(
       "--backend", options->backends,
       "Backend to judge (repeatable; default: all of this machine; golden: the recordings alone)");
-  command->add_option("--json", options->json, "Write the report to this file");
+  add_report_options(*command, options->report);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] {
       if (options->backends.empty()) options->backends = default_backends();

@@ -35,14 +35,16 @@ INSTANTIATE_TEST_SUITE_P(
                     std::vector<std::string>{"golden"}, std::vector<std::string>{"golden", "list"},
                     std::vector<std::string>{"golden", "show"}, std::vector<std::string>{"golden", "check"},
                     std::vector<std::string>{"golden", "manifest"},
-                    std::vector<std::string>{"golden", "record"}));
+                    std::vector<std::string>{"golden", "record"}, std::vector<std::string>{"report"},
+                    std::vector<std::string>{"report", "merge"}));
 
 using Program = ProgramTest;
 
 TEST_F(Program, ListsItsCommandsAndItsVersion) {
   const Outcome help = run({"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const std::string command : {"verify", "run", "params", "generate", "compare", "backends", "golden"}) {
+  for (const std::string command :
+       {"verify", "run", "params", "generate", "compare", "backends", "golden", "report"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + command + " "));
   }
   const Outcome version = run({"--version"});
