@@ -62,8 +62,7 @@ void print_kind(std::ostream& out, const std::string& kind, const std::vector<co
   const std::size_t shown = results.size() > kShown ? kShown - 1 : results.size();
   for (std::size_t i = 0; i < shown; ++i) {
     const Result& result = *results[i];
-    const std::string title =
-        to_string(result.judgement.verdict) + ": " + subject(result) + " on " + result.candidate;
+    const std::string title = to_string(result.judgement.verdict) + ": " + comparison(result);
     out << annotation(kind, result.file, title, message_of(result));
   }
   if (shown < results.size()) {

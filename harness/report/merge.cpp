@@ -56,7 +56,7 @@ MergedReport merge_reports(const std::vector<NamedReport>& reports) {
       verdicts += (verdicts.empty() ? "" : ", ") + to_string(verdict) + " in " + *entries[next].report;
     }
     const Result& first = *entries[i].result;
-    if (kept > 1) merged.conflicts.push_back(subject(first) + " on " + first.candidate + ": " + verdicts);
+    if (kept > 1) merged.conflicts.push_back(comparison(first) + ": " + verdicts);
   }
   return merged;
 }

@@ -129,9 +129,7 @@ void print_unsupported(std::ostream& out, const Report& report) {
 
 void print_failure(std::ostream& out, const Result& result, bool brief) {
   const Judgement& judgement = result.judgement;
-  out << to_string(judgement.verdict) << ": " << shown(subject(result));
-  if (result.candidate != subject(result)) out << " on " << shown(result.candidate);
-  out << "\n";
+  out << to_string(judgement.verdict) << ": " << shown(comparison(result)) << "\n";
   if (!judgement.message.empty()) out << "  " << shown(judgement.message) << "\n";
   if (!brief) {
     const auto& first = judgement.first_divergence;

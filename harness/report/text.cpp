@@ -70,6 +70,11 @@ std::string subject(const Result& result) {
   return result.case_line.empty() ? result.candidate : result.case_line;
 }
 
+std::string comparison(const Result& result) {
+  const std::string what = subject(result);
+  return what == result.candidate ? what : what + " on " + result.candidate;
+}
+
 std::string place(const FirstDivergence& first) {
   constexpr std::size_t kShown = 4;
   std::string text = first.tap;

@@ -18,6 +18,9 @@ std::string short_number(double value, int digits = 3);
 /// What was judged: the golden's file, else the case, else the candidate.
 std::string subject(const Result& result);
 
+/// "moe/top2.safetensors on cpu:openblas"; the candidate alone where it is what was judged.
+std::string comparison(const Result& result);
+
 /// "layers.1.mlp; the tap before it, layers.1.mlp_norm, is right", and which modules in between the trace
 /// does not show.
 std::string place(const FirstDivergence& first);

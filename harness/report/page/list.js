@@ -51,12 +51,18 @@ function chosen() {
   return index >= 0 && index < report.results.length ? index : null;
 }
 
+// Scrolls the list alone, and only if need be: the page stays where it is.
+function showInList(link) {
+  const frame = byId('list').getBoundingClientRect(), box = link.getBoundingClientRect();
+  if (box.top < frame.top || box.bottom > frame.bottom) byId('list').scrollTop += box.top - frame.top - frame.height / 2;
+}
+
 function markChosen() {
   const index = chosen();
   for (const link of byId('list').querySelectorAll('a')) {
     if (Number(link.dataset.index) === index) {
       link.setAttribute('aria-current', 'true');
-      link.scrollIntoView({block: 'nearest'});
+      showInList(link);
     } else {
       link.removeAttribute('aria-current');
     }
@@ -105,9 +111,12 @@ document.addEventListener('keydown', (event) => {
   }
 });
 
+// A result starts at its top; on the way back the list stands where it was left.
+let left = 0;
 window.addEventListener('hashchange', () => {
+  if (document.body.dataset.view === 'overview') left = scrollY;
   showChosen();
-  scrollTo(0, 0);
+  scrollTo(0, chosen() === null ? left : 0);
   if (chosen() !== null) byId('detail').focus({preventScroll: true});
 });
 const candidates = [...new Set(report.results.map((result) => result.candidate))].sort();

@@ -103,7 +103,7 @@ function mapSection(result) {
   start.tabIndex = 0;
   requestAnimationFrame(() => {
     const frame = start.closest('.scroll');
-    if (frame) frame.scrollLeft = start.offsetLeft - frame.clientWidth / 2;
+    if (frame) frame.scrollLeft += start.getBoundingClientRect().left - frame.getBoundingClientRect().left - frame.clientWidth / 2;
   });
   const tell = (event) => {
     const node = event.target.closest('.cell');

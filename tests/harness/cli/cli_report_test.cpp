@@ -92,7 +92,7 @@ TEST_F(GithubAnnotations, ArePrintedOnGithubOnly) {
   const Outcome outcome = run({"compare", "a.safetensors", "it's b.safetensors"});
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.out,
-              HasSubstr("\n::error file=it's b.safetensors,title=mismatch%3A it's b.safetensors"));
+              HasSubstr("\n::error file=it's b.safetensors,title=mismatch%3A it's b.safetensors::"));
   EXPECT_THAT(run({"compare", "a.safetensors", "same.safetensors"}).out, Not(HasSubstr("::")));
 }
 
@@ -131,7 +131,7 @@ TEST_F(ReportMerge, SaysWhereTwoVerdictsStandAgainstEachOther) {
   write("2.json", other.dump());
   const Outcome outcome = run({"report", "merge", "2.json", "1.json", "--json", "m.json"});
   EXPECT_EQ(outcome.status, 1);
-  EXPECT_THAT(outcome.out, HasSubstr("\ntwo verdicts: same.safetensors on same.safetensors: match in 1.json, "
+  EXPECT_THAT(outcome.out, HasSubstr("\ntwo verdicts: same.safetensors: match in 1.json, "
                                      "mismatch in 2.json\n"));
   EXPECT_EQ(report("m.json")["results"].size(), 2U);
 }
@@ -171,10 +171,12 @@ TEST_F(ReportMerge, ABadReportIsNamedWithItsField) {
   expect_refused({"report", "mrge"}, {"mrge", "did you mean merge?"});
 }
 
-TEST_F(ReportMerge, WithManyFailuresAllRepeatCommandsArePrinted) {
+TEST_F(ReportMerge, OfManyFailuresTheFirstAreShownInFullAndAllRepeatCommands) {
   write_traces();
   compare("it's b.safetensors", "1.json");
   json many = report("1.json");
+  many["results"][0]["first_divergence"] = {
+      {"tap", "logits"}, {"local_error", 0.5}, {"inherited_error", 0}, {"tolerance", 1e-6}};
   for (int i = 0; i < 14; ++i) {
     many["results"].push_back(many["results"][0]);
     many["results"].back()["file"] = "trace" + std::to_string(i);
@@ -187,6 +189,13 @@ TEST_F(ReportMerge, WithManyFailuresAllRepeatCommandsArePrinted) {
   for (int i = 0; i < 14; ++i) {
     EXPECT_THAT(outcome.out, HasSubstr("\n  repeat: forgecheck again " + std::to_string(i) + "\n"));
   }
+  std::size_t full = 0;
+  const std::string label = "first divergence: ";
+  for (std::size_t at = outcome.out.find(label); at != std::string::npos;
+       at = outcome.out.find(label, at + 1)) {
+    ++full;
+  }
+  EXPECT_EQ(full, 10U);
 }
 
 }  // namespace

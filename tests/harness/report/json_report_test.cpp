@@ -207,6 +207,10 @@ struct Refusal {
   std::string message;  // behind "<path>: "
 };
 
+void PrintTo(const Refusal& refusal, std::ostream* out) {
+  *out << refusal.pointer << " = " << refusal.value;
+}
+
 class RefusedReport : public testing::TestWithParam<Refusal> {};
 
 TEST_P(RefusedReport, NamesTheFileAndTheField) {
@@ -267,6 +271,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "results[0].first_divergence.histogram.counts[0] = -1: must be at least 0"},
         Refusal{"/results/0/first_divergence/map/rows", "9223372036854775807",
                 "results[0].first_divergence.map.shares = "},
+        Refusal{"/results/0/first_divergence/map/columns", "2",
+                "results[0].first_divergence.map.shares = "
+                "[0.0,0.1,0.3333333333333333,1e+300,\"inf\",5e-324]: must be "
+                "rows * columns shares"},
         Refusal{"/results/0/first_divergence/map/columns", "0",
                 "results[0].first_divergence.map.columns = 0: must be at least 1"},
         Refusal{"/summary/mismatch", "2", "summary.mismatch = 2: the results say 1"},

@@ -46,6 +46,15 @@ TEST(Subject, IsTheFileElseTheCaseElseTheCandidate) {
   EXPECT_EQ(subject(result), "dense/mha.safetensors");
 }
 
+TEST(Comparison, NamesTheCandidateOnce) {
+  Result result;
+  result.candidate = "cpu:openblas";
+  result.file = "dense/mha.safetensors";
+  EXPECT_EQ(comparison(result), "dense/mha.safetensors on cpu:openblas");
+  result.candidate = result.file;
+  EXPECT_EQ(comparison(result), "dense/mha.safetensors");
+}
+
 TEST(Place, SaysWhatIsRightAndWhatCannotBeSeen) {
   FirstDivergence first;
   first.tap = "c";
