@@ -34,11 +34,14 @@ class ReferenceBackend : public Backend {
   bool always_double_;
 };
 
+constexpr const char* kNoGpu = "this build has no GPU backend";
+
 struct Known {
   const char* name;
   linalg::Kind kind;
   bool always_double;
   const char* description;
+  const char* unavailable = "";  // why this build has it not
 };
 
 constexpr Known kKnown[] = {
@@ -49,21 +52,15 @@ constexpr Known kKnown[] = {
      "reference with every matrix product summed in another order"},
     {"cpu:openblas", linalg::Kind::openblas, false, "reference with OpenBLAS matrix products"},
     {"cpu:onednn", linalg::Kind::onednn, false, "reference with oneDNN matrix products"},
+    {"gpu:cuda", linalg::Kind::plain, false, "CUDA kernels on a GPU", kNoGpu},
+    {"gpu:simt", linalg::Kind::plain, false, "the same kernels on an emulator", kNoGpu},
 };
-
-/// Backends that the design has and this build has not.
-constexpr std::pair<const char*, const char*> kAbsent[] = {
-    {"gpu:cuda", "CUDA kernels on a GPU"},
-    {"gpu:simt", "the same kernels on an emulator"},
-};
-constexpr const char* kAbsentReason = "this build has no GPU backend";
 
 }  // namespace
 
 std::vector<BackendStatus> list_backends() {
   std::vector<BackendStatus> rows;
-  for (const Known& known : kKnown) rows.push_back({known.name, known.description, ""});
-  for (const auto& [name, description] : kAbsent) rows.push_back({name, description, kAbsentReason});
+  for (const Known& known : kKnown) rows.push_back({known.name, known.description, known.unavailable});
   return rows;
 }
 
@@ -72,12 +69,14 @@ std::vector<std::string> default_backends() {
 }
 
 std::unique_ptr<Backend> make_backend(const std::string& name) {
-  for (const auto& [absent, description] : kAbsent) {
-    if (name == absent) throw BackendUnavailable("backend " + name + " is not available: " + kAbsentReason);
-  }
   std::string names;
   for (const Known& known : kKnown) {
+    const std::string unavailable = known.unavailable;
+    if (name == known.name && !unavailable.empty()) {
+      throw BackendUnavailable("backend " + name + " is not available: " + unavailable);
+    }
     if (name == known.name) return std::make_unique<ReferenceBackend>(name, known.kind, known.always_double);
+    if (!unavailable.empty()) continue;
     names += (names.empty() ? "" : ", ") + std::string(known.name);
   }
   throw ConfigError("backend \"" + name + "\": unknown (there are: " + names + ")");

@@ -7,6 +7,7 @@
 
 #include "harness/case/seeded.h"
 #include "reference/error.h"
+#include "reference/models/adapter.h"
 #include "reference/parameters.h"
 
 namespace forgecheck {
@@ -68,26 +69,20 @@ Array modality_ids(const Case& value, const Source& source, std::int64_t prefix,
   return Array::from(ids);
 }
 
-/// Whether a position of the residual (batch, prefix + text) takes part: no padding, and no padded frame of
-/// a video, whose frames make up the prefix.
-bool takes_part(const Inputs& inputs, std::int64_t i, std::int64_t residual, std::int64_t prefix) {
-  if (inputs.key_padding_mask) return inputs.key_padding_mask->int_at(i) != 0;
-  const std::int64_t b = i / residual, position = i % residual;
-  if (!inputs.frame_mask || position >= prefix) return true;
-  const std::int64_t frames = inputs.frame_mask->shape()[1];
-  return inputs.frame_mask->int_at(b * frames + position / (prefix / frames)) != 0;
-}
-
 /// Noise for each layer and modality of moma: one row for each token that takes part.
 void add_gumbel(const Case& value, const Source& source, std::int64_t prefix, Inputs& inputs) {
   const VlmConfig& vlm = *value.architecture.vlm;
+  std::optional<Array> takes_part = inputs.key_padding_mask;
+  if (inputs.frame_mask) {
+    takes_part = spread_frame_mask(*inputs.frame_mask, prefix / value.inputs.frames, value.inputs.text_len);
+  }
   for (std::int64_t layer = 0; layer < value.architecture.model.n_layers; ++layer) {
     for (std::int64_t id = 0; id < std::ssize(vlm.moma_modalities); ++id) {
       const std::string& modality = vlm.moma_modalities[static_cast<std::size_t>(id)];
       std::int64_t tokens = 0;
       for (std::int64_t i = 0; i < inputs.modality_ids->size(); ++i) {
-        const std::int64_t residual = inputs.modality_ids->shape()[1];
-        if (inputs.modality_ids->int_at(i) == id && takes_part(inputs, i, residual, prefix)) ++tokens;
+        const bool valid = !takes_part || takes_part->int_at(i) != 0;
+        if (inputs.modality_ids->int_at(i) == id && valid) ++tokens;
       }
       const std::string key = "layers." + std::to_string(layer) + "." + modality;
       const Shape shape{tokens, vlm.moma_experts_per_modality.at(modality)};

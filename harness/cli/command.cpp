@@ -50,12 +50,15 @@ std::uint64_t parse_unsigned(const std::string& option, const std::string& text)
   return parse_whole<std::uint64_t>(option, text, "an integer in 0 .. 2^64 - 1");
 }
 
+std::string missing_folder_of(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  return std::filesystem::is_directory(folder) ? "" : "the folder " + folder.string() + " is not there";
+}
+
 void require_folder_of(const std::string& option, const std::string& path) {
   if (path.empty()) return;
-  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (!std::filesystem::is_directory(folder)) {
-    throw ConfigError(option + " " + path + ": the folder " + folder.string() + " is not there");
-  }
+  const std::string missing = missing_folder_of(path);
+  if (!missing.empty()) throw ConfigError(option + " " + path + ": " + missing);
 }
 
 std::string shell_line(const std::vector<std::string>& words) {

@@ -5,6 +5,8 @@
 #include <iostream>
 #include <string_view>
 
+#include "harness/cli/command.h"
+
 namespace forgecheck {
 
 namespace {
@@ -12,10 +14,9 @@ namespace {
 /// What is wrong with `path` as a place for a new file; empty if nothing is.
 std::string refusal(const std::string& path, const ReportOptions& options) {
   if (path.empty() || std::filesystem::is_directory(path)) return "\"" + path + "\" is not a file name";
+  const std::string missing = missing_folder_of(path);
+  if (!missing.empty()) return path + ": " + missing;
   const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
-  if (!std::filesystem::is_directory(whole.parent_path())) {
-    return path + ": the folder " + whole.parent_path().string() + " is not there";
-  }
   for (const std::string& other : {options.json, options.junit, options.html}) {
     if (!other.empty() && std::filesystem::absolute(other).lexically_normal() == whole) {
       return path + ": another report is written to the same file";

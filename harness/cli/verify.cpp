@@ -85,14 +85,15 @@ class Verification {
   void verify(const GoldenEntry& entry) {
     Golden golden = read_golden(entry.path, entry.name);
     if (golden.problem.definition.run == RunKind::gradients) {
-      add(golden, "golden", failure(Verdict::unsupported, "gradients are not supported yet"), 0.0);
+      add(golden, std::string(kRecording), failure(Verdict::unsupported, "gradients are not supported yet"),
+          0.0);
       return;
     }
     load_weights(golden);
     Judge judge(golden.problem);
     auto start = std::chrono::steady_clock::now();
     Judgement recorded = judge.judge(golden.expected, golden.type, false);
-    add(golden, "golden", std::move(recorded), seconds_since(start));
+    add(golden, std::string(kRecording), std::move(recorded), seconds_since(start));
     for (const auto& backend : backends_) {
       start = std::chrono::steady_clock::now();
       Judgement judgement = judge_backend(*backend, golden, judge);
@@ -108,11 +109,11 @@ class Verification {
     result.judgement = std::move(judgement);
     std::vector<std::string> repeat = {"forgecheck",     "verify",   "--golden",
                                        folder_.string(), "--filter", golden.name};
-    if (candidate != "golden") repeat.insert(repeat.end(), {"--backend", candidate});
+    if (candidate != kRecording) repeat.insert(repeat.end(), {"--backend", candidate});
     result.repeat = shell_line(repeat);
     result.seconds = seconds;
     result.dtype = torch_name(golden.problem.definition.dtype);
-    if (candidate == "golden") result.producer = golden.producer.backend;
+    if (candidate == kRecording) result.producer = golden.producer.backend;
     if (!is_success(result.judgement.verdict)) {
       show_progress("");
       print_failure(std::cout, result, ++failures_ > kFullFailures);

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <regex>
 
 #include "harness/backend/backend.h"
 #include "harness/case/seeded.h"
 #include "harness/fuzz/random_case.h"
+#include "harness/report/text.h"
 #include "harness/verdict/judge.h"
 #include "harness/verdict/tolerance.h"
 
@@ -45,10 +45,7 @@ Trace with_tap(const Trace& trace, const std::string& name, const Array& value) 
 
 /// Root mean square of the row that element `at` lies in.
 double row_size(const Tensor<double>& values, std::int64_t at) {
-  double squares = 0;
-  const auto row = values.row(at / values.width());
-  for (const double value : row) squares += value * value;
-  return std::sqrt(squares / static_cast<double>(row.size()));
+  return root_mean_square(values.row(at / values.width()));
 }
 
 /// The smallest change of element `at` that is a mismatch at the tap, relative to the row's size: both signs
@@ -71,7 +68,7 @@ double smallest_caught(const Judge& judge, const Trace& trace, const std::string
   // Steps of sqrt(2): the first of 2^-24 .. 2^6 that is caught.
   int low = -48, high = 13;
   while (low < high) {
-    const int middle = low + (high - low) / 2 - ((high - low) / 2 < 0 ? 1 : 0);
+    const int middle = low + (high - low) / 2;
     if (caught(std::exp2(middle / 2.0))) {
       high = middle;
     } else {
@@ -88,7 +85,7 @@ void note_sensitivity(Calibration& calibration, const Problem& problem, const Tr
   std::uint64_t draw = seeded_key("sensitivity", problem.definition.seed);
   for (const auto& [name, array] : trace.entries()) {
     const std::string kind = tap_kind(name);
-    if (!is_floating_point(array.dtype()) || name.ends_with("expert_counts") || array.size() == 0) continue;
+    if (is_counted(name, array.dtype()) || array.size() == 0) continue;
     if (std::ranges::find(done, kind) != done.end()) continue;
     Sensitivity& samples = calibration.sensitivity[{type, kind}];
     if (std::ssize(samples) >= calibration.options.samples) continue;
@@ -100,21 +97,18 @@ void note_sensitivity(Calibration& calibration, const Problem& problem, const Tr
   }
 }
 
-std::string format(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.2g", value);
-  return text.data();
-}
-
 }  // namespace
 
 std::string tap_kind(const std::string& tap) {
-  static const std::regex layer(R"(^(cross_attention_)?layers\.\d+\.?)");
-  static const std::regex modality(R"(\.(image|text)\b|^(image|text)$)");
-  std::string kind = std::regex_replace(std::regex_replace(tap, layer, ""), modality, "");
-  kind = std::regex_replace(kind, std::regex(R"(\battn\b)"), "attention");
-  kind = std::regex_replace(kind, std::regex(R"(^attn_norm$)"), "attention_norm");
-  kind = std::regex_replace(kind, std::regex(R"(^greedy_from_\d+$)"), "tokens");
+  static const std::pair<std::regex, const char*> kRules[] = {
+      {std::regex(R"(^(cross_attention_)?layers\.\d+\.?)"), ""},
+      {std::regex(R"(\.(image|text)\b|^(image|text)$)"), ""},
+      {std::regex(R"(\battn\b)"), "attention"},
+      {std::regex(R"(^attn_norm$)"), "attention_norm"},
+      {std::regex(R"(^greedy_from_\d+$)"), "tokens"},
+  };
+  std::string kind = tap;
+  for (const auto& [pattern, replacement] : kRules) kind = std::regex_replace(kind, pattern, replacement);
   return kind.empty() ? "block" : kind;
 }
 
@@ -167,20 +161,20 @@ void write_calibration(std::ostream& out, const Calibration& calibration) {
            "smallest\n"
            "change of one value, relative to the root mean square of its row, that is a mismatch at that "
            "tap:\n"
-           "median and largest of the samples.\n\n"
+           "median and largest of the samples; none of what must be equal, and where nothing was sampled.\n\n"
            "| tap | taps | used | caught, median | caught, largest | samples |\n|---|---|---|---|---|---|\n";
     for (const auto& [key, usage] : calibration.usage) {
       if (key.first != type) continue;
-      out << "| " << key.second << " | " << usage.taps << " | " << format(usage.largest) << " | ";
+      out << "| " << key.second << " | " << usage.taps << " | " << short_number(usage.largest, 2) << " | ";
       const auto found = calibration.sensitivity.find(key);
       if (found == calibration.sensitivity.end() || found->second.empty()) {
-        out << "exact | exact | 0 |\n";
+        out << "- | - | 0 |\n";
         continue;
       }
       Sensitivity sorted = found->second;
       std::ranges::sort(sorted);
-      out << format(sorted[sorted.size() / 2]) << " | " << format(sorted.back()) << " | " << sorted.size()
-          << " |\n";
+      out << short_number(sorted[sorted.size() / 2], 2) << " | " << short_number(sorted.back(), 2) << " | "
+          << sorted.size() << " |\n";
     }
   }
   out << "\n## The largest shares\n\n";
@@ -190,7 +184,7 @@ void write_calibration(std::ostream& out, const Calibration& calibration) {
   }
   std::ranges::sort(worst, std::greater<>());
   for (std::size_t i = 0; i < std::min<std::size_t>(10, worst.size()); ++i) {
-    out << "- " << format(worst[i].first) << ": " << worst[i].second << "\n";
+    out << "- " << short_number(worst[i].first, 2) << ": " << worst[i].second << "\n";
   }
 }
 

@@ -126,7 +126,7 @@ std::vector<TapResult> Judge::compare(const Trace& candidate, const Run& oracle,
           is_tokens(name)
               ? compare_tokens(name, *value, expected, decision->second, baseline, type, undecided)
               : compare_choices(name, *value, decision->second, baseline, type, undecided));
-    } else if (!is_floating_point(expected.dtype()) || name.ends_with("expert_counts")) {
+    } else if (is_counted(name, expected.dtype())) {
       results.push_back(compare_integers(name, *value, expected));
     } else {
       const Tensor<double> exact = expected.to<double>();

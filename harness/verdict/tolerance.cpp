@@ -75,11 +75,14 @@ double half_unit(double value, const Precision& precision) {
   return std::ldexp(0.5, std::max(exponent - precision.digits, precision.smallest));
 }
 
-/// Root mean square over the finite elements.
-double rms(const Tensor<double>& values) {
-  double squares = 0;
-  for (const double value : values.data) squares += std::isfinite(value) ? value * value : 0;
-  return std::sqrt(squares / static_cast<double>(std::max<std::int64_t>(1, values.size())));
+/// h of every element; 0 where it is not finite.
+Tensor<double> half_units(const Tensor<double>& values, Dtype type) {
+  const Precision precision = precision_of(type);
+  Tensor<double> units(values.shape);
+  for (std::int64_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) units[i] = half_unit(values[i], precision);
+  }
+  return units;
 }
 
 /// What the tolerances of a tap are made of.
@@ -91,17 +94,15 @@ struct BaselineErrors {
 };
 
 BaselineErrors baseline_errors(const Tensor<double>& oracle, const Tensor<double>& baseline,
-                               const Precision& precision) {
+                               const Tensor<double>& stored) {
   BaselineErrors errors;
   std::vector<double> relative;
   for (std::int64_t r = 0; r < oracle.rows(); ++r) {
-    double squares = 0, beyond = 0;
+    double beyond = 0;
     for (std::int64_t i = r * oracle.width(); i < (r + 1) * oracle.width(); ++i) {
-      if (!std::isfinite(oracle[i])) continue;
-      squares += oracle[i] * oracle[i];
-      beyond = std::max(beyond, distance(baseline[i], oracle[i]) - half_unit(oracle[i], precision));
+      beyond = std::max(beyond, distance(baseline[i], oracle[i]) - stored[i]);
     }
-    errors.size.push_back(std::sqrt(squares / static_cast<double>(oracle.width())));
+    errors.size.push_back(root_mean_square(oracle.row(r)));
     errors.beyond.push_back(beyond);
     if (errors.size.back() > 0) relative.push_back(beyond / errors.size.back());
   }
@@ -111,22 +112,31 @@ BaselineErrors baseline_errors(const Tensor<double>& oracle, const Tensor<double
 }
 
 /// e(r) of the header.
-double row_error(const BaselineErrors& errors, std::size_t r, const Precision& precision) {
+double row_error(const BaselineErrors& errors, std::size_t r, double unit_accumulated) {
   if (errors.size[r] == 0 && errors.beyond[r] == 0) return 0;
   return std::max({errors.beyond[r], errors.rho * errors.size[r], errors.typical,
-                   kFloor * precision.unit_accumulated * errors.size[r]});
+                   kFloor * unit_accumulated * errors.size[r]});
+}
+
+/// For each row, what its elements may be off beyond their h.
+std::vector<double> row_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline,
+                                   const Tensor<double>& stored, Dtype type) {
+  const BaselineErrors errors = baseline_errors(oracle, baseline, stored);
+  std::vector<double> tolerances;
+  for (std::size_t r = 0; r < errors.size.size(); ++r) {
+    tolerances.push_back(kOutlier * kappa(type) * row_error(errors, r, precision_of(type).unit_accumulated));
+  }
+  return tolerances;
 }
 
 /// The bound on rms(C - O); infinite where the tap is too small to have one.
-double rms_tolerance(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type) {
+double rms_tolerance(const Tensor<double>& oracle, const Tensor<double>& baseline,
+                     const Tensor<double>& stored, Dtype type) {
   if (oracle.size() < kManyElements) return kInfinity;
-  const Precision precision = precision_of(type);
-  Tensor<double> errors(oracle.shape), stored(oracle.shape);
-  for (std::int64_t i = 0; i < oracle.size(); ++i) {
-    errors[i] = distance(baseline[i], oracle[i]);
-    stored[i] = std::isfinite(oracle[i]) ? half_unit(oracle[i], precision) / std::sqrt(3.0) : 0;
-  }
-  return kappa(type) * std::max(rms(errors), rms(stored));
+  Tensor<double> errors(oracle.shape);
+  for (std::int64_t i = 0; i < oracle.size(); ++i) errors[i] = distance(baseline[i], oracle[i]);
+  return kappa(type) *
+         std::max(root_mean_square(errors.data), root_mean_square(stored.data) / std::sqrt(3.0));
 }
 
 /// The first element at which the candidate is NaN or infinite and the oracle is not, or the reverse; -1 if
@@ -145,6 +155,16 @@ double share(double error, double tolerance) {
 
 }  // namespace
 
+double root_mean_square(std::span<const double> values) {
+  double squares = 0;
+  for (const double value : values) squares += std::isfinite(value) ? value * value : 0;
+  return std::sqrt(squares / static_cast<double>(std::max<std::size_t>(1, values.size())));
+}
+
+bool is_counted(std::string_view name, Dtype type) {
+  return !is_floating_point(type) || name.ends_with("expert_counts");
+}
+
 double kappa(Dtype type) {
   switch (type) {
     case Dtype::f64:
@@ -158,14 +178,10 @@ double kappa(Dtype type) {
 }
 
 Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type) {
-  const Precision precision = precision_of(type);
-  const BaselineErrors errors = baseline_errors(oracle, baseline, precision);
-  Tensor<double> tolerances(oracle.shape);
+  Tensor<double> tolerances = half_units(oracle, type);
+  const std::vector<double> rows = row_tolerances(oracle, baseline, tolerances, type);
   for (std::int64_t i = 0; i < oracle.size(); ++i) {
-    if (!std::isfinite(oracle[i])) continue;
-    const auto r = static_cast<std::size_t>(i / oracle.width());
-    tolerances[i] =
-        kOutlier * kappa(type) * row_error(errors, r, precision) + half_unit(oracle[i], precision);
+    if (std::isfinite(oracle[i])) tolerances[i] += rows[static_cast<std::size_t>(i / oracle.width())];
   }
   return tolerances;
 }
@@ -195,22 +211,23 @@ TapResult compare_floating(const std::string& name, const Array& candidate, cons
                 format(baseline[at]) + " at " + index_text(oracle.shape, at)};
   }
 
-  const Tensor<double> tolerances = element_tolerances(oracle, baseline, type);
-  const Precision precision = precision_of(type);
+  const Tensor<double> stored = half_units(oracle, type);
+  const std::vector<double> rows = row_tolerances(oracle, baseline, stored, type);
   Tensor<double> errors(oracle.shape);
   TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};
   std::int64_t worst = 0;
   for (std::int64_t i = 0; i < oracle.size(); ++i) {
     errors[i] = distance(values[i], oracle[i]);
-    const double stored = std::isfinite(oracle[i]) ? half_unit(oracle[i], precision) : 0;
-    const double used = share(std::max(0.0, errors[i] - stored), tolerances[i] - stored);
+    const double tolerance = rows[static_cast<std::size_t>(i / oracle.width())];
+    const double used = share(std::max(0.0, errors[i] - stored[i]), tolerance);
     if (i > 0 && used <= result.used) continue;
     worst = i;
     result.error = errors[i];
-    result.tolerance = tolerances[i];
+    result.tolerance = tolerance + stored[i];
     result.used = used;
   }
-  const double rms_error = rms(errors), rms_bound = rms_tolerance(oracle, baseline, type);
+  const double rms_error = root_mean_square(errors.data);
+  const double rms_bound = rms_tolerance(oracle, baseline, stored, type);
   const double rms_share = share(rms_error, rms_bound);
   if (!(result.used <= 1.0)) {
     result.message = "is " + format(values[worst]) + " at " + index_text(oracle.shape, worst) +

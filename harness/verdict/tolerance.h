@@ -27,7 +27,9 @@
 // used over thousands of random models.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/verdict/verdict.h"
@@ -39,6 +41,12 @@ inline constexpr double kOutlier = 2.0;
 inline constexpr double kFloor = 4.0;
 inline constexpr std::int64_t kNarrowRow = 8;
 inline constexpr std::int64_t kManyElements = 64;
+
+/// Root mean square; an element that is not finite counts as 0. 0 of none.
+double root_mean_square(std::span<const double> values);
+
+/// Whether a tap holds numbers that must be equal: integers, and counts in any type.
+bool is_counted(std::string_view name, Dtype type);
 
 /// The multiple of the baseline's error that candidates in `type` (f64, f32 or bf16) may have. Throws
 /// ConfigError for another type.

@@ -37,18 +37,6 @@ Tensor<T> attentional_pool(const AdapterConfig& config, const Weights<T>& weight
   return project(weights, "out_proj", std::move(pooled).reshaped({batch, count / batch, width}), kind);
 }
 
-/// (B, F) booleans repeated for each of the frame's tokens, then `tail` true values: (B, F * tokens + tail).
-Array spread_frame_mask(const Array& frame_mask, std::int64_t tokens, std::int64_t tail) {
-  const std::int64_t batch = frame_mask.shape()[0], frames = frame_mask.shape()[1];
-  Tensor<std::uint8_t> mask({batch, frames * tokens + tail});
-  for (std::int64_t i = 0; i < mask.size(); ++i) {
-    const std::int64_t b = i / mask.width(), position = i % mask.width();
-    const bool image = position < frames * tokens;
-    mask[i] = !image || frame_mask.int_at(b * frames + position / tokens) != 0 ? 1 : 0;
-  }
-  return Array::from(mask);
-}
-
 struct VisionShape {
   std::int64_t batch, frames, patches, tokens;  // tokens of one frame behind the adapter
 };
@@ -79,6 +67,17 @@ VisionShape vision_shape(const Architecture& architecture, const Inputs& inputs)
 }
 
 }  // namespace
+
+Array spread_frame_mask(const Array& frame_mask, std::int64_t tokens, std::int64_t tail) {
+  const std::int64_t batch = frame_mask.shape()[0], frames = frame_mask.shape()[1];
+  Tensor<std::uint8_t> mask({batch, frames * tokens + tail});
+  for (std::int64_t i = 0; i < mask.size(); ++i) {
+    const std::int64_t b = i / mask.width(), position = i % mask.width();
+    const bool image = position < frames * tokens;
+    mask[i] = !image || frame_mask.int_at(b * frames + position / tokens) != 0 ? 1 : 0;
+  }
+  return Array::from(mask);
+}
 
 template <class T>
 Tensor<T> adapt(const AdapterConfig& config, const Weights<T>& weights, const Tensor<T>& features,

@@ -16,6 +16,10 @@ template <class T>
 Tensor<T> adapt(const AdapterConfig& config, const Weights<T>& weights, const Tensor<T>& features,
                 linalg::Kind kind);
 
+/// frame_mask (B, frames) repeated for each of the frame's tokens, then `tail` true values:
+/// (B, frames * tokens + tail).
+Array spread_frame_mask(const Array& frame_mask, std::int64_t tokens, std::int64_t tail);
+
 /// The inputs with vision_features turned into prefix_embeds (image_features under cross_attention), and
 /// frame_mask into key_padding_mask (image_mask): frames fold into the batch and their tokens are joined in
 /// frame order. Taps "adapter". Everything is validated before any arithmetic. Inputs without vision_features
