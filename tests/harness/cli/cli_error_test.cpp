@@ -184,6 +184,13 @@ TEST_F(BadCase, AnUnknownBackendIsNamedWithThoseThereAre) {
   expect_refused({"golden", "record", "--backend", "cpu:magic"}, {"\"cpu:magic\""});
 }
 
+TEST_F(CommandLine, CalibrateNamesANumberThatItCannotUse) {
+  expect_refused({"calibrate", "--runs", "0"}, {"--runs 0"});
+  expect_refused({"calibrate", "--samples", "-1"}, {"--samples -1"});
+  expect_refused({"calibrate", "--seed", "x"}, {"--seed x"});
+  expect_refused({"calibrate", "--save", "/no/such/folder/c.md"}, {"--save", "/no/such/folder"});
+}
+
 TEST_F(CommandLine, ABackendThatThisMachineHasNotIsStatusThree) {
   const Outcome outcome = run({"verify", "--backend", "gpu:cuda"});
   EXPECT_EQ(outcome.status, 3);

@@ -1,0 +1,62 @@
+#include "harness/fuzz/calibration.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace forgecheck {
+namespace {
+
+TEST(TapKind, LeavesOutLayerAndModality) {
+  const std::pair<const char*, const char*> kKinds[] = {
+      {"layers.12", "block"},
+      {"layers.0.image", "block"},
+      {"cross_attention_layers.1", "block"},
+      {"layers.3.attention.q_proj", "attention.q_proj"},
+      {"layers.3.attn.q_proj.text", "attention.q_proj"},
+      {"cross_attention_layers.0.attn_norm", "attention_norm"},
+      {"layers.1.mlp.experts.image.router.gate", "mlp.experts.router.gate"},
+      {"logits.staged", "logits.staged"},
+      {"greedy_from_4", "tokens"},
+  };
+  for (const auto& [tap, kind] : kKinds) EXPECT_EQ(tap_kind(tap), kind);
+}
+
+std::string written(const Calibration& calibration) {
+  std::ostringstream text;
+  write_calibration(text, calibration);
+  return text.str();
+}
+
+/// A float32 value that is off by a thousandth is caught wherever it stands.
+TEST(Calibrate, RightImplementationsPassAndSmallErrorsAreCaught) {
+  CalibrationOptions options;
+  options.runs = 6;
+  options.samples = 1;
+  std::int64_t done = 0;
+  const Calibration calibration = calibrate(options, [&](std::int64_t count) { done = count; });
+  EXPECT_EQ(done, 6);
+  EXPECT_EQ(calibration.comparisons, 6 * 8);
+  EXPECT_THAT(calibration.failures, testing::IsEmpty());
+  ASSERT_TRUE(calibration.sensitivity.contains({Dtype::f32, "logits"}));
+  for (const auto& [key, samples] : calibration.sensitivity) {
+    for (const double smallest : samples) {
+      EXPECT_GT(smallest, 0x1p-24) << key.second;
+      EXPECT_LT(smallest, key.first == Dtype::f32 ? 1e-3 : 1.0) << key.second;
+    }
+  }
+  EXPECT_EQ(written(calibration), written(calibrate(options, [](std::int64_t) {})));
+}
+
+TEST(WriteCalibration, NamesEveryFailure) {
+  Calibration calibration;
+  calibration.comparisons = 8;
+  calibration.failures = {"cpu:openblas on dense[dim=2]: logits is 1"};
+  const std::string text = written(calibration);
+  EXPECT_THAT(text, testing::HasSubstr("1 failed"));
+  EXPECT_THAT(text, testing::HasSubstr("- failed: cpu:openblas on dense[dim=2]: logits is 1"));
+}
+
+}  // namespace
+}  // namespace forgecheck
