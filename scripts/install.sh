@@ -7,6 +7,7 @@ packages=(
   libopenblas-dev libdnnl-dev ocl-icd-opencl-dev opencl-headers  # oneDNN's CMake package looks for OpenCL
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libpugixml-dev libssl-dev
   libgtest-dev libgmock-dev librapidcheck-dev
+  libboost-context-dev
   clang-format clang-tidy
   python3  # the mutation table
 )

@@ -1,0 +1,66 @@
+// Device memory: address space of its own, closed while the host runs. Every allocation has pages of its own,
+// with a page that nobody may touch behind it and before it; freed addresses are not used again for as long
+// as possible.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace simt {
+
+struct Allocation {
+  unsigned char* pointer;  // aligned to 256 bytes
+  std::size_t bytes;
+  std::uint64_t number;  // counted from 1
+};
+
+class Arena {
+ public:
+  Arena();
+
+  /// Null when the limit or the address space is used up. The memory starts with all bits set.
+  unsigned char* allocate(std::size_t bytes);
+
+  /// False when the pointer is not the start of an allocation.
+  bool free(const void* pointer);
+
+  /// The allocation that holds the address, or null.
+  const Allocation* find(const void* address) const;
+
+  /// Whether the address belongs to the device, allocated or not.
+  bool contains(const void* address) const;
+
+  /// "byte 1024 of allocation 3 (1024 bytes)", "freed memory: ...", for any address of the device.
+  std::string describe(const void* address) const;
+
+  /// Between open() and close() the memory may be touched.
+  void open();
+  void close();
+
+  /// The first allocation around which something was written, described; looked at between open() and
+  /// close().
+  std::optional<std::string> overwritten() const;
+
+  const std::map<const unsigned char*, Allocation>& live() const { return live_; }
+  std::size_t limit() const { return limit_; }
+  std::size_t used() const { return used_; }
+  void set_limit(std::size_t bytes) { limit_ = bytes; }
+
+ private:
+  unsigned char* gap(std::size_t bytes);
+
+  unsigned char* begin_;
+  unsigned char* next_;  // where the search for room goes on
+  std::map<const unsigned char*, Allocation> live_;
+  std::deque<Allocation> freed_;  // the latest
+  std::size_t limit_ = std::size_t{16} << 30;
+  std::size_t used_ = 0;
+  std::uint64_t count_ = 0;
+  bool open_ = false;
+};
+
+}  // namespace simt
