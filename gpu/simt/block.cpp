@@ -37,9 +37,9 @@ void start_threads(Block& b) {
   const dim3 extent = b.launch->block;
   b.size = extent.x * extent.y * extent.z;
   while (b.threads.size() < b.size) {
-    b.threads.push_back(std::make_unique<Thread>());
-    b.threads.back()->number = static_cast<unsigned>(b.threads.size() - 1);
+    b.threads.push_back(std::make_unique<Thread>(static_cast<unsigned>(b.threads.size())));
   }
+  b.alive = {};
   b.exited = b.at_barrier = 0;
   b.failed = false;
   b.ready.resize(b.size);
@@ -48,6 +48,7 @@ void start_threads(Block& b) {
     Thread& thread = *b.threads[i];
     thread.index = {i % extent.x, i / extent.x % extent.y, i / extent.x / extent.y};
     thread.state = State::ready;
+    b.alive[thread.warp()] |= 1U << thread.lane();
     thread.fiber.start(run_thread, &thread);
   }
 }
@@ -62,16 +63,14 @@ void resume(Block& b, Thread& thread) {
   }
   if (thread.state == State::exited) {
     ++b.exited;
+    b.alive[thread.warp()] &= ~(1U << thread.lane());
     complete_collectives(thread.warp());
   }
 }
 
 }  // namespace
 
-Block& block() {
-  static Block instance;
-  return instance;
-}
+Block* const the_block = new Block;
 
 void run_block(const detail::Launch& launch, uint3 index, Random& random) {
   Block& b = block();

@@ -1,6 +1,7 @@
 // The block that runs now: its threads, and how they wait for each other. Blocks run one after the other.
 #pragma once
 
+#include <array>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -19,8 +20,10 @@ constexpr unsigned lanes = 32;
 enum class State { ready, at_barrier, in_collective, in_active_mask, exited };
 
 struct Thread {
+  explicit Thread(unsigned number_) : fiber(number_), number(number_) {}
+
   Fiber fiber;
-  unsigned number = 0;  // in the block, x fastest; number / 32 is the warp, number % 32 the lane
+  unsigned number;  // in the block, x fastest; number / 32 is the warp, number % 32 the lane
   uint3 index{};
   State state = State::ready;
   Where where;  // where it waits
@@ -44,6 +47,7 @@ struct Block {
   std::vector<std::unique_ptr<Thread>> threads;  // those of the largest block so far
   unsigned size = 0;                             // threads of this block
   std::vector<unsigned> ready;                   // numbers of threads that can run
+  std::array<unsigned, 32> alive{};              // by warp, the lanes that have not ended
   unsigned exited = 0;
   unsigned at_barrier = 0;
   Thread* current = nullptr;  // null while the scheduler runs
@@ -52,7 +56,10 @@ struct Block {
 };
 
 /// One for the program; used under the device's lock.
-Block& block();
+extern Block* const the_block;
+inline Block& block() {
+  return *the_block;
+}
 
 /// Runs every thread of the block at `index` to its end, in an order that `random` gives. Throws Failure.
 void run_block(const detail::Launch& launch, uint3 index, Random& random);

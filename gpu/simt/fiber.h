@@ -10,7 +10,7 @@ namespace simt {
 /// code of a kernel need not be able to unwind.
 class Fiber {
  public:
-  Fiber();
+  explicit Fiber(unsigned number);
   ~Fiber();
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
@@ -29,7 +29,7 @@ class Fiber {
   bool overflowed_at(const void* address) const;
 
   /// Where a stack starts whose frames are given up.
-  unsigned char* top() const { return memory_ + bytes_; }
+  unsigned char* top() const { return top_; }
   void forget_frames();
 
  private:
@@ -38,6 +38,7 @@ class Fiber {
 
   unsigned char* memory_;
   std::size_t bytes_;
+  unsigned char* top_;
   boost::context::detail::fcontext_t own_ = nullptr;     // where the fiber goes on
   boost::context::detail::fcontext_t caller_ = nullptr;  // where resume() goes on
   void (*function_)(void*) = nullptr;

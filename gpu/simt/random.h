@@ -18,7 +18,7 @@ class Random {
   }
 
   /// One of 0 ... n-1. The slight preference for small numbers does not matter here.
-  std::uint64_t below(std::uint64_t n) { return next() % n; }
+  std::uint64_t below(std::uint64_t n) { return n >> 32 == 0 ? (next() >> 32) * n >> 32 : next() % n; }
 
  private:
   std::uint64_t state_;

@@ -12,18 +12,23 @@ namespace {
 
 using detail::Collective;
 
-/// The threads of a warp; past the block's end there are none.
 struct Warp {
-  explicit Warp(unsigned warp) : first(warp * lanes) {
-    for (unsigned lane = 0; lane < lanes && first + lane < block().size; ++lane) {
-      alive |= (*this)[lane].state == State::exited ? 0 : 1U << lane;
-    }
-  }
+  explicit Warp(unsigned warp) : first(warp * lanes), alive(block().alive[warp]) {}
   Thread& operator[](unsigned lane) const { return *block().threads[first + lane]; }
 
   unsigned first;
-  unsigned alive = 0;  // lanes that have not ended
+  unsigned alive;  // lanes that have not ended; past the block's end there are none
 };
+
+/// The lowest lane of a set.
+unsigned lowest(unsigned set) {
+  return static_cast<unsigned>(std::countr_zero(set));
+}
+
+/// The set without its lowest lane.
+unsigned rest(unsigned set) {
+  return set & (set - 1);
+}
 
 bool waits_with(const Thread& thread, const Thread& other) {
   return thread.state == State::in_collective && thread.kind == other.kind && thread.mask == other.mask;
@@ -51,16 +56,13 @@ unsigned source_lane(const Thread& thread) {
 /// Gives every lane of `group` its result, and lets it go on.
 void exchange(const Warp& warp, unsigned group) {
   std::uint64_t votes = 0;
-  for (unsigned lane = 0; lane < lanes; ++lane) {
-    if ((group >> lane & 1) != 0 && warp[lane].kind == Collective::ballot) {
-      votes |= warp[lane].value << lane;
+  if (warp[lowest(group)].kind == Collective::ballot) {
+    for (unsigned left = group; left != 0; left = rest(left)) {
+      votes |= warp[lowest(left)].value << lowest(left);
     }
   }
-  for (unsigned lane = 0; lane < lanes; ++lane) {
-    if ((group >> lane & 1) == 0) {
-      continue;
-    }
-    Thread& thread = warp[lane];
+  for (unsigned left = group; left != 0; left = rest(left)) {
+    Thread& thread = warp[lowest(left)];
     thread.source = source_lane(thread);
     thread.source_active = (group >> thread.source & 1) != 0;
     thread.result = thread.kind == Collective::ballot ? votes
@@ -73,8 +75,8 @@ void exchange(const Warp& warp, unsigned group) {
 /// Lets the collective of `thread` go on if all lanes that it names and that have not ended wait in it.
 void complete(const Warp& warp, const Thread& thread) {
   const unsigned group = thread.mask & warp.alive;
-  for (unsigned lane = 0; lane < lanes; ++lane) {
-    if ((group >> lane & 1) != 0 && !waits_with(warp[lane], thread)) {
+  for (unsigned left = group; left != 0; left = rest(left)) {
+    if (!waits_with(warp[lowest(left)], thread)) {
       return;
     }
   }
@@ -85,33 +87,32 @@ void complete(const Warp& warp, const Thread& thread) {
 
 void complete_collectives(unsigned number) {
   const Warp warp(number);
-  for (unsigned lane = 0; lane < lanes; ++lane) {
-    if ((warp.alive >> lane & 1) != 0 && warp[lane].state == State::in_collective) {
-      complete(warp, warp[lane]);
+  for (unsigned left = warp.alive; left != 0; left = rest(left)) {
+    if (warp[lowest(left)].state == State::in_collective) {
+      complete(warp, warp[lowest(left)]);
     }
   }
 }
 
 bool release_active_masks() {
   bool released = false;
-  for (unsigned first = 0; first < block().size; first += lanes) {
-    const Warp warp(first / lanes);
-    for (unsigned lane = 0; lane < lanes; ++lane) {
-      if ((warp.alive >> lane & 1) == 0 || warp[lane].state != State::in_active_mask) {
+  for (unsigned number = 0; number * lanes < block().size; ++number) {
+    const Warp warp(number);
+    for (unsigned left = warp.alive; left != 0; left = rest(left)) {
+      const Thread& first = warp[lowest(left)];
+      if (first.state != State::in_active_mask) {
         continue;
       }
       // The lanes at the same place are those that a device would run together.
       unsigned group = 0;
-      for (unsigned other = lane; other < lanes; ++other) {
-        const bool together = (warp.alive >> other & 1) != 0 && warp[other].state == State::in_active_mask &&
-                              same_place(warp[other].where, warp[lane].where);
-        group |= static_cast<unsigned>(together) << other;
+      for (unsigned others = left; others != 0; others = rest(others)) {
+        const Thread& other = warp[lowest(others)];
+        const bool together = other.state == State::in_active_mask && same_place(other.where, first.where);
+        group |= static_cast<unsigned>(together) << other.lane();
       }
-      for (unsigned other = lane; other < lanes; ++other) {
-        if (group >> other & 1) {
-          warp[other].result = group;
-          make_ready(warp[other]);
-        }
+      for (unsigned others = group; others != 0; others = rest(others)) {
+        warp[lowest(others)].result = group;
+        make_ready(warp[lowest(others)]);
       }
       released = true;
     }
