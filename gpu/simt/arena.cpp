@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "gpu/simt/observer.h"
 #include "gpu/simt/pages.h"
 #include "gpu/simt/sanitizer.h"
 
@@ -36,6 +37,10 @@ SIMT_NO_ADDRESS_SANITIZER bool all_guard_bytes(const unsigned char* begin, const
 }
 
 }  // namespace
+
+std::size_t Arena::bytes() {
+  return arena_bytes;
+}
 
 Arena::Arena() : begin_(reserve(arena_bytes, PROT_NONE)), next_(begin_ + page_size()) {}
 
@@ -79,6 +84,9 @@ unsigned char* Arena::allocate(std::size_t bytes) {
   }
   live_.emplace(made.pointer, made);
   used_ += bytes;
+  if (observer != nullptr) {
+    observer->allocated(made.pointer, bytes);
+  }
   return made.pointer;
 }
 

@@ -45,6 +45,9 @@ class Arena {
   /// close().
   std::optional<std::string> overwritten() const;
 
+  const unsigned char* begin() const { return begin_; }
+  static std::size_t bytes();
+
   const std::map<const unsigned char*, Allocation>& live() const { return live_; }
   std::size_t limit() const { return limit_; }
   std::size_t used() const { return used_; }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "gpu/simt/block.h"
+#include "gpu/simt/observer.h"
 #include "gpu/simt/source_line.h"
 
 namespace simt {
@@ -56,6 +57,9 @@ void release_barrier(detail::Barrier kind) {
                                : kind == detail::Barrier::logical_or ? count != 0
                                                                      : count == b.size;
   b.at_barrier = 0;
+  if (observer != nullptr) {
+    observer->block_barrier();
+  }
   for (unsigned i = 0; i < b.size; ++i) {
     b.threads[i]->result = result;
     make_ready(*b.threads[i]);
@@ -87,6 +91,7 @@ void report_deadlock() {
 namespace detail {
 
 int barrier(Barrier kind, int predicate, const Where& where) {
+  const EmulatorSection section;
   Block& b = block();
   Thread& thread = *b.current;
   thread.value = predicate != 0;

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "gpu/simt/observer.h"
 #include "gpu/simt/shared_memory.h"
 #include "gpu/simt/source_line.h"
 
@@ -27,6 +28,7 @@ void run_thread(void* argument) {
   } catch (...) {
     thrown = "the kernel threw something";
   }
+  in_kernel = false;
   if (!thrown.empty()) {
     fail(cudaErrorLaunchFailure, "exception", std::move(thrown));
   }
@@ -71,6 +73,8 @@ void resume(Block& b, Thread& thread) {
 }  // namespace
 
 Block* const the_block = new Block;
+constinit thread_local bool in_kernel = false;
+constinit Observer* observer = nullptr;
 
 void run_block(const detail::Launch& launch, uint3 index, Random& random) {
   Block& b = block();
@@ -80,6 +84,9 @@ void run_block(const detail::Launch& launch, uint3 index, Random& random) {
   gridDim = launch.grid;
   start_threads(b);
   prepare_shared_memory(launch.shared_bytes);
+  if (observer != nullptr) {
+    observer->block_begins();
+  }
   while (b.exited < b.size) {
     if (b.ready.empty()) {
       if (!release_active_masks()) {
@@ -95,6 +102,9 @@ void run_block(const detail::Launch& launch, uint3 index, Random& random) {
 }
 
 void run_grid(const detail::Launch& launch, Random& random) {
+  if (observer != nullptr) {
+    observer->launch_begins();
+  }
   const std::uint64_t count = std::uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
   // i -> (first + i * step) mod count visits every block once when step and count have no common divisor.
   const std::uint64_t first = random.below(count);
@@ -126,6 +136,7 @@ void make_ready(Thread& thread) {
 
 void fail(cudaError_t code, const char* kind, std::string message) {
   Block& b = block();
+  in_kernel = false;
   message.insert(0, std::string(kind) + ": ").append(", by " + full_name_of(*b.current));
   b.failure = {code, kind, std::move(message)};
   b.failed = true;
@@ -144,14 +155,23 @@ std::string full_name_of(const Thread& thread) {
 
 namespace detail {
 
+void enter_kernel() {
+  in_kernel = true;
+}
+void leave_kernel() {
+  in_kernel = false;
+}
+
 void interleave(const Where& where) {
   if (on_device()) {
+    const EmulatorSection section;
     block().ready.push_back(block().current->number);
     wait_in(State::ready, where);
   }
 }
 
 void trap(const Where& where) {
+  in_kernel = false;
   std::string message = "__trap() at " + place(where);
   fail(cudaErrorLaunchFailure, "trap", std::move(message));
 }

@@ -67,6 +67,19 @@ void run_block(const detail::Launch& launch, uint3 index, Random& random);
 /// Every block of the grid, in any order.
 void run_grid(const detail::Launch& launch, Random& random);
 
+/// The kernel's own code runs, not the emulator's. Known before anything else is: the checking mode asks
+/// early.
+extern constinit thread_local bool in_kernel;
+
+/// The emulator's code on a kernel's thread, as long as this lives. A thread that waits may do so inside.
+class EmulatorSection {
+ public:
+  EmulatorSection() { in_kernel = false; }
+  ~EmulatorSection() { in_kernel = true; }
+  EmulatorSection(const EmulatorSection&) = delete;
+  EmulatorSection& operator=(const EmulatorSection&) = delete;
+};
+
 inline bool on_device() {
   return block().current != nullptr;
 }

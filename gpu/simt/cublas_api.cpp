@@ -5,6 +5,7 @@
 
 #include "cublas_v2.h"
 #include "gpu/simt/gemm.h"
+#include "gpu/simt/observer.h"
 #include "gpu/simt/runtime.h"
 
 struct cublasContext {
@@ -121,13 +122,37 @@ void require_on_device(const Device& d, const Product& p, const std::string& kin
   require_on_device(d, p.c, "C", kind);
 }
 
-void run_on_device(const Device& d, const Product& p) {
-  require_on_device(d, p, "out of bounds");
-  simt::run(p);
+std::size_t bytes_of(const Matrix& matrix, std::int64_t elements) {
+  return static_cast<std::size_t>(elements) * (matrix.type == CUDA_R_32F ? 4 : 2);
 }
 
-const void* shifted(const Matrix& matrix, long long elements) {
+const void* shifted(const Matrix& matrix, std::int64_t elements) {
   return static_cast<const char*>(matrix.data) + elements * (matrix.type == CUDA_R_32F ? 4 : 2);
+}
+
+/// The elements of the matrix, column by column: what lies between columns is not the matrix's.
+void require_written(const Matrix& matrix, const std::string& name) {
+  for (std::int64_t j = 0; j < matrix.columns; ++j) {
+    simt::observer->require_written(shifted(matrix, j * matrix.ld), bytes_of(matrix, matrix.rows),
+                                    "a cuBLAS product (matrix " + name + ")");
+  }
+}
+
+void run_on_device(const Device& d, const Product& p) {
+  require_on_device(d, p, "out of bounds");
+  if (simt::observer != nullptr && p.c.bytes() > 0) {
+    if (p.alpha != 0) {
+      require_written(p.a, "A");
+      require_written(p.b, "B");
+    }
+    if (p.beta != 0) {
+      require_written(p.c, "C");
+    }
+    for (std::int64_t j = 0; j < p.c.columns; ++j) {
+      simt::observer->written(shifted(p.c, j * p.c.ld), bytes_of(p.c, p.c.rows));
+    }
+  }
+  simt::run(p);
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ std::string at(const void* instruction) {
 
 /// Runs on the stack of the thread that failed, instead of the kernel.
 [[noreturn]] void report_on_device() {
+  in_kernel = false;
   const Thread& thread = *block().current;
   if (thread.fiber.overflowed_at(fault_address)) {
     std::string message = "the thread's local memory is too large" + at(fault_instruction);

@@ -6,11 +6,13 @@
 #include <new>
 #include <vector>
 
+#include "gpu/simt/observer.h"
 #include "gpu/simt/runtime.h"
 
 using simt::call;
 using simt::Device;
 using simt::Failure;
+using simt::observer;
 
 namespace {
 
@@ -91,6 +93,13 @@ void run_copy(const Copy& copy) {
                   std::string("use after free: pinned host memory was freed before the copy ") +
                       (to_gone ? "to" : "from") + " it had run"};
   }
+  if (observer != nullptr && copy.from_device && copy.to_device) {
+    observer->copied(copy.to, copy.from, copy.bytes);
+  } else if (observer != nullptr && copy.from_device) {
+    observer->require_written(copy.from, copy.bytes, "a copy to the host");
+  } else if (observer != nullptr && copy.to_device) {
+    observer->written(copy.to, copy.bytes);
+  }
   std::memmove(copy.to, copy.from, copy.bytes);
 }
 
@@ -111,6 +120,9 @@ void enqueue_memset(Device& d, void* pointer, int value, std::size_t bytes, simt
   d.require_device_range(pointer, bytes, "cudaMemset: the memory");
   d.streams.enqueue(stream, [pointer, value, bytes] {
     simt::device().require_device_range(pointer, bytes, "the memory of a memset", "use after free");
+    if (observer != nullptr) {
+      observer->written(pointer, bytes);
+    }
     std::memset(pointer, value, bytes);
   });
 }

@@ -8,6 +8,7 @@
 #include <climits>
 #include <cstdint>
 #include <cstdio>
+#include <sstream>
 #include <string_view>
 
 namespace simt {
@@ -83,16 +84,22 @@ SourceLine source_line(const void* address) {
   if (module.path.empty()) {
     return line;
   }
-  // Two lines a frame: function and file:line. The first frame is the innermost of inlined functions.
-  const std::string text = output_of("addr2line -f -C -e '" + module.path + "' " +
-                                     hexadecimal(value - module.base) + " 2>/dev/null");
-  const std::size_t end = text.find('\n');
-  if (end == std::string::npos || text.starts_with("??")) {
+  // Two lines a frame, function and file:line, from the innermost of inlined functions outwards. The
+  // emulator's own headers say nothing about a kernel: the first frame outside them counts.
+  std::istringstream text(output_of("addr2line -f -C -i -e '" + module.path + "' " +
+                                    hexadecimal(value - module.base) + " 2>/dev/null"));
+  std::string function;
+  std::string place;
+  while (std::getline(text, function) && std::getline(text, place)) {
+    if (place.find("simt/include/") == std::string::npos) {
+      break;
+    }
+  }
+  if (function.empty() || function.starts_with("??")) {
     return line;
   }
-  line.function = without_parameters(text.substr(0, end));
-  std::string place = text.substr(end + 1);
-  place = place.substr(0, place.find_first_of(" \n"));  // " (discriminator 3)"
+  line.function = without_parameters(function);
+  place = place.substr(0, place.find(' '));  // " (discriminator 3)"
   if (!place.starts_with("??")) {
     line.place = without_folders(place);
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "gpu/simt/block.h"
+#include "gpu/simt/observer.h"
 #include "gpu/simt/source_line.h"
 
 namespace simt {
@@ -55,6 +56,9 @@ unsigned source_lane(const Thread& thread) {
 
 /// Gives every lane of `group` its result, and lets it go on.
 void exchange(const Warp& warp, unsigned group) {
+  if (observer != nullptr && warp[lowest(group)].kind == Collective::syncwarp) {
+    observer->warp_barrier(warp.first / lanes, group);
+  }
   std::uint64_t votes = 0;
   if (warp[lowest(group)].kind == Collective::ballot) {
     for (unsigned left = group; left != 0; left = rest(left)) {
@@ -124,6 +128,7 @@ namespace detail {
 
 std::uint64_t collective(Collective kind, unsigned mask, std::uint64_t value, unsigned argument, int width,
                          const Where& where) {
+  const EmulatorSection section;
   Thread& thread = *block().current;
   if ((mask >> thread.lane() & 1) == 0) {
     std::string message = "the mask " + hexadecimal(mask) + " at " + place(where) + " does not name lane " +
@@ -153,6 +158,7 @@ std::uint64_t collective(Collective kind, unsigned mask, std::uint64_t value, un
 }
 
 unsigned active_mask(const Where& where) {
+  const EmulatorSection section;
   wait_in(State::in_active_mask, where);
   return static_cast<unsigned>(block().current->result);
 }

@@ -7,16 +7,22 @@
 #include <string>
 #include <vector>
 
-/// Turns the first blockDim.x values round.
+/// Adds to each value its right neighbour, `rounds` times, in shared memory.
 template <bool with_barrier>
-__global__ void reverse(float* values) {
-  float* copy = simt::shared_memory<float>();
+__global__ void smooth(float* values, int rounds) {
+  float* row = simt::shared_memory<float>();
   const unsigned i = threadIdx.x;
-  copy[i] = values[i];
-  if (with_barrier) {
+  row[i] = values[i];
+  __syncthreads();
+  for (int round = 0; round < rounds; ++round) {
+    const float sum = row[i] + row[(i + 1) % blockDim.x];
+    if (with_barrier) {
+      __syncthreads();  // everybody has read before anybody writes
+    }
+    row[i] = sum;
     __syncthreads();
   }
-  values[i] = copy[blockDim.x - 1 - i];
+  values[i] = row[i];
 }
 
 /// True when every seed gives the same values and nothing is reported.
@@ -35,7 +41,7 @@ bool repeatable(const char* name) {
     std::vector<float> result(count);
     cudaMalloc(&on_device, bytes);
     cudaMemcpy(on_device, values.data(), bytes, cudaMemcpyHostToDevice);
-    simt::launch(reverse<with_barrier>, 1, count, bytes, nullptr, on_device);
+    simt::launch(smooth<with_barrier>, 1, count, bytes, nullptr, on_device, 3);
     const cudaError_t error = cudaMemcpy(result.data(), on_device, bytes, cudaMemcpyDeviceToHost);
     if (error != cudaSuccess) {
       std::printf("%s: %s\n", name, cudaGetErrorString(error));

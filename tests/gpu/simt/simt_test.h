@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <initializer_list>
 #include <string>
 #include <vector>
@@ -61,6 +62,18 @@ inline std::string error_of_device() {
 inline std::string line_of(const char* file, int line) {
   const std::string path = file;
   return path.substr(path.rfind('/') + 1) + ":" + std::to_string(line);
+}
+
+/// "barrier_test.cpp:12" for the line that bears the comment `// [mark]`.
+inline std::string line_marked(const char* file, const std::string& mark) {
+  std::ifstream source(file);
+  std::string line;
+  for (int number = 1; std::getline(source, line); ++number) {
+    if (line.ends_with("// [" + mark + "]")) {
+      return line_of(file, number);
+    }
+  }
+  return "no line is marked " + mark;
 }
 
 }  // namespace simt_test

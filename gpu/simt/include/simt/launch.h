@@ -19,16 +19,19 @@ struct Launch {
   dim3 grid, block;
   std::size_t shared_bytes;
   std::function<void()> body;
-  const void* parameters;  // where the arguments lie
-  std::size_t parameter_bytes;
 };
 
 cudaError_t enqueue(Launch launch, cudaStream_t stream);
 
-/// The call itself.
+void enter_kernel();
+void leave_kernel();
+
+/// The call itself; the arguments have been copied to the thread's own stack.
 template <class... Parameters, class Tuple, std::size_t... I>
-void invoke(void (*kernel)(Parameters...), const Tuple& arguments, std::index_sequence<I...>) {
+void invoke(void (*kernel)(Parameters...), [[maybe_unused]] Tuple arguments, std::index_sequence<I...>) {
+  enter_kernel();
   kernel(std::get<I>(arguments)...);
+  leave_kernel();
 }
 
 }  // namespace detail
@@ -49,8 +52,6 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
   work.grid = grid;
   work.block = block;
   work.shared_bytes = shared_bytes;
-  work.parameters = copies.get();
-  work.parameter_bytes = sizeof(Tuple);
   work.body = [kernel, copies] { detail::invoke(kernel, *copies, std::index_sequence_for<Parameters...>()); };
   return detail::enqueue(std::move(work), stream);
 }

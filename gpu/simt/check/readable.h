@@ -1,0 +1,9 @@
+// The constants of the program: tables, literals.
+#pragma once
+
+namespace simt::check {
+
+/// Whether the address lies in a part of the program or of a library that nobody can write.
+bool in_constants(const void* address);
+
+}  // namespace simt::check

@@ -1,0 +1,29 @@
+// What the checking mode is told about the emulator's own work. There is nobody to tell in the plain mode.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace simt {
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+
+  virtual void launch_begins() = 0;
+  virtual void block_begins() = 0;
+  virtual void block_barrier() = 0;
+  /// __syncwarp of these lanes of a warp.
+  virtual void warp_barrier(unsigned warp, unsigned lanes) = 0;
+
+  virtual void allocated(const void* pointer, std::size_t bytes) = 0;
+  virtual void written(const void* pointer, std::size_t bytes) = 0;
+  /// Inside the device: what was never written stays so.
+  virtual void copied(const void* to, const void* from, std::size_t bytes) = 0;
+  /// Throws Failure when a byte was never written; `reader` names who reads.
+  virtual void require_written(const void* pointer, std::size_t bytes, const std::string& reader) = 0;
+};
+
+extern Observer* observer;  // or null
+
+}  // namespace simt
