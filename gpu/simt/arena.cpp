@@ -11,7 +11,6 @@ namespace simt {
 
 namespace {
 
-constexpr std::size_t arena_bytes = std::size_t{64} << 30;
 constexpr std::size_t alignment = 256;
 constexpr unsigned char guard_byte = 0xCB;
 constexpr std::size_t front_guard = 64;  // bytes before an allocation that are looked at
@@ -38,16 +37,18 @@ SIMT_NO_ADDRESS_SANITIZER bool all_guard_bytes(const unsigned char* begin, const
 
 }  // namespace
 
-std::size_t Arena::bytes() {
-  return arena_bytes;
-}
+Arena::Arena(std::size_t address_space)
+    : bytes_(address_space), begin_(reserve(bytes_, PROT_NONE)), next_(begin_ + page_size()) {}
 
-Arena::Arena() : begin_(reserve(arena_bytes, PROT_NONE)), next_(begin_ + page_size()) {}
+Arena::~Arena() {
+  unpoison(begin_, bytes_);
+  munmap(begin_, bytes_);
+}
 
 /// Room for so many bytes of pages with a closed page on either side, or null.
 unsigned char* Arena::gap(std::size_t bytes) {
   for (int round = 0; round < 2; ++round) {
-    while (next_ + bytes + page_size() <= begin_ + arena_bytes) {
+    while (next_ + bytes + page_size() <= begin_ + bytes_) {
       auto after = live_.upper_bound(next_);
       // next_ is never inside an allocation, so only the next one can be in the way.
       if (after == live_.end() || Pages(after->second).begin >= next_ + bytes + page_size()) {
@@ -119,7 +120,7 @@ const Allocation* Arena::find(const void* address) const {
 }
 
 bool Arena::contains(const void* address) const {
-  return address >= begin_ && address < begin_ + arena_bytes;
+  return address >= begin_ && address < begin_ + bytes_;
 }
 
 std::string Arena::describe(const void* address) const {

@@ -20,7 +20,11 @@ struct Allocation {
 
 class Arena {
  public:
-  Arena();
+  /// Of so many bytes of address space.
+  explicit Arena(std::size_t address_space = std::size_t{64} << 30);
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
 
   /// Null when the limit or the address space is used up. The memory starts with all bits set.
   unsigned char* allocate(std::size_t bytes);
@@ -46,7 +50,7 @@ class Arena {
   std::optional<std::string> overwritten() const;
 
   const unsigned char* begin() const { return begin_; }
-  static std::size_t bytes();
+  std::size_t bytes() const { return bytes_; }
 
   const std::map<const unsigned char*, Allocation>& live() const { return live_; }
   std::size_t limit() const { return limit_; }
@@ -56,6 +60,7 @@ class Arena {
  private:
   unsigned char* gap(std::size_t bytes);
 
+  std::size_t bytes_;
   unsigned char* begin_;
   unsigned char* next_;  // where the search for room goes on
   std::map<const unsigned char*, Allocation> live_;

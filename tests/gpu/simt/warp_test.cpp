@@ -145,6 +145,22 @@ TEST_F(Warp, ActiveMaskNamesTheLanesOfTheSameBranch) {
   EXPECT_EQ(out.values(), (std::vector<unsigned>{0x1f, 0x1f, 0x1f, 0x1f, 0x1f, 0xe0, 0xe0, 0xe0}));
 }
 
+__global__ void half_of_the_lanes_end(unsigned* out) {
+  if (threadIdx.x >= 16) {
+    return;
+  }
+  out[threadIdx.x] = __ballot_sync(all, 1);
+}
+
+TEST_F(Warp, LanesThatEndAreNoLongerWaitedFor) {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    simt::set_seed(seed);
+    const DeviceArray<unsigned> out(16);
+    simt::launch(half_of_the_lanes_end, 1, 32, 0, nullptr, out.data());
+    EXPECT_EQ(out.values(), std::vector<unsigned>(16, 0xffffU));
+  }
+}
+
 __global__ void exchange_through_memory(int* data) {
   const unsigned lane = threadIdx.x;
   const int mine = data[lane] * 10;

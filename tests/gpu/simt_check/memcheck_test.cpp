@@ -3,6 +3,7 @@
 #include <cublas_v2.h>
 #include <cuda_bf16.h>
 
+#include "gpu/simt/observer.h"
 #include "tests/gpu/simt/simt_test.h"
 
 namespace {
@@ -35,6 +36,16 @@ TEST_F(Memcheck, OneElementBeforeTheBeginning) {
   const DeviceArray<float> a(10);
   simt::launch(write_at, 1, 1, 0, nullptr, a.data(), -1);
   expect_report("out of bounds", "write of 4 bytes", "write_at", "4 bytes before allocation", "write_at");
+}
+
+__global__ void write_words(int* data) {
+  data[threadIdx.x] = 1;  // [words]
+}
+
+TEST_F(Memcheck, HalfInsideIsOutside) {
+  const DeviceArray<char> ten_bytes(10);
+  simt::launch(write_words, 1, 3, 0, nullptr, reinterpret_cast<int*>(ten_bytes.data()));
+  expect_report("out of bounds", "write of 4 bytes", "words", "byte 8 of allocation", "write_words");
 }
 
 TEST_F(Memcheck, TheLastElementIsInside) {
@@ -166,6 +177,22 @@ TEST_F(Initcheck, ACopyInsideTheDeviceWritesNothingNew) {
   cudaMemcpy(b.data(), a.data(), 12, cudaMemcpyDeviceToDevice);
   simt::launch(copy, 1, 3, 0, nullptr, a.data(), b.data());
   EXPECT_THAT(error_of_device(), HasSubstr("uninitialized"));
+}
+
+TEST_F(Initcheck, AnAddressThatIsUsedAgainIsNotWritten) {
+  for (const int count : {100, 50000}) {  // less than a page, and many pages
+    for (const int first : {0, count / 2, count - 1}) {
+      clean();
+      const DeviceArray<int> a(static_cast<std::size_t>(count)), out(1);
+      const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(int);
+      cudaMemset(a.data(), 0, bytes);
+      simt::launch(copy, 1, 1, 0, nullptr, out.data(), a.data() + first);
+      EXPECT_EQ(error_of_device(), "");
+      simt::observer->allocated(a.data(), bytes);  // as when the address space is through
+      simt::launch(copy, 1, 1, 0, nullptr, out.data(), a.data() + first);
+      EXPECT_THAT(error_of_device(), HasSubstr("uninitialized")) << count << " " << first;
+    }
+  }
 }
 
 TEST_F(Initcheck, ACopyToTheHost) {

@@ -175,6 +175,21 @@ TEST_F(Racecheck, ABarrierDoesNotReachOtherBlocks) {
   expect_race(neighbouring_blocks, 8, 32, 0, "mark block", "mark block", "neighbouring_blocks");
 }
 
+__global__ void read_after_a_barrier_and_elsewhere(int* data) {
+  if (blockIdx.x == 0) {
+    if (threadIdx.x == 0) data[0] = 1;  // [write of block 0]
+    __syncthreads();
+    if (threadIdx.x == 1) data[1] = data[0];
+  } else if (threadIdx.x == 0) {
+    data[2] = data[0];  // [read of block 1]
+  }
+}
+
+TEST_F(Racecheck, AReadInOrderDoesNotHideTheWriteFromOtherBlocks) {
+  expect_race(read_after_a_barrier_and_elsewhere, 2, 2, 0, "write of block 0", "read of block 1",
+              "read_after_a_barrier_and_elsewhere");
+}
+
 __global__ void only_the_first_of_a_block(int* data) {
   if (threadIdx.x == 0) data[blockIdx.x] = 1;
   __syncthreads();
