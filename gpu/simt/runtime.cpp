@@ -1,7 +1,10 @@
 #include "gpu/simt/runtime.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "gpu/simt/block.h"
 #include "gpu/simt/shared_memory.h"
@@ -13,7 +16,17 @@ namespace {
 
 std::uint64_t first_seed() {
   const char* text = std::getenv("FORGECHECK_SIMT_SEED");
-  return text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
+  if (text == nullptr) {
+    return 0;
+  }
+  std::uint64_t seed = 0;
+  const char* end = text + std::strlen(text);
+  const auto [stop, error] = std::from_chars(text, end, seed);
+  if (error != std::errc() || stop != end) {
+    std::fprintf(stderr, "simt: FORGECHECK_SIMT_SEED is '%s', not a number from 0 to 2^64 - 1\n", text);
+    std::exit(2);
+  }
+  return seed;
 }
 
 }  // namespace

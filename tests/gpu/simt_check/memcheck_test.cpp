@@ -90,13 +90,14 @@ TEST_F(Memcheck, AVariableOfTheHostInAKernel) {
 }
 
 const int a_table[4] = {1, 2, 3, 4};
-__global__ void read_constants(int* out) {
-  out[threadIdx.x] = a_table[threadIdx.x];
+
+__global__ void copy_table(int* out, const int* table) {
+  out[threadIdx.x] = table[threadIdx.x];
 }
 
 TEST_F(Memcheck, ConstantsOfTheProgramMayBeRead) {
   const DeviceArray<int> out(4);
-  simt::launch(read_constants, 1, 4, 0, nullptr, out.data());
+  simt::launch(copy_table, 1, 4, 0, nullptr, out.data(), a_table);
   EXPECT_EQ(out.values(), (std::vector<int>{1, 2, 3, 4}));
 }
 
