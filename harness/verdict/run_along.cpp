@@ -1,0 +1,75 @@
+#include "harness/verdict/run_along.h"
+
+#include "harness/backend/reference_run.h"
+
+namespace forgecheck {
+
+namespace {
+
+/// Thrown by the tap filter of oracle_value() at the first tap behind the one that it wants.
+struct Reached {};
+
+}  // namespace
+
+ReferenceRun run_along(const Problem& problem, Dtype precision, linalg::Kind kind, const Trace& forced,
+                       Forcing forcing) {
+  Tracer tracer;
+  tracer.force(forced, forcing);
+  run_reference(problem, precision, kind, tracer);
+  ReferenceRun result;
+  result.decisions = tracer.decisions();
+  result.trace = tracer.take();
+  return result;
+}
+
+std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, const std::string& tap) {
+  bool seen = false;
+  Tracer tracer([&](std::string_view name) {
+    if (seen) throw Reached();
+    seen = name == tap;
+    return seen;
+  });
+  tracer.force(forced, Forcing::everything);
+  try {
+    run_reference(problem, Dtype::f64, linalg::Kind::plain, tracer);
+  } catch (const Reached&) {
+  }
+  const Array* value = tracer.trace().find(tap);
+  return value == nullptr ? std::nullopt : std::optional(*value);
+}
+
+double run_cost(const Problem& problem) {
+  const auto number = [](std::int64_t size) { return static_cast<double>(size); };
+  double weights = 0;
+  for (const auto& [name, array] : problem.parameters) {
+    if (array.shape().size() > 1) weights += number(array.size());
+  }
+  const Inputs& inputs = problem.inputs;
+  double batch = 1, length = number(problem.definition.generate.max_new_tokens);
+  for (const std::optional<Array>* part : {&inputs.tokens, &inputs.inputs_embeds, &inputs.prefix_embeds,
+                                           &inputs.image_features, &inputs.vision_features}) {
+    if (!*part) continue;
+    const Shape& shape = (*part)->shape();
+    batch = number(shape[0]);
+    length += number(shape[1]) * (shape.size() > 3 ? number(shape[2]) : 1.0);
+  }
+  const ModelConfig& model = problem.definition.architecture.model;
+  return batch * length * (weights + 2 * number(model.n_layers) * length * number(model.dim));
+}
+
+Trace with_value(const Trace& trace, const std::string& name, const Array& value) {
+  Trace result;
+  for (const auto& [tap, old] : trace.entries()) result.add(tap, tap == name ? value : old);
+  if (trace.find(name) == nullptr) result.add(name, value);
+  return result;
+}
+
+Trace without(const Trace& trace, const std::string& name) {
+  Trace result;
+  for (const auto& [tap, value] : trace.entries()) {
+    if (tap != name) result.add(tap, value);
+  }
+  return result;
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,38 @@
+// Reference runs along a trace: wherever the trace has a tap, its value takes the place of the computed one.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "harness/backend/problem.h"
+#include "reference/linalg/matmul.h"
+#include "reference/trace.h"
+
+namespace forgecheck {
+
+/// The taps of a run as it computed them, and its own choices.
+struct ReferenceRun {
+  Trace trace;
+  std::map<std::string, Decision, std::less<>> decisions;
+};
+
+/// The reference in `precision` along `forced`. Throws as run_reference().
+ReferenceRun run_along(const Problem& problem, Dtype precision, linalg::Kind kind, const Trace& forced,
+                       Forcing forcing);
+
+/// The float64 oracle's value of one tap along `forced`; the run ends there. None where the case has no such
+/// tap.
+std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, const std::string& tap);
+
+/// About how many multiply-adds one run takes: its linear modules, and its attention. For deciding how often
+/// a case is run again.
+double run_cost(const Problem& problem);
+
+/// The trace with one tap set, at its old place where it was there.
+Trace with_value(const Trace& trace, const std::string& name, const Array& value);
+
+/// The trace without one tap.
+Trace without(const Trace& trace, const std::string& name);
+
+}  // namespace forgecheck

@@ -1,0 +1,22 @@
+// Which modules that a trace does not show a wrong tap depends on: the fault may lie in any of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/verdict/run_along.h"
+
+namespace forgecheck {
+
+struct Suspects {
+  std::vector<std::string> taps;  // in the order of execution
+  bool exact = true;              // false: groups that could not be told apart within `runs` stand here whole
+};
+
+/// Of the taps before `tap` that `candidate` lacks, those whose value changes `tap` along the candidate's
+/// trace. Found by disturbing them, group by group, in at most `runs` runs of the oracle. `along` is the
+/// oracle's run along the candidate's trace.
+Suspects suspects_before(const Problem& problem, const Trace& candidate, const ReferenceRun& along,
+                         const std::string& tap, std::int64_t runs);
+
+}  // namespace forgecheck

@@ -1,0 +1,30 @@
+// How large the error of a tap is, and how it is spread over its elements.
+#pragma once
+
+#include "harness/verdict/verdict.h"
+#include "reference/array.h"
+
+namespace forgecheck {
+
+/// rms(x - reference) / rms(reference); of integers the share of elements that differ. Infinite where the
+/// shapes or the kinds of value (NaN, infinity) differ, or where the reference is zero and x is not.
+double relative_error(const Array& x, const Array& reference);
+
+/// Integers with each row sorted.
+Array sorted_rows(const Array& integers);
+
+/// The share of its tolerance that each element's error takes: 0 without error, infinite where one value is a
+/// number and the other is not, or where nothing is tolerated. All of one shape.
+Tensor<double> shares(const Tensor<double>& values, const Tensor<double>& oracle,
+                      const Tensor<double>& tolerances);
+
+/// The element with the largest share; among equals the one with the largest error. None without an error.
+std::optional<WorstElement> worst_element(const Tensor<double>& values, const Tensor<double>& oracle,
+                                          const Tensor<double>& shares);
+
+ShareHistogram share_histogram(const Tensor<double>& shares);
+
+/// At most 64 x 96 cells.
+ErrorMap error_map(const Tensor<double>& shares);
+
+}  // namespace forgecheck
