@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "harness/backend/reference_run.h"
 #include "harness/verdict/decisions.h"
 #include "harness/verdict/tolerance.h"
 
@@ -91,22 +90,10 @@ Judgement failed(Verdict verdict, const std::string& message) {
   return judgement;
 }
 
-double rms_distance(const Tensor<double>& a, const Tensor<double>& b) {
-  double squares = 0;
-  for (std::int64_t i = 0; i < a.size(); ++i) squares += (a[i] - b[i]) * (a[i] - b[i]);
-  return std::sqrt(squares / static_cast<double>(std::max<std::int64_t>(1, a.size())));
-}
-
 }  // namespace
 
 Judge::Run Judge::run(Dtype precision, linalg::Kind kind, const Trace& forced, Forcing forcing) const {
-  Tracer tracer;
-  tracer.force(forced, forcing);
-  run_reference(problem_, precision, kind, tracer);
-  Run result;
-  result.decisions = tracer.decisions();
-  result.trace = tracer.take();
-  return result;
+  return run_along(problem_, precision, kind, forced, forcing);
 }
 
 std::vector<TapResult> Judge::compare(const Trace& candidate, const Run& oracle,
@@ -144,20 +131,38 @@ std::vector<TapResult> Judge::compare(const Trace& candidate, const Run& oracle,
   return results;
 }
 
-FirstDivergence Judge::divergence(const TapResult& first, const Run& oracle) const {
-  FirstDivergence result;
-  result.tap = first.name;
-  result.local_error = first.error;
-  result.tolerance = first.tolerance;
-  const Array& along = oracle.trace.at(first.name);
-  const Array alone = run(Dtype::f64, linalg::Kind::plain, Trace(), Forcing::nothing).trace.at(first.name);
-  if (is_floating_point(along.dtype()) && along.shape() == alone.shape()) {
-    result.inherited_error = rms_distance(along.to<double>(), alone.to<double>());
+void Judge::explain(Judgement& judgement, const TapResult& first, const Trace& candidate, const Run& oracle,
+                    const std::vector<Run>& baselines, Dtype type, Detail detail) const {
+  Failure failure{problem_, candidate, type, oracle};
+  std::optional<Tensor<double>> baseline;
+  if (const Array& value = oracle.trace.at(first.name); is_floating_point(value.dtype())) {
+    std::vector<Tensor<double>> values;
+    for (const Run& run : baselines) values.push_back(run.trace.at(first.name).to<double>());
+    baseline = farthest(values, value.to<double>());
   }
-  return result;
+  std::optional<Run> alone;
+  if (detail == Detail::explanation) {
+    alone = run(Dtype::f64, linalg::Kind::plain, Trace(), Forcing::nothing);
+    failure.alone = &*alone;
+    add_inherited_errors(judgement.taps, oracle.trace, alone->trace);
+  }
+  Trace wrong;
+  wrong.add(first.name, candidate.at(first.name));
+  const Explains explains = [&](const Problem& changed, const Trace& forced) {
+    const Judge judge(changed);
+    std::vector<Run> others;
+    for (const linalg::Kind kind : {linalg::Kind::plain, linalg::Kind::permuted, linalg::Kind::reversed}) {
+      others.push_back(judge.run(type, kind, forced, Forcing::everything));
+    }
+    std::vector<UndecidedChoice> undecided;
+    const Run along = judge.run(Dtype::f64, linalg::Kind::plain, forced, Forcing::everything);
+    const std::vector<TapResult> results = judge.compare(wrong, along, others, type, undecided);
+    return !results.empty() && is_success(results.front().verdict);
+  };
+  judgement.first_divergence = first_divergence(failure, first, baseline, explains, detail);
 }
 
-Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_reference) const {
+Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_reference, Detail detail) const {
   // 1. the oracle and one baseline along the candidate's trace. In float64 the plain reference is the oracle.
   const bool plain_is_free = !is_plain_reference && type != Dtype::f64;
   const Run oracle = run(Dtype::f64, linalg::Kind::plain, candidate, Forcing::everything);
@@ -179,6 +184,8 @@ Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_referen
     judgement.taps = compare(candidate, oracle, baselines, type, judgement.undecided);
   }
 
+  add_local_errors(judgement.taps, candidate, oracle.trace);
+
   // 3. a verdict about nothing is none
   const bool has_output = std::ranges::any_of(
       kOutputs, [&](std::string_view output) { return candidate.find(output) != nullptr; });
@@ -192,7 +199,7 @@ Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_referen
       std::ranges::find_if(judgement.taps, [](const TapResult& tap) { return !is_success(tap.verdict); });
   if (first != judgement.taps.end()) {
     judgement.message = first->name + " " + first->message;
-    judgement.first_divergence = divergence(*first, oracle);
+    explain(judgement, TapResult(*first), candidate, oracle, baselines, type, detail);
   }
   const auto unknown = std::ranges::find_if(candidate.entries(), [&](const Trace::Entry& entry) {
     return oracle.trace.find(entry.first) == nullptr;

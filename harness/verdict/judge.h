@@ -8,13 +8,11 @@
 // are the case's, is right as a whole.
 #pragma once
 
-#include <map>
 #include <string>
 
-#include "harness/backend/problem.h"
+#include "harness/verdict/first_divergence.h"
+#include "harness/verdict/run_along.h"
 #include "harness/verdict/verdict.h"
-#include "reference/linalg/matmul.h"
-#include "reference/trace.h"
 
 namespace forgecheck {
 
@@ -26,19 +24,19 @@ class Judge {
   /// for is judged at the next one), but one output (logits, tokens or loss.total) must be there. A candidate
   /// that is the plain reference itself (`is_plain_reference`) would be compared with its own rounding, so
   /// its baselines sum in other orders.
-  Judgement judge(const Trace& candidate, Dtype type, bool is_plain_reference) const;
+  Judgement judge(const Trace& candidate, Dtype type, bool is_plain_reference,
+                  Detail detail = Detail::explanation) const;
 
  private:
-  /// A reference run along a trace: its taps and its own choices.
-  struct Run {
-    Trace trace;
-    std::map<std::string, Decision, std::less<>> decisions;
-  };
+  using Run = ReferenceRun;
 
   Run run(Dtype precision, linalg::Kind kind, const Trace& forced, Forcing forcing) const;
   std::vector<TapResult> compare(const Trace& candidate, const Run& oracle, const std::vector<Run>& baselines,
                                  Dtype type, std::vector<UndecidedChoice>& undecided) const;
-  FirstDivergence divergence(const TapResult& first, const Run& oracle) const;
+  /// What is said of the first wrong tap, and the inherited errors of all. `baselines` are those that it was
+  /// judged by.
+  void explain(Judgement& judgement, const TapResult& first, const Trace& candidate, const Run& oracle,
+               const std::vector<Run>& baselines, Dtype type, Detail detail) const;
 
   const Problem& problem_;
 };

@@ -87,6 +87,7 @@ struct FirstDivergence {
   Operation operation;
   std::optional<WorstElement> worst;
   std::string hint;  // what it looks like, where the pattern is known; else empty
+  std::string note;  // what was not looked into because the case is large; else empty
   ShareHistogram histogram;
   ErrorMap map;
 };

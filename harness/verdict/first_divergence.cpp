@@ -1,0 +1,140 @@
+#include "harness/verdict/first_divergence.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/verdict/operations.h"
+#include "harness/verdict/suspects.h"
+#include "harness/verdict/tap_error.h"
+#include "harness/verdict/tolerance.h"
+
+namespace forgecheck {
+
+namespace {
+
+/// Multiply-adds that may be spent on the search for unseen modules, and as many on hints: some ten seconds
+/// of plain loops.
+constexpr double kEffort = 1e10;
+/// More runs than any case has modules and guesses.
+constexpr double kMostRuns = 10000;
+
+double rms_distance(const Array& a, const Array& b) {
+  if (!is_floating_point(a.dtype()) || a.shape() != b.shape()) return 0;
+  double squares = 0;
+  const std::int64_t count = a.size();
+  for (std::int64_t i = 0; i < count; ++i) squares += std::pow(a.at(i) - b.at(i), 2);
+  return std::sqrt(squares / static_cast<double>(std::max<std::int64_t>(1, count)));
+}
+
+/// The candidate's numbers beside the oracle's; none of integers, and where the shapes differ.
+std::optional<TapNumbers> numbers_of(const Failure& failure, const std::string& tap,
+                                     const std::optional<Tensor<double>>& baseline) {
+  const Array& value = failure.candidate.at(tap);
+  const Array& oracle = failure.along.trace.at(tap);
+  if (!baseline || !is_floating_point(value.dtype()) || value.shape() != oracle.shape()) return std::nullopt;
+  return TapNumbers{value.to<double>(), oracle.to<double>(), *baseline};
+}
+
+/// The last tap before `tap` that the trace has.
+std::string last_before(const Failure& failure, const std::string& tap) {
+  std::string last;
+  for (const auto& [name, value] : failure.along.trace.entries()) {
+    if (name == tap) break;
+    if (failure.candidate.find(name) != nullptr) last = name;
+  }
+  return last;
+}
+
+bool all_finite(const TapNumbers& numbers) {
+  const auto finite = [](double x) { return std::isfinite(x); };
+  return std::ranges::all_of(numbers.values.data, finite) && std::ranges::all_of(numbers.oracle.data, finite);
+}
+
+/// The wrong tap's own module, and those of its block among the suspects.
+Modules modules_of(const WrongTap& wrong, const std::vector<std::string>& suspects) {
+  Modules modules = {wrong.name};
+  for (const std::string& tap : suspects) {
+    if (place_of(tap, wrong.problem.definition.architecture).block == wrong.place.block)
+      modules.push_back(tap);
+  }
+  return modules;
+}
+
+}  // namespace
+
+void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const Trace& along) {
+  for (TapResult& tap : taps) {
+    const Array& value = candidate.at(tap.name);
+    const Array& oracle = along.at(tap.name);
+    // Choices have no order in their row.
+    const bool choices = tap.name.ends_with(".indices") && value.shape() == oracle.shape() &&
+                         !is_floating_point(value.dtype());
+    tap.local =
+        choices ? relative_error(sorted_rows(value), sorted_rows(oracle)) : relative_error(value, oracle);
+  }
+}
+
+void add_inherited_errors(std::vector<TapResult>& taps, const Trace& along, const Trace& alone) {
+  for (TapResult& tap : taps) {
+    const Array* value = alone.find(tap.name);
+    if (value != nullptr) tap.inherited = relative_error(along.at(tap.name), *value);
+  }
+}
+
+namespace {
+
+void describe(FirstDivergence& result, const TapNumbers& numbers, Dtype type) {
+  const Tensor<double> used =
+      shares(numbers.values, numbers.oracle, element_tolerances(numbers.oracle, numbers.baseline, type));
+  result.worst = worst_element(numbers.values, numbers.oracle, used);
+  result.histogram = share_histogram(used);
+  result.map = error_map(used);
+}
+
+void add_note(FirstDivergence& result, const std::string& text) {
+  result.note += (result.note.empty() ? "a run of this case takes long: " : "; ") + text;
+}
+
+}  // namespace
+
+FirstDivergence first_divergence(const Failure& failure, const TapResult& first,
+                                 const std::optional<Tensor<double>>& baseline, const Explains& explains,
+                                 Detail detail) {
+  const Case& definition = failure.problem.definition;
+  FirstDivergence result;
+  result.tap = first.name;
+  result.after = last_before(failure, first.name);
+  result.local_error = first.error;
+  result.tolerance = first.tolerance;
+  result.operation = operation_of(first.name, definition);
+
+  // 1. how the error is spread
+  const std::optional<TapNumbers> numbers = numbers_of(failure, first.name, baseline);
+  if (numbers) describe(result, *numbers, failure.type);
+  if (detail == Detail::verdicts) return result;
+
+  // 2. which unseen modules may be to blame
+  const auto runs = static_cast<std::int64_t>(std::min(kMostRuns, kEffort / run_cost(failure.problem)));
+  const Suspects suspects =
+      suspects_before(failure.problem, failure.candidate, failure.along, first.name, runs);
+  result.between = suspects.taps;
+  if (!suspects.exact) add_note(result, "not every unseen module was tried on its own");
+  if (detail == Detail::location) return result;
+
+  // 3. what it looks like, and what was handed down
+  if (failure.alone != nullptr) {
+    if (const Array* alone = failure.alone->trace.find(first.name)) {
+      result.inherited_error = rms_distance(failure.along.trace.at(first.name), *alone);
+    }
+  }
+  if (numbers && !all_finite(*numbers)) return result;
+  const WrongTap wrong{failure.problem, failure.candidate, failure.along,
+                       failure.type,    first.name,        place_of(first.name, definition.architecture),
+                       numbers};
+  const Hint hint = find_hint(wrong, modules_of(wrong, suspects.taps), runs, explains);
+  result.hint = hint.text;
+  if (!hint.all_tried) add_note(result, "not every known mistake was tried");
+  return result;
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,125 @@
+#include "harness/verdict/hints.h"
+
+#include <algorithm>
+
+#include "harness/verdict/patterns.h"
+#include "harness/verdict/tap_error.h"
+#include "reference/error.h"
+
+namespace forgecheck {
+
+namespace {
+
+/// A guess put into practice, and how far the wrong tap is from what it predicts.
+struct Tried {
+  std::string text;
+  Problem problem;
+  Trace forced;
+  std::optional<Array> predicted;  // where the guess says so itself
+  double error = 0.0;
+};
+
+class Guessing {
+ public:
+  Guessing(const WrongTap& wrong, std::int64_t runs, const Explains& explains)
+      : wrong_(wrong), runs_(runs), explains_(explains) {}
+
+  Hint run(const std::vector<WhatIf>& guesses) {
+    // 1. those that come near
+    std::vector<Tried> near;
+    for (const WhatIf& guess : guesses) {
+      if (std::optional<Tried> tried = attempt(guess)) near.push_back(std::move(*tried));
+    }
+    std::ranges::stable_sort(near, {}, &Tried::error);
+    // 2. the nearest that holds, and those that fit as well
+    Hint hint;
+    hint.all_tried = all_tried_;
+    double best = 0;
+    std::size_t named = 0;
+    for (const Tried& tried : near) {
+      if (named > 0 && (tried.error > kAsWell * best || named == kMostNamed)) break;
+      if (!holds(tried)) continue;
+      hint.text += (named == 0 ? "the values are those of a run in which " : ", or ") + tried.text;
+      if (named++ == 0) best = tried.error;
+    }
+    return hint;
+  }
+
+ private:
+  static constexpr double kAsWell = 1.5;
+  static constexpr std::size_t kMostNamed = 3;
+
+  /// None where the guess is not nearer than the oracle.
+  std::optional<Tried> attempt(const WhatIf& guess) {
+    Tried tried{guess.text, wrong_.problem, without(wrong_.candidate, wrong_.name), std::nullopt, 0.0};
+    try {
+      guess.change(tried.problem, tried.forced);
+      std::optional<Array> value;
+      if (const Array* own = tried.forced.find(wrong_.name)) {
+        value = tried.predicted = *own;
+      } else if (runs_-- > 0) {
+        value = oracle_value(tried.problem, tried.forced, wrong_.name);
+      } else {
+        all_tried_ = false;
+      }
+      if (!value || !is_nearer(wrong_, *value)) return std::nullopt;
+      tried.error = relative_error(wrong_.candidate.at(wrong_.name), *value);
+    } catch (const Error&) {
+      return std::nullopt;  // a model that the reference refuses explains nothing
+    }
+    return tried;
+  }
+
+  bool holds(const Tried& tried) const {
+    if (!tried.predicted) return explains_(tried.problem, tried.forced);
+    return wrong_.numbers && is_explained(wrong_, tried.predicted->to<double>());
+  }
+
+  const WrongTap& wrong_;
+  std::int64_t runs_;
+  const Explains& explains_;
+  bool all_tried_ = true;
+};
+
+std::vector<WhatIf> guesses_at_modules(const WrongTap& wrong, const Modules& modules) {
+  std::vector<WhatIf> guesses;
+  add_norm_guesses(wrong, modules, guesses);
+  add_attention_guesses(wrong, modules, guesses);
+  add_activation_guesses(wrong, modules, guesses);
+  add_router_guesses(wrong, modules, guesses);
+  add_weight_guesses(wrong, modules, guesses);
+  return guesses;
+}
+
+std::vector<WhatIf> guesses_at_settings(const WrongTap& wrong) {
+  std::vector<WhatIf> guesses;
+  add_setting_guesses(wrong, guesses);
+  return guesses;
+}
+
+/// The first of the patterns that holds.
+std::string pattern_of(const WrongTap& wrong,
+                       std::initializer_list<std::string (*)(const WrongTap&)> patterns) {
+  if (!wrong.numbers) return "";
+  for (const auto pattern : patterns) {
+    if (std::string text = pattern(wrong); !text.empty()) return text;
+  }
+  return "";
+}
+
+}  // namespace
+
+Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs, const Explains& explains) {
+  // Rules with a name come first; a factor without one says less than a mistake that explains it.
+  std::string text = pattern_of(wrong, {known_factor_hint, other_tap_hint, order_hint});
+  if (!text.empty()) return {text, true};
+  Guessing guessing(wrong, runs, explains);
+  Hint hint = guessing.run(guesses_at_modules(wrong, modules));
+  if (hint.text.empty()) hint = guessing.run(guesses_at_settings(wrong));
+  if (hint.text.empty()) {
+    hint.text = pattern_of(wrong, {any_factor_hint, row_factor_hint, precision_hint});
+  }
+  return hint;
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,22 @@
+// The residual stream where a block or a norm reads it, put together from the taps before.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "harness/verdict/wrong_tap.h"
+
+namespace forgecheck {
+
+/// The case's inputs with vision_features turned into what the model reads; the adapter's values are its
+/// tap's.
+Inputs model_inputs(const WrongTap& wrong);
+
+/// The stream at the entrance of the block that `place` stands in, or behind the last block for a place
+/// outside; of the place's modality in a Mixture-of-Transformers. None where a tap is missing from the case.
+std::optional<Tensor<double>> residual_before(const WrongTap& wrong, const TapPlace& place);
+
+/// Name of the attention module of a block: "layers.0.attention", "cross_attention_layers.0.attn".
+std::string attention_name(const TapPlace& place, const Architecture& architecture);
+
+}  // namespace forgecheck

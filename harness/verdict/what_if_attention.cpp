@@ -1,0 +1,116 @@
+// Guesses at what stands between the projections and the context: rope, scale, masks, shared heads.
+#include <algorithm>
+#include <cmath>
+
+#include "harness/case/config_value.h"
+#include "harness/verdict/attention_guess.h"
+#include "harness/verdict/what_if.h"
+
+namespace forgecheck {
+
+namespace {
+
+struct Mistake {
+  std::string text;
+  AttentionChange change;
+};
+
+template <class Change>
+Mistake mistake(std::string text, const Change& change) {
+  Mistake result{std::move(text), {}};
+  change(result.change);
+  return result;
+}
+
+void add_rope_mistakes(const AttentionParts& parts, std::vector<Mistake>& mistakes) {
+  using Change = AttentionChange;
+  const auto add = [&](const std::string& text, const auto& change) {
+    mistakes.push_back(mistake(text, change));
+  };
+  if (parts.cross) {
+    add("queries and keys are rotated by rope, which cross-attention has not",
+        [](Change& c) { c.rotate_cross = true; });
+    return;
+  }
+  add("rope is left out", [](Change& c) { c.rotate_q = c.rotate_k = false; });
+  add("the keys are not rotated", [](Change& c) { c.rotate_k = false; });
+  add("the queries are not rotated", [](Change& c) { c.rotate_q = false; });
+  add("the values are rotated too", [](Change& c) { c.rotate_v = true; });
+  add("rope is interleaved: pairs (2j, 2j + 1) instead of (j, j + head_dim/2)",
+      [](Change& c) { c.interleaved = true; });
+  add("rope turns backwards: the sign of the sine", [](Change& c) { c.direction = -1; });
+  for (const double theta : {10000.0, 500000.0, 1000000.0}) {
+    if (theta == parts.theta) continue;
+    add("rope_theta is " + format_value(theta) + " instead of " + format_value(parts.theta),
+        [theta](Change& c) { c.theta = theta; });
+  }
+  if (parts.streams.size() > 1) {
+    add("positions go on from one modality to the next instead of beginning at 0",
+        [](Change& c) { c.joined_positions = true; });
+  }
+}
+
+void add_mask_mistakes(const AttentionParts& parts, std::vector<Mistake>& mistakes) {
+  const auto add = [&](const std::string& text, Visible visible) {
+    mistakes.push_back(mistake(text, [visible](AttentionChange& c) { c.visible = visible; }));
+  };
+  if (parts.doc_ids) add("doc_ids are left out of the mask", Visible::ignoring_documents);
+  if (parts.padding) {
+    add(parts.cross ? "image_mask is left out" : "key_padding_mask is left out", Visible::ignoring_padding);
+    mistakes.push_back(mistake("a query that sees no key gets 0 instead of the mean of all values",
+                               [](AttentionChange& c) { c.empty_rows_are_zero = true; }));
+  }
+  if (parts.cross) return;
+  add("the causal mask is left out", Visible::without_causality);
+  if (parts.doc_ids || parts.padding) add("every mask is left out", Visible::everything);
+  add("the mask lets every query see one key too many (j <= i + 1)", Visible::one_ahead);
+  add("the mask hides every query's own key (j < i)", Visible::only_before);
+}
+
+void add_score_mistakes(const AttentionParts& parts, double dim, std::vector<Mistake>& mistakes) {
+  const auto add = [&](const std::string& text, double factor) {
+    mistakes.push_back(mistake(text, [factor](AttentionChange& c) { c.score_factor = factor; }));
+  };
+  const auto head_dim = static_cast<double>(parts.streams[0].q.dim(3));
+  add("the scores are not divided by sqrt(head_dim)", std::sqrt(head_dim));
+  add("the scores are divided by head_dim instead of sqrt(head_dim)", 1 / std::sqrt(head_dim));
+  if (dim != head_dim)
+    add("the scores are divided by sqrt(dim) instead of sqrt(head_dim)", std::sqrt(head_dim / dim));
+  const std::int64_t heads = parts.streams[0].q.dim(2), kv_heads = parts.streams[0].k.dim(2);
+  if (heads != kv_heads && kv_heads > 1) {
+    mistakes.push_back(mistake("head h reads key-value head h % " + std::to_string(kv_heads) +
+                                   " instead of h / " + std::to_string(heads / kv_heads),
+                               [](AttentionChange& c) { c.strided_heads = true; }));
+  }
+  mistakes.push_back(
+      mistake("keys and values are exchanged", [](AttentionChange& c) { c.exchange_k_and_v = true; }));
+}
+
+}  // namespace
+
+void add_attention_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
+  const Architecture& architecture = wrong.problem.definition.architecture;
+  const auto is_context = [&](const std::string& tap) {
+    return place_of(tap, architecture).kind == TapKind::context;
+  };
+  const auto context = std::ranges::find_if(modules, is_context);
+  if (context == modules.end()) return;
+  std::optional<AttentionParts> parts = attention_parts(wrong, place_of(*context, architecture));
+  if (!parts) return;
+  std::vector<Mistake> mistakes;
+  add_rope_mistakes(*parts, mistakes);
+  add_mask_mistakes(*parts, mistakes);
+  add_score_mistakes(*parts, static_cast<double>(architecture.model.dim), mistakes);
+  // One copy of the parts for all guesses.
+  const auto shared = std::make_shared<const AttentionParts>(std::move(*parts));
+  for (Mistake& guess : mistakes) {
+    guesses.push_back({std::move(guess.text), [shared, change = guess.change](Problem&, Trace& forced) {
+                         const std::vector<Tensor<double>> values = contexts(*shared, change);
+                         for (std::size_t i = 0; i < values.size(); ++i) {
+                           forced = with_value(forced, shared->streams[i].context, Array::from(values[i]));
+                         }
+                       }});
+  }
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,191 @@
+// Guesses at the feed-forward: activations, and what the router hands to the experts.
+#include <cmath>
+#include <numbers>
+
+#include "harness/verdict/what_if.h"
+#include "reference/ops/router.h"
+
+namespace forgecheck {
+
+namespace {
+
+struct Function {
+  const char* name;
+  double (*of)(double);
+};
+
+double silu(double x) {
+  return x / (1 + std::exp(-x));
+}
+
+constexpr Function kFunctions[] = {
+    {"silu", silu},
+    {"gelu", [](double x) { return x / 2 * (1 + std::erf(x / std::numbers::sqrt2)); }},
+    {"relu", [](double x) { return x > 0 ? x : 0; }},
+    {"gelu in its tanh form",
+     [](double x) {
+       return x / 2 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+     }},
+    {"x sigmoid(1.702 x)", [](double x) { return x / (1 + std::exp(-1.702 * x)); }},
+    {"sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }},
+    {"nothing", [](double x) { return x; }},
+};
+
+/// A guess that predicts one tap's value.
+WhatIf prediction(const std::string& text, const std::string& tap, Tensor<double> value) {
+  return {text, [tap, array = Array::from(value)](Problem&, Trace& forced) {
+            forced = with_value(forced, tap, array);
+          }};
+}
+
+template <class Combine>
+Tensor<double> combined(const Tensor<double>& gate, const Tensor<double>& up, const Combine& combine) {
+  Tensor<double> out(up.shape);
+  for (std::int64_t i = 0; i < out.size(); ++i) out[i] = combine(gate[i], up[i]);
+  return out;
+}
+
+void add_gated(const std::string& tap, const Tensor<double>& gate, const Tensor<double>& up,
+               std::vector<WhatIf>& guesses) {
+  const auto add = [&](const std::string& text, const auto& combine) {
+    guesses.push_back(prediction(text, tap, combined(gate, up, combine)));
+  };
+  add("gate_proj and up_proj are exchanged: silu(up) * gate", [](double g, double u) { return silu(u) * g; });
+  add("up_proj is left out: silu(gate)", [](double g, double) { return silu(g); });
+  add("added instead of multiplied: silu(gate) + up", [](double g, double u) { return silu(g) + u; });
+  for (const Function& function : kFunctions) {
+    if (std::string(function.name) == "silu") continue;
+    add(std::string("the activation of the gate is ") + function.name + " instead of silu",
+        [&function](double g, double u) { return function.of(g) * u; });
+  }
+}
+
+Tensor<double> at_indices(const Tensor<double>& scores, const Tensor<std::int64_t>& indices) {
+  Tensor<double> chosen(indices.shape);
+  for (std::int64_t i = 0; i < chosen.size(); ++i) {
+    chosen[i] = scores.row(i / indices.width())[static_cast<std::size_t>(indices[i])];
+  }
+  return chosen;
+}
+
+/// The choices that the candidate's run went on with: its own where it shows them.
+std::optional<Tensor<std::int64_t>> found_choices(const WrongTap& wrong, const std::string& name) {
+  const auto decision = wrong.along.decisions.find(name);
+  if (decision == wrong.along.decisions.end()) return std::nullopt;
+  const auto& [chosen, scores] = decision->second;
+  const Array* given = wrong.candidate.find(name);
+  const bool usable = given != nullptr && invalid_choice(*given, chosen.shape, scores.width()).empty();
+  return usable ? given->to_int64() : chosen;
+}
+
+void add_weights_guesses(const WrongTap& wrong, const std::string& router, std::vector<WhatIf>& guesses) {
+  const std::string tap = router + ".weights";
+  const auto gate = found_value(wrong, router + ".gate");
+  const auto indices = found_choices(wrong, router + ".indices");
+  if (!gate || !indices) return;
+  const bool sigmoid = wrong.problem.definition.architecture.model.moe_router == RouterType::sigmoid_topk;
+  const Tensor<double> no_bias({gate->width()});
+  const Tensor<double> bias = sigmoid ? stored_weight(wrong, router + ".expert_bias") : no_bias;
+  const Tensor<double> soft = softmax_scores(*gate), logistic = sigmoid_scores(*gate, no_bias);
+  const Tensor<double> scores = sigmoid ? sigmoid_scores(*gate, bias) : soft;
+  const auto add = [&](const std::string& text, Tensor<double> value) {
+    guesses.push_back(prediction(text, tap, std::move(value)));
+  };
+  add("the scores are not divided by their sum", at_indices(scores, *indices));
+  if (sigmoid) {
+    add("the weights are made of scores without expert_bias", routing_weights(logistic, *indices));
+    add("the scores are softmax(gate) instead of sigmoid(gate + expert_bias)",
+        routing_weights(soft, *indices));
+    add("the scores are neither biased nor divided by their sum", at_indices(logistic, *indices));
+  } else {
+    add("the scores are sigmoid(gate) instead of softmax(gate)", routing_weights(logistic, *indices));
+  }
+}
+
+/// Scores (E, k) of the chosen tokens of each expert.
+void add_scores_guesses(const WrongTap& wrong, const std::string& router, std::vector<WhatIf>& guesses) {
+  const auto gate = found_value(wrong, router + ".gate");
+  const auto indices = found_choices(wrong, router + ".indices");
+  if (!gate || !indices) return;
+  const auto chosen = [&](const Tensor<double>& scores) {  // (n, E)
+    Tensor<double> out(indices->shape);
+    for (std::int64_t i = 0; i < out.size(); ++i) {
+      out[i] = scores.row((*indices)[i])[static_cast<std::size_t>(i / indices->width())];
+    }
+    return out;
+  };
+  guesses.push_back(prediction("the scores are softmax(gate) over the experts instead of sigmoid(gate)",
+                               router + ".scores", chosen(softmax_scores(*gate))));
+  guesses.push_back(prediction("the scores are sigmoid(gate) without the noise", router + ".scores",
+                               chosen(sigmoid_scores(*gate, Tensor<double>({gate->width()})))));
+}
+
+/// What a mixture does with the weights of its router.
+void add_mixture_guesses(const WrongTap& wrong, const std::string& router, std::vector<WhatIf>& guesses) {
+  const auto weights = found_value(wrong, router + ".weights");
+  const auto scores = found_value(wrong, router + ".scores");
+  if (scores) {
+    Tensor<double> ones = *scores;
+    for (double& value : ones.data) value = 1;
+    guesses.push_back(prediction("the experts' outputs are not multiplied by their scores",
+                                 router + ".scores", std::move(ones)));
+  }
+  if (!weights) return;
+  Tensor<double> ones = *weights, first = *weights, reversed = *weights;
+  for (std::int64_t i = 0; i < ones.size(); ++i) {
+    const std::int64_t slot = i % ones.width();
+    ones[i] = 1;
+    if (slot > 0) first[i] = 0;
+    reversed[i] = (*weights)[i + ones.width() - 1 - 2 * slot];
+  }
+  const std::string tap = router + ".weights";
+  guesses.push_back(prediction("the experts' outputs are not multiplied by their weights", tap, ones));
+  if (ones.width() == 1) return;
+  guesses.push_back(prediction("only the first expert of each token is added", tap, first));
+  guesses.push_back(prediction("each expert gets the weight of another slot", tap, reversed));
+}
+
+}  // namespace
+
+void add_activation_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
+  const Architecture& architecture = wrong.problem.definition.architecture;
+  for (const std::string& tap : modules) {
+    if (place_of(tap, architecture).kind != TapKind::hidden) continue;
+    const std::string mlp = tap.substr(0, tap.rfind('.'));
+    const auto gate = found_value(wrong, mlp + ".gate_proj"), up = found_value(wrong, mlp + ".up_proj");
+    if (up && gate) add_gated(tap, *gate, *up, guesses);
+    if (!up || gate) continue;
+    const std::string configured = to_string(architecture.model.activation);
+    for (const Function& function : kFunctions) {
+      if (function.name == configured) continue;
+      guesses.push_back(
+          prediction("the activation is " + std::string(function.name) + " instead of " + configured, tap,
+                     combined(*up, *up, [&](double x, double) { return function.of(x); })));
+    }
+  }
+}
+
+void add_router_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
+  const Architecture& architecture = wrong.problem.definition.architecture;
+  for (const std::string& tap : modules) {
+    const TapKind kind = place_of(tap, architecture).kind;
+    const std::string router = tap.substr(0, tap.rfind('.'));
+    if (kind == TapKind::router_weights) add_weights_guesses(wrong, router, guesses);
+    if (kind == TapKind::router_scores) add_scores_guesses(wrong, router, guesses);
+    if (kind == TapKind::moe) add_mixture_guesses(wrong, tap + ".router", guesses);
+    if (kind == TapKind::expert_choice) {
+      for (const std::string& modality : architecture.vlm->moma_modalities) {
+        add_mixture_guesses(wrong, tap + ".experts." + modality + ".router", guesses);
+      }
+    }
+    if (kind == TapKind::indices) {
+      if (auto gate = found_value(wrong, router + ".gate")) {
+        for (double& value : gate->data) value = -value;
+        guesses.push_back(
+            prediction("the smallest scores are chosen instead of the largest", router + ".gate", *gate));
+      }
+    }
+  }
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,58 @@
+#include "harness/verdict/wrong_tap.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/verdict/tap_error.h"
+#include "harness/verdict/tolerance.h"
+
+namespace forgecheck {
+
+namespace {
+
+double rms(const Tensor<double>& x) {
+  double squares = 0;
+  for (const double value : x.data) squares += value * value;
+  return std::sqrt(squares / static_cast<double>(std::max<std::int64_t>(1, x.size())));
+}
+
+}  // namespace
+
+std::optional<Tensor<double>> found_value(const WrongTap& wrong, const std::string& name) {
+  const Array* computed = wrong.along.trace.find(name);
+  if (computed == nullptr || !is_floating_point(computed->dtype())) return std::nullopt;
+  const Array* given = wrong.candidate.find(name);
+  const bool usable =
+      given != nullptr && is_floating_point(given->dtype()) && given->shape() == computed->shape();
+  return (usable ? given : computed)->to<double>();
+}
+
+Tensor<double> stored_weight(const WrongTap& wrong, const std::string& name) {
+  return wrong.problem.parameters.at(name).cast(wrong.problem.definition.dtype).to<double>();
+}
+
+bool is_explained(const WrongTap& wrong, const Tensor<double>& predicted, const Tensor<double>& baseline) {
+  return compare_floating(wrong.name, Array::from(wrong.numbers->values), predicted, baseline, wrong.type)
+             .verdict == Verdict::match;
+}
+
+bool is_explained(const WrongTap& wrong, const Tensor<double>& predicted) {
+  constexpr double kAllowance = 4.0;
+  const TapNumbers& numbers = *wrong.numbers;
+  if (predicted.shape != numbers.oracle.shape) return false;
+  const double size = rms(numbers.oracle);
+  const double allowance = kAllowance * (size > 0 ? std::max(1.0, rms(predicted) / size) : 1.0);
+  Tensor<double> baseline = predicted;
+  for (std::int64_t i = 0; i < baseline.size(); ++i) {
+    baseline[i] += allowance * (numbers.baseline[i] - numbers.oracle[i]);
+  }
+  return is_explained(wrong, predicted, baseline);
+}
+
+bool is_nearer(const WrongTap& wrong, const Array& predicted) {
+  constexpr double kMuch = 0.5;
+  const Array& value = wrong.candidate.at(wrong.name);
+  return relative_error(value, predicted) <= kMuch * relative_error(value, wrong.along.trace.at(wrong.name));
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,48 @@
+// The first wrong tap of a trace, with everything that is known of it: what hints are drawn from.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/verdict/run_along.h"
+#include "harness/verdict/tap_kind.h"
+
+namespace forgecheck {
+
+/// A wrong tap's numbers, all of one shape.
+struct TapNumbers {
+  Tensor<double> values;    // the candidate's
+  Tensor<double> oracle;    // on the candidate's own inputs
+  Tensor<double> baseline;  // the same in the candidate's type
+};
+
+struct WrongTap {
+  const Problem& problem;
+  const Trace& candidate;
+  const ReferenceRun& along;  // the oracle along the candidate's trace
+  Dtype type;
+  std::string name;
+  TapPlace place;
+  std::optional<TapNumbers> numbers;  // none of integers and of a wrong shape
+};
+
+/// A floating point tap as the wrong one's module found it: the candidate's, else the oracle's. None where
+/// the case has no such tap.
+std::optional<Tensor<double>> found_value(const WrongTap& wrong, const std::string& name);
+
+/// A parameter as the case stores it.
+Tensor<double> stored_weight(const WrongTap& wrong, const std::string& name);
+
+/// Whether the wrong values are within their tolerance of `predicted`, whose rounding in the candidate's type
+/// is that of `baseline`.
+bool is_explained(const WrongTap& wrong, const Tensor<double>& predicted, const Tensor<double>& baseline);
+
+/// The same with a few times the rounding errors of the oracle's own value, for the predicted value's size.
+bool is_explained(const WrongTap& wrong, const Tensor<double>& predicted);
+
+/// Whether `predicted` is so much nearer to the wrong values than the oracle's that it is worth a closer
+/// look.
+bool is_nearer(const WrongTap& wrong, const Array& predicted);
+
+}  // namespace forgecheck
