@@ -4,6 +4,7 @@
 
 #include "harness/backend/backend.h"
 #include "harness/cli/command.h"
+#include "harness/cli/load_problem.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
 
@@ -41,14 +42,6 @@ void print_tap(const std::string& name, const Array& value) {
   }
   if (not_finite > 0) std::printf("  %lld not finite", static_cast<long long>(not_finite));
   std::printf("\n");
-}
-
-/// A golden file's case with its own inputs and weights, or a typed case with seeded ones.
-Problem load_problem(const std::string& definition) {
-  if (!definition.ends_with(".safetensors")) return seeded_problem(parse_case_text(definition));
-  Golden golden = read_golden(definition, definition);
-  load_weights(golden);
-  return std::move(golden.problem);
 }
 
 int run(const RunOptions& options) {

@@ -39,7 +39,7 @@ class Guessing {
     for (const Tried& tried : near) {
       if (named > 0 && (tried.error > kAsWell * best || named == kMostNamed)) break;
       if (!holds(tried)) continue;
-      hint.text += (named == 0 ? "the values are those of a run in which " : ", or ") + tried.text;
+      hint.text += (named == 0 ? "explained if " : ", or if ") + tried.text;
       if (named++ == 0) best = tried.error;
     }
     return hint;

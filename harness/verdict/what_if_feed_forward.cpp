@@ -52,7 +52,8 @@ void add_gated(const std::string& tap, const Tensor<double>& gate, const Tensor<
   };
   add("gate_proj and up_proj are exchanged: silu(up) * gate", [](double g, double u) { return silu(u) * g; });
   add("up_proj is left out: silu(gate)", [](double g, double) { return silu(g); });
-  add("added instead of multiplied: silu(gate) + up", [](double g, double u) { return silu(g) + u; });
+  add("gate and up are added instead of multiplied: silu(gate) + up",
+      [](double g, double u) { return silu(g) + u; });
   for (const Function& function : kFunctions) {
     if (std::string(function.name) == "silu") continue;
     add(std::string("the activation of the gate is ") + function.name + " instead of silu",

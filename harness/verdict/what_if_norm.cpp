@@ -173,7 +173,7 @@ void add_norm_guesses(const WrongTap& wrong, const Modules& modules, std::vector
     std::vector<Mistake> mistakes = mistakes_of(wrong, *norm);
     add_input_mistakes(wrong, tap, mistakes);
     for (Mistake& mistake : mistakes) {
-      guesses.push_back({tap + ": " + mistake.text,
+      guesses.push_back({mistake.text + " in " + tap,
                          [tap, norm = *norm, out = std::move(mistake.out)](Problem&, Trace& forced) {
                            forced = with_value(forced, tap, Array::from(out(norm)));
                          }});

@@ -22,7 +22,7 @@ TEST_F(CommandLine, WithoutASubcommandItAsksForOne) {
 }
 
 TEST_F(CommandLine, AnUnknownFlagIsNamed) {
-  for (const std::string command : {"verify", "run", "params", "generate", "compare", "backends"}) {
+  for (const std::string command : {"verify", "run", "params", "generate", "bisect", "compare", "backends"}) {
     SCOPED_TRACE(command);
     expect_refused({command, "--no-such-flag"}, {});
   }

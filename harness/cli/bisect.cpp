@@ -1,0 +1,61 @@
+#include "harness/verdict/bisect.h"
+
+#include <chrono>
+#include <iostream>
+
+#include "harness/cli/command.h"
+#include "harness/cli/load_problem.h"
+
+namespace forgecheck {
+
+namespace {
+
+struct BisectOptions {
+  std::string definition;
+  std::string backend;
+  std::string json;
+};
+
+int run(const BisectOptions& options, const Invocation& invocation) {
+  require_folder_of("--json", options.json);
+  const std::unique_ptr<Backend> backend = make_backend(options.backend);
+  const Problem problem = load_problem(options.definition);
+  if (const std::string refusal = backend->refusal(problem.definition); !refusal.empty()) {
+    std::cerr << "forgecheck: " << options.backend << ": " << refusal << "\n";
+    return kFailure;
+  }
+  const auto start = std::chrono::steady_clock::now();
+  std::cout << case_text(problem.definition) << " on " << backend->name() << "\n";
+  Bisection bisection =
+      bisect(problem, *backend, [](const std::string& line) { std::cout << line << std::endl; });
+
+  Result result;
+  result.case_line = case_text(problem.definition);
+  result.candidate = backend->name();
+  result.judgement = std::move(bisection.judgement);
+  result.repeat = "forgecheck bisect '" + options.definition + "' --backend " + options.backend;
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (!is_success(result.judgement.verdict)) print_failure(std::cout, result);
+  Report report{invocation.arguments, {}};
+  report.results.push_back(std::move(result));
+  if (!options.json.empty()) write_json_report(options.json, report);
+  return exit_status(report);
+}
+
+}  // namespace
+
+void add_bisect(CLI::App& app, Invocation& invocation) {
+  CLI::App* command = add_command(
+      app, "bisect", "Find the first module to blame, asking the backend for more taps only as needed",
+      "forgecheck bisect 'dense[dim=64,n_layers=4,n_heads=4,vocab_size=61]/text_len=12/seed=7' "
+      "--backend cpu:openblas");
+  auto options = std::make_shared<BisectOptions>();
+  command->add_option("CASE", options->definition, "A case's one-line text, or a golden file")->required();
+  command->add_option("--backend", options->backend, "Backend to judge")->required();
+  command->add_option("--json", options->json, "Write the report to this file");
+  command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return run(*options, invocation); };
+  });
+}
+
+}  // namespace forgecheck

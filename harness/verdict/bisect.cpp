@@ -1,0 +1,189 @@
+#include "harness/verdict/bisect.h"
+
+#include <algorithm>
+#include <set>
+
+#include "harness/verdict/judge.h"
+#include "harness/verdict/tap_error.h"
+#include "harness/verdict/tap_kind.h"
+
+namespace forgecheck {
+
+namespace {
+
+using Names = std::vector<std::string>;
+
+bool is_output(TapKind kind) {
+  switch (kind) {
+    case TapKind::logits:
+    case TapKind::staged_logits:
+    case TapKind::tokens:
+    case TapKind::aux_loss:
+    case TapKind::z_loss:
+    case TapKind::cross_entropy:
+    case TapKind::logit_z:
+    case TapKind::total_loss:
+    case TapKind::indices:
+    case TapKind::expert_counts:
+    case TapKind::expert_bias:
+    case TapKind::expert_ema:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_stream(const TapPlace& place) {
+  switch (place.kind) {
+    case TapKind::embedding:
+    case TapKind::adapter:
+    case TapKind::block:
+    case TapKind::cached_keys:
+    case TapKind::cached_values:
+      return true;
+    case TapKind::norm:
+      return place.block.empty();
+    default:
+      return false;
+  }
+}
+
+std::string count_of(std::size_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+std::string list(const Names& names) {
+  constexpr std::size_t kShown = 6;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i == 0 ? "" : ", ") + names[i];
+  return text + (names.size() > kShown ? " and " + std::to_string(names.size() - kShown) + " more" : "");
+}
+
+class Bisector {
+ public:
+  Bisector(const Problem& problem, Backend& backend, const std::function<void(const std::string&)>& say)
+      : problem_(problem), backend_(backend), say_(say), judge_(problem) {
+    const ReferenceRun oracle =
+        run_along(problem, Dtype::f64, linalg::Kind::plain, Trace(), Forcing::nothing);
+    for (const auto& [name, value] : oracle.trace.entries()) all_.push_back(name);
+  }
+
+  Bisection run() {
+    const Architecture& architecture = problem_.definition.architecture;
+    step("outputs, choices and state",
+         taps_where([&](const TapPlace& place) { return is_output(place.kind); }), Detail::verdicts);
+    if (failed()) step("the residual stream", taps_where(is_stream), Detail::location);
+    // What may be to blame, until all of it is seen, or the backend shows none of it.
+    while (failed() && gave_more_) {
+      const FirstDivergence& first = *result_.judgement.first_divergence;
+      const Names wanted = unasked(first.between);
+      if (wanted.empty()) break;
+      const std::string block = place_of(first.tap, architecture).block;
+      step(block.empty() ? "before " + first.tap : "inside " + block, wanted, Detail::location);
+    }
+    if (failed()) explain();
+    return std::move(result_);
+  }
+
+ private:
+  template <class Wanted>
+  Names taps_where(const Wanted& wanted) const {
+    Names names;
+    for (const std::string& name : all_) {
+      if (wanted(place_of(name, problem_.definition.architecture))) names.push_back(name);
+    }
+    return names;
+  }
+
+  Names unasked(const Names& names) const {
+    Names result;
+    std::ranges::copy_if(names, std::back_inserter(result),
+                         [&](const std::string& name) { return !asked_.contains(name); });
+    return result;
+  }
+
+  /// Runs the backend for these taps and all before, and judges what comes. A case without such taps needs
+  /// no run.
+  void step(const std::string& what, const Names& names, Detail detail) {
+    if (names.empty()) return;
+    const Trace before = std::move(trace_);
+    const Judgement failure = result_.judgement;
+    asked_.insert(names.begin(), names.end());
+    trace_ = backend_.run(problem_, [this](std::string_view name) { return asked_.contains(name); });
+    const auto given = static_cast<std::size_t>(
+        std::ranges::count_if(names, [&](const std::string& name) { return trace_.find(name) != nullptr; }));
+    gave_more_ = given > 0 || result_.steps.empty();
+    result_.judgement = judged(detail);
+    std::string line = what + " (" + count_of(names.size(), "tap");
+    if (given < names.size()) line += ", of which the backend gives " + std::to_string(given);
+    result_.steps.push_back({names, line + "): " + finding(before)});
+    say_(result_.steps.back().line);
+    // A failure stands until the same values are seen to be right.
+    if (is_success(result_.judgement.verdict) && !holds(before)) {
+      result_.judgement = failure;
+      trace_ = before;
+      gave_more_ = false;
+    }
+  }
+
+  /// Whether the last trace has the values of the one before.
+  bool holds(const Trace& before) const {
+    return std::ranges::all_of(before.entries(), [&](const auto& entry) {
+      const Array* value = trace_.find(entry.first);
+      return value != nullptr && relative_error(*value, entry.second) == 0;
+    });
+  }
+
+  Judgement judged(Detail detail) const {
+    return judge_.judge(trace_, backend_.precision(problem_.definition), backend_.is_plain_reference(),
+                        detail);
+  }
+
+  bool failed() const {
+    return !is_success(result_.judgement.verdict) && result_.judgement.first_divergence.has_value();
+  }
+
+  /// `before`: the trace of the step before, which was wrong; empty at the first.
+  std::string finding(const Trace& before) const {
+    const Judgement& judgement = result_.judgement;
+    if (is_success(judgement.verdict)) {
+      if (before.empty()) return "all right";
+      return holds(before) ? "all right on their own inputs: what was wrong before is rounding that grew"
+                           : "all right, but the backend computes otherwise when it is asked for more";
+    }
+    if (!judgement.first_divergence) return judgement.message;
+    const FirstDivergence& first = *judgement.first_divergence;
+    return first.tap + " is wrong" +
+           (first.after.empty() ? "" : ", everything up to " + first.after + " right");
+  }
+
+  /// Judges the last trace once more, for everything that can be said, and says where no tap can tell.
+  void explain() {
+    result_.judgement = judged(Detail::explanation);
+    const FirstDivergence& first = *result_.judgement.first_divergence;
+    if (first.between.empty()) return;
+    const std::string start = first.after.empty() ? "the inputs" : first.after;
+    say_("the fault lies between " + start + " and " + first.tap +
+         ", between which the backend shows no more: in " + first.tap + " itself or in " +
+         list(first.between));
+  }
+
+  const Problem& problem_;
+  Backend& backend_;
+  const std::function<void(const std::string&)>& say_;
+  Judge judge_;
+  Names all_;
+  std::set<std::string, std::less<>> asked_;
+  Trace trace_;
+  bool gave_more_ = true;
+  Bisection result_;
+};
+
+}  // namespace
+
+Bisection bisect(const Problem& problem, Backend& backend,
+                 const std::function<void(const std::string&)>& say) {
+  return Bisector(problem, backend, say).run();
+}
+
+}  // namespace forgecheck
