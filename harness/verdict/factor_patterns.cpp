@@ -8,6 +8,9 @@ namespace forgecheck {
 
 namespace {
 
+/// How much nearer a factor without a name must bring the values: fitted to them, it always helps a little.
+constexpr double kMuchNearer = 10.0;
+
 /// So few numbers follow from any others by some factor.
 constexpr std::int64_t kFew = 8;
 
@@ -120,7 +123,9 @@ std::string known_factor_hint(const WrongTap& wrong) {
 std::string any_factor_hint(const WrongTap& wrong) {
   if (wrong.numbers->oracle.size() < kFew) return "";
   const double factor = nearest_factor(wrong.numbers->values.data, wrong.numbers->oracle.data);
-  return is_factor(wrong, factor) ? "every value is the oracle's times " + text_of(factor) : "";
+  const bool fits = is_factor(wrong, factor) &&
+                    is_nearer(wrong, Array::from(scaled(wrong.numbers->oracle, factor)), kMuchNearer);
+  return fits ? "every value is the oracle's times " + text_of(factor) : "";
 }
 
 std::string row_factor_hint(const WrongTap& wrong) {
@@ -136,9 +141,12 @@ std::string row_factor_hint(const WrongTap& wrong) {
     smallest = std::min(smallest, factor);
     largest = std::max(largest, factor);
   }
-  if (smallest <= 0 || !is_explained(wrong, predicted, baseline)) return "";
+  if (smallest <= 0 || !is_nearer(wrong, Array::from(predicted), kMuchNearer) ||
+      !is_explained(wrong, predicted, baseline)) {
+    return "";
+  }
   return "each row is the oracle's times a factor of its own, " + text_of(smallest) + " to " +
-         text_of(largest) + ": a normalisation left out, done twice, or over other elements";
+         text_of(largest) + ", as where a normalisation is left out, done twice or over other elements";
 }
 
 }  // namespace forgecheck

@@ -50,6 +50,14 @@ bool all_finite(const TapNumbers& numbers) {
   return std::ranges::all_of(numbers.values.data, finite) && std::ranges::all_of(numbers.oracle.data, finite);
 }
 
+/// How often the oracle may run up to `tap`: it stops there, so that early taps cost less.
+std::int64_t affordable_runs(const Failure& failure, const std::string& tap) {
+  const auto& entries = failure.along.trace.entries();
+  const auto at = std::ranges::find(entries, tap, [](const Trace::Entry& entry) { return entry.first; });
+  const double share = static_cast<double>(at - entries.begin() + 1) / static_cast<double>(entries.size());
+  return static_cast<std::int64_t>(std::min(kMostRuns, kEffort / (share * run_cost(failure.problem))));
+}
+
 /// The wrong tap's own module, and those of its block among the suspects.
 Modules modules_of(const WrongTap& wrong, const std::vector<std::string>& suspects) {
   Modules modules = {wrong.name};
@@ -114,7 +122,7 @@ FirstDivergence first_divergence(const Failure& failure, const TapResult& first,
   if (detail == Detail::verdicts) return result;
 
   // 2. which unseen modules may be to blame
-  const auto runs = static_cast<std::int64_t>(std::min(kMostRuns, kEffort / run_cost(failure.problem)));
+  const std::int64_t runs = affordable_runs(failure, first.name);
   const Suspects suspects =
       suspects_before(failure.problem, failure.candidate, failure.along, first.name, runs);
   result.between = suspects.taps;

@@ -76,7 +76,7 @@ Tensor<double> eps_outside(const Norm& norm) {
 }
 
 void add_eps_mistakes(const WrongTap& wrong, double eps, std::vector<Mistake>& mistakes) {
-  std::vector<double> values = {1e-6, 1e-5, 1e-8, 1e-12, 0.0};
+  std::vector<double> values = {1e-6, 1e-5, 1e-8, 1e-12, 0.0, 1e-3, 1e-4, 1e-7};
   const double configured = wrong.problem.definition.architecture.model.norm_eps;
   if (std::ranges::find(values, configured) == values.end()) values.push_back(configured);
   for (const double other : values) {

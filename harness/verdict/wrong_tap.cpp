@@ -49,10 +49,11 @@ bool is_explained(const WrongTap& wrong, const Tensor<double>& predicted) {
   return is_explained(wrong, predicted, baseline);
 }
 
-bool is_nearer(const WrongTap& wrong, const Array& predicted) {
-  constexpr double kMuch = 0.5;
+bool is_nearer(const WrongTap& wrong, const Array& predicted, double times) {
+  constexpr std::int64_t kFew = 8;
+  const double much = predicted.size() < kFew ? 30.0 : times;
   const Array& value = wrong.candidate.at(wrong.name);
-  return relative_error(value, predicted) <= kMuch * relative_error(value, wrong.along.trace.at(wrong.name));
+  return much * relative_error(value, predicted) <= relative_error(value, wrong.along.trace.at(wrong.name));
 }
 
 }  // namespace forgecheck

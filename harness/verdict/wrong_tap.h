@@ -41,8 +41,8 @@ bool is_explained(const WrongTap& wrong, const Tensor<double>& predicted, const 
 /// The same with a few times the rounding errors of the oracle's own value, for the predicted value's size.
 bool is_explained(const WrongTap& wrong, const Tensor<double>& predicted);
 
-/// Whether `predicted` is so much nearer to the wrong values than the oracle's that it is worth a closer
-/// look.
-bool is_nearer(const WrongTap& wrong, const Array& predicted);
+/// Whether `predicted` is `times` nearer to the wrong values than the oracle's (more where there are so few
+/// that they come near by chance): else it is not worth a closer look.
+bool is_nearer(const WrongTap& wrong, const Array& predicted, double times = 2.0);
 
 }  // namespace forgecheck

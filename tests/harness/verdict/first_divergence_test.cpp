@@ -1,0 +1,163 @@
+// What is said of the first wrong tap, and of the errors of all taps of a trace that fails.
+#include "harness/verdict/first_divergence.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "tests/harness/verdict/hint.h"
+
+namespace forgecheck {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+const std::string kTap = "layers.1.mlp.hidden";
+
+Problem problem() {
+  return small_problem(small_cases()[0]);
+}
+
+/// A run that goes on behind a wrong value of layers.0.mlp: the error is handed down.
+Trace inherited_run(const Problem& wrong) {
+  Trace forced;
+  Tensor<float> values = run_permuted(wrong, Dtype::f32).at("layers.0.mlp").to<float>();
+  values[5] += 0.25F;
+  forced.add("layers.0.mlp", Array::from(values));
+  Tracer tracer;
+  tracer.force(forced, Forcing::everything);
+  run_reference(wrong, Dtype::f32, linalg::Kind::permuted, tracer);
+  return with_tap(tracer.trace(), "layers.0.mlp", forced.at("layers.0.mlp"));
+}
+
+const TapResult& result_of(const Judgement& judgement, const std::string& name) {
+  return *std::ranges::find(judgement.taps, name, &TapResult::name);
+}
+
+TEST(FirstDivergence, SaysWhereHowMuchAndByWhatOperation) {
+  const Problem right = problem();
+  Tensor<float> values = run_permuted(right, Dtype::f32).at(kTap).to<float>();  // (2, 5, 24)
+  values[7 * 24 + 11] += 0.5F;
+  const FirstDivergence found =
+      divergence_at(right, with_tap(run_permuted(right, Dtype::f32), kTap, Array::from(values)), kTap);
+  EXPECT_EQ(found.after, "layers.1.mlp.up_proj");
+  EXPECT_THAT(found.between, IsEmpty());
+  EXPECT_EQ(found.operation.source, "reference/ops/activation.cpp");
+  EXPECT_EQ(found.operation.upstream, "kempnerforge/model/mlp.py");
+  ASSERT_TRUE(found.worst.has_value());
+  EXPECT_THAT(found.worst->index, ElementsAre(1, 2, 11));
+  EXPECT_NEAR(found.worst->candidate - found.worst->oracle, 0.5, 1e-5);
+  EXPECT_EQ(std::accumulate(found.histogram.begin(), found.histogram.end(), std::size_t{0}), 240U);
+  EXPECT_EQ(found.histogram.back(), 1U) << "one element is more than a hundred tolerances off";
+  EXPECT_EQ(found.map.rows, 10);
+  EXPECT_EQ(found.map.columns, 24);
+  const auto largest = std::ranges::max_element(found.map.shares) - found.map.shares.begin();
+  EXPECT_EQ(largest, 7 * 24 + 11);
+  EXPECT_EQ(found.hint, "");
+  EXPECT_EQ(found.note, "");
+}
+
+TEST(FirstDivergence, AtTheFirstTapStandsBehindNone) {
+  const Problem right = problem();
+  Tensor<float> values = run_permuted(right, Dtype::f32).at("token_embedding").to<float>();
+  values[0] += 1;
+  EXPECT_EQ(
+      divergence_at(right, with_tap(run_permuted(right, Dtype::f32), "token_embedding", Array::from(values)),
+                    "token_embedding")
+          .after,
+      "");
+}
+
+TEST(FirstDivergence, OfAChoiceHasNoNumbers) {
+  const Problem right = small_problem(small_cases()[1]);
+  const std::string tap = "layers.0.mlp.router.indices";
+  Tensor<std::int64_t> indices = oracle_decisions(right).at(tap).chosen;
+  const auto scores = oracle_decisions(right).at(tap).scores;
+  indices[0] = std::ranges::min_element(scores.row(0)) - scores.row(0).begin();
+  const FirstDivergence found =
+      divergence_at(right, with_tap(run_permuted(right, Dtype::f32), tap, Array::from(indices)), tap);
+  EXPECT_FALSE(found.worst.has_value());
+  EXPECT_THAT(found.histogram, IsEmpty());
+  EXPECT_EQ(found.map.rows, 0);
+  EXPECT_NE(found.operation.formula, "");
+}
+
+TEST(FirstDivergence, SaysNoMoreThanIsAsked) {
+  const Problem right = problem();
+  Trace outputs;
+  Tensor<float> values = run_permuted(right, Dtype::f32).at("logits").to<float>();
+  for (float& value : values.data) value *= 2;
+  outputs.add("logits", Array::from(values));
+  const Judge judge(right);
+  const auto first = [&](Detail detail) {
+    return *judge.judge(outputs, Dtype::f32, false, detail).first_divergence;
+  };
+  EXPECT_THAT(first(Detail::verdicts).between, IsEmpty());
+  EXPECT_GT(first(Detail::location).between.size(), 20U);
+  EXPECT_EQ(first(Detail::location).hint, "");
+  EXPECT_THAT(first(Detail::explanation).hint, testing::HasSubstr("times 2"));
+}
+
+TEST(TapErrors, AreLocalWhereTheyAreMadeAndInheritedBehind) {
+  const Problem right = problem();
+  const Judgement judgement = judge_float32(right, inherited_run(right));
+  EXPECT_EQ(judgement.first_divergence->tap, "layers.0.mlp");
+  EXPECT_GT(result_of(judgement, "layers.0.mlp").local, 1e-3);
+  EXPECT_LT(result_of(judgement, "layers.0.mlp").inherited, 1e-5);
+  for (const std::string behind : {"layers.1.attention_norm", "layers.1.mlp", "logits"}) {
+    EXPECT_LT(result_of(judgement, behind).local, 1e-5) << behind;
+    EXPECT_GT(result_of(judgement, behind).inherited, 1e-3) << behind;
+  }
+  EXPECT_LT(result_of(judgement, "layers.0.attention").inherited, 1e-5);
+}
+
+TEST(TapErrors, OfAMatchAreLocalOnly) {
+  const Problem right = problem();
+  const Judgement judgement = judge_float32(right, run_permuted(right, Dtype::f32));
+  ASSERT_EQ(judgement.verdict, Verdict::match);
+  EXPECT_GT(result_of(judgement, "logits").local, 0.0);
+  EXPECT_EQ(result_of(judgement, "logits").inherited, 0.0);
+}
+
+TEST(TapErrors, OfChoicesDoNotDependOnTheirOrder) {
+  const Problem right = small_problem(small_cases()[1]);
+  const std::string tap = "layers.0.mlp.router.indices";
+  Tensor<std::int64_t> indices = run_permuted(right, Dtype::f32).at(tap).to_int64();
+  for (std::int64_t r = 0; r < indices.rows(); ++r) std::ranges::reverse(indices.row(r));
+  Trace choices;
+  choices.add(tap, Array::from(indices));
+  const Judgement judgement = judge_float32(right, run_permuted(right, Dtype::f32, choices));
+  EXPECT_EQ(judgement.verdict, Verdict::match);
+  EXPECT_EQ(result_of(judgement, tap).local, 0.0);
+}
+
+/// find_hint() with a wrong trace's first tap and a number of runs.
+Hint hint_in_runs(std::int64_t runs) {
+  const Problem right = problem();
+  Problem mistaken = right;
+  mistaken.parameters.at("layers.1.attention.v_proj.weight") =
+      right.parameters.at("layers.0.attention.v_proj.weight");
+  const Trace wrong = run_permuted(mistaken, Dtype::f32);
+  const ReferenceRun along = run_along(right, Dtype::f64, linalg::Kind::plain, wrong, Forcing::everything);
+  const std::string tap = "layers.1.attention.v_proj";
+  const Tensor<double> oracle = along.trace.at(tap).to<double>();
+  const WrongTap first{right,
+                       wrong,
+                       along,
+                       Dtype::f32,
+                       tap,
+                       place_of(tap, right.definition.architecture),
+                       TapNumbers{wrong.at(tap).to<double>(), oracle, with_error(oracle, "baseline", 1e-6)}};
+  return find_hint(first, {tap}, runs, [](const Problem&, const Trace&) { return true; });
+}
+
+TEST(FindHint, SaysWhetherEveryGuessWasTried) {
+  EXPECT_THAT(hint_in_runs(1000).text, testing::HasSubstr("layers.0.attention.v_proj.weight is read"));
+  EXPECT_TRUE(hint_in_runs(1000).all_tried);
+  EXPECT_EQ(hint_in_runs(0).text, "");
+  EXPECT_FALSE(hint_in_runs(0).all_tried);
+}
+
+}  // namespace
+}  // namespace forgecheck
