@@ -73,8 +73,8 @@ class Bisector {
     step("outputs, choices and state",
          taps_where([&](const TapPlace& place) { return is_output(place.kind); }), Detail::verdicts);
     if (failed()) step("the residual stream", taps_where(is_stream), Detail::location);
-    // What may be to blame, until all of it is seen, or the backend shows none of it.
-    while (failed() && gave_more_) {
+    // What may be to blame, until all of it has been asked for.
+    while (failed()) {
       const FirstDivergence& first = *result_.judgement.first_divergence;
       const Names wanted = unasked(first.between);
       if (wanted.empty()) break;
@@ -112,7 +112,6 @@ class Bisector {
     trace_ = backend_.run(problem_, [this](std::string_view name) { return asked_.contains(name); });
     const auto given = static_cast<std::size_t>(
         std::ranges::count_if(names, [&](const std::string& name) { return trace_.find(name) != nullptr; }));
-    gave_more_ = given > 0 || result_.steps.empty();
     result_.judgement = judged(detail);
     std::string line = what + " (" + count_of(names.size(), "tap");
     if (given < names.size()) line += ", of which the backend gives " + std::to_string(given);
@@ -122,7 +121,6 @@ class Bisector {
     if (is_success(result_.judgement.verdict) && !holds(before)) {
       result_.judgement = failure;
       trace_ = before;
-      gave_more_ = false;
     }
   }
 
@@ -175,7 +173,6 @@ class Bisector {
   Names all_;
   std::set<std::string, std::less<>> asked_;
   Trace trace_;
-  bool gave_more_ = true;
   Bisection result_;
 };
 

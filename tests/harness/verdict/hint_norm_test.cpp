@@ -105,6 +105,18 @@ TEST(HintNorm, TheNormLeftOutIsTheStepBefore) {
             "equal to token_embedding");
 }
 
+TEST(HintNorm, WithoutItsWeightItIsNotTakenForItsInputThoughThatIsNearInBfloat16) {
+  // Embedded tokens have a size of about 1.
+  const Problem problem = small_problem(
+      "dense[dim=128,n_layers=1,n_heads=4,vocab_size=31,max_seq_len=64,ffn_hidden_dim=40]/text_len=9/"
+      "seed=90278/bfloat16");
+  Problem mistaken = problem;
+  const Tensor<float> ones({128}, std::vector<float>(128, 1.0F));
+  mistaken.parameters.insert_or_assign(kTap + ".weight", Array::from(ones));
+  EXPECT_THAT(hint_at(problem, run_permuted(mistaken, Dtype::bf16), kTap, Dtype::bf16),
+              HasSubstr("the weight is left out"));
+}
+
 TEST(HintNorm, CrossAttentionsOwnEps) {
   const Problem problem =
       with_small_stream("cross_attention[" + kModel +

@@ -61,6 +61,27 @@ TEST(HintFactor, OneNumberHasOnlyNamedFactors) {
   EXPECT_EQ(hint_of_changed(problem, "aux_loss", scaled(0.7F)), "");
 }
 
+/// A factor that is fitted to the wrong values always brings them a little nearer.
+TEST(HintFactor, OneElementJustPastItsToleranceIsNoFactor) {
+  const Problem problem = dense();
+  const Trace right = run_permuted(problem, Dtype::f32);
+  for (const std::string tap : {"layers.0.mlp", "layers.1.attention.q_proj", "layers.1.mlp.hidden", "norm"}) {
+    Tensor<float> values = right.at(tap).to<float>();
+    const std::int64_t at =
+        std::ranges::max_element(values.data, {}, [](float x) { return std::abs(x); }) - values.data.begin();
+    const float before = values[at];
+    // What reads the tap may notice before.
+    FirstDivergence first;
+    for (float error = 1e-7F; first.tap != tap; error *= 1.01F) {
+      ASSERT_LT(error, 1.0F);
+      values[at] = before * (1 + error);
+      const Judgement judgement = judge_float32(problem, with_tap(right, tap, Array::from(values)));
+      first = judgement.first_divergence.value_or(FirstDivergence());
+    }
+    EXPECT_EQ(first.hint, "") << tap;
+  }
+}
+
 TEST(HintFactor, AFactorForEachRowIsANormalisation) {
   EXPECT_THAT(hint_of_changed(dense(), "layers.1.mlp",
                               [](Tensor<float>& x) {
@@ -169,6 +190,16 @@ TEST(HintOrder, TransposedAndExchangedAxes) {
     return (row % 2 * 5 + row / 2) * x.width() + i % x.width();
   };
   EXPECT_THAT(hint_of_order(dense(), "layers.0", batch_second), HasSubstr("first two axes"));
+}
+
+TEST(HintOrder, NoOrderExplainsNoise) {
+  const Tensor<float> noise = seeded_tensor("noise", {160}, 5, 1e-3F, 0.0F);
+  EXPECT_EQ(hint_of_changed(dense(), "layers.0.mlp",
+                            [&](Tensor<float>& x) {
+                              std::ranges::swap_ranges(x.row(0), x.row(1));
+                              for (std::int64_t i = 0; i < x.size(); ++i) x[i] += noise[i];
+                            }),
+            "");
 }
 
 TEST(HintOrder, AnyOtherOrderOfColumnsOrRows) {

@@ -138,6 +138,14 @@ TEST_P(NoHint, ForOneWrongElement) {
   });
 }
 
+TEST_P(NoHint, ForOneElementJustPastItsTolerance) {
+  for (const float size : {1.0e-5F, 1.6e-5F, 2.5e-5F, 4.0e-5F}) {
+    expect_no_hints(GetParam(), [size](const std::string&, Tensor<float>& values) {
+      if (values.size() > 1) values[values.size() / 3] += size * (1 + std::abs(values[values.size() / 3]));
+    });
+  }
+}
+
 TEST_P(NoHint, ForValuesThatAreNoNumbers) {
   expect_no_hints(GetParam(), [](const std::string&, Tensor<float>& values) {
     values[values.size() / 2] = std::numeric_limits<float>::quiet_NaN();
