@@ -10,8 +10,8 @@ namespace forgecheck {
 
 namespace {
 
-/// For a flat index of the wrong tap, that of the oracle's value which stands there; kOwn: not looked at.
-using Order = std::function<std::int64_t(std::int64_t)>;
+/// An order gives, for a flat index of the wrong tap, that of the oracle's value which stands there; kOwn: it
+/// is not looked at.
 constexpr std::int64_t kOwn = -1;
 
 /// A distance that no rounding makes and that few pairs of values have.
@@ -21,6 +21,7 @@ double coarse_distance(const Tensor<double>& x) {
   return 0.05 * std::sqrt(squares / static_cast<double>(x.size()));
 }
 
+template <class Order>
 bool holds(const WrongTap& wrong, const Order& order) {
   const auto& [values, oracle, baseline] = *wrong.numbers;
   const double coarse = coarse_distance(oracle);
@@ -36,7 +37,7 @@ bool holds(const WrongTap& wrong, const Order& order) {
 }
 
 /// Axes `first` and `first + 1` exchanged in memory, under the given shape of the same elements.
-Order exchanged(const Shape& shape, std::size_t first) {
+auto exchanged(const Shape& shape, std::size_t first) {
   std::int64_t inner = 1;
   for (std::size_t axis = first + 2; axis < shape.size(); ++axis) inner *= shape[axis];
   const std::int64_t a = shape[first], b = shape[first + 1];
@@ -47,7 +48,7 @@ Order exchanged(const Shape& shape, std::size_t first) {
 }
 
 /// The value `step` positions before, along an axis; the positions without one are not looked at.
-Order shifted(const Shape& shape, std::size_t axis, std::int64_t step) {
+auto shifted(const Shape& shape, std::size_t axis, std::int64_t step) {
   std::int64_t inner = 1;
   for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
   const std::int64_t length = shape[axis];
@@ -58,7 +59,7 @@ Order shifted(const Shape& shape, std::size_t axis, std::int64_t step) {
 }
 
 /// Column j of the wrong tap is column columns[j] of the oracle's, in blocks of that many columns.
-Order columns_from(std::vector<std::int64_t> columns) {
+auto columns_from(std::vector<std::int64_t> columns) {
   return [columns = std::move(columns)](std::int64_t i) {
     const std::int64_t width = std::ssize(columns), column = i % width;
     return i - column + columns[static_cast<std::size_t>(column)];
