@@ -37,6 +37,12 @@ class BackendError : public Error {
   using Error::Error;
 };
 
+/// A call of CUDA or cuBLAS that failed; the message holds the call's text.
+class CudaError : public BackendError {
+ public:
+  using BackendError::BackendError;
+};
+
 /// A backend that this machine cannot run at all; the message says why.
 class BackendUnavailable : public BackendError {
  public:

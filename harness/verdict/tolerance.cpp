@@ -244,15 +244,6 @@ TapResult compare_floating(const std::string& name, const Array& candidate, cons
   return result;
 }
 
-Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type) {
-  const RowErrors rows = row_errors(oracle, baseline);
-  Tensor<double> tolerances(oracle.shape);
-  for (std::int64_t r = 0; r < oracle.rows(); ++r) {
-    std::ranges::fill(tolerances.row(r), row_tolerance(rows, static_cast<std::size_t>(r), type));
-  }
-  return tolerances;
-}
-
 TapResult compare_integers(const std::string& name, const Array& candidate, const Array& oracle) {
   if (candidate.shape() != oracle.shape()) {
     return mismatch(name,

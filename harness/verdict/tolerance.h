@@ -59,9 +59,6 @@ Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<dou
 TapResult compare_floating(const std::string& name, const Array& candidate, const Tensor<double>& oracle,
                            const Tensor<double>& baseline, Dtype type);
 
-/// The tolerance of each element of a tap: its row's.
-Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type);
-
 /// Compares integers that must be equal.
 TapResult compare_integers(const std::string& name, const Array& candidate, const Array& oracle);
 

@@ -1,0 +1,64 @@
+// Launching a kernel, and its shared memory: the two things that nvcc writes in a syntax of its own, so the
+// one place where the builds for a device and for the emulator differ.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "gpu/runtime/check.h"
+#include "gpu/runtime/device.h"
+#include "reference/error.h"
+
+namespace forgecheck::gpu {
+
+inline constexpr int kWarp = 32;
+/// Dynamic shared memory that every kernel may have; more has to be asked for.
+inline constexpr std::size_t kPlainSharedBytes = std::size_t{48} << 10;
+inline constexpr std::int64_t kMaxGrid = (std::int64_t{1} << 31) - 1;
+
+#ifdef __CUDACC__
+/// The block's dynamic shared memory, aligned to 16 bytes.
+template <class T>
+__device__ T* shared_memory() {
+  extern __shared__ __align__(16) unsigned char forgecheck_shared[];
+  return reinterpret_cast<T*>(forgecheck_shared);
+}
+#elif defined(FORGECHECK_SIMT)
+using simt::shared_memory;
+#endif
+
+#if defined(__CUDACC__) || defined(FORGECHECK_SIMT)
+/// Gives `kernel` to the device's stream: `blocks` blocks of `threads` threads with `shared_bytes` each.
+/// Nothing to do where blocks is 0. Throws CudaError naming the kernel where it cannot be launched.
+template <class... Parameters, class... Arguments>
+void launch(Device& device, const char* name, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
+            std::size_t shared_bytes, Arguments&&... arguments) {
+  if (blocks == 0) return;
+  if (blocks > kMaxGrid) {
+    throw CudaError(std::string("kernel ") + name + ": " + std::to_string(blocks) +
+                    " blocks, at most 2^31 - 1 can be");
+  }
+  if (shared_bytes > kPlainSharedBytes) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shared_bytes)),
+          name);
+  }
+  const dim3 grid(static_cast<unsigned>(blocks)), block(static_cast<unsigned>(threads));
+#ifdef __CUDACC__
+  kernel<<<grid, block, shared_bytes, device.stream()>>>(
+      static_cast<Parameters>(std::forward<Arguments>(arguments))...);
+  check(cudaGetLastError(), name);
+#else
+  check(simt::launch(kernel, grid, block, shared_bytes, device.stream(),
+                     static_cast<Parameters>(std::forward<Arguments>(arguments))...),
+        name);
+#endif
+}
+#endif
+
+/// ceil(n / d) for n >= 0, d > 0.
+constexpr std::int64_t blocks_for(std::int64_t n, std::int64_t d) {
+  return (n + d - 1) / d;
+}
+
+}  // namespace forgecheck::gpu
