@@ -1,0 +1,107 @@
+#include "gpu/runtime/device.h"
+
+#include "gpu/runtime/check.h"
+#include "gpu/runtime/recorder.h"
+#include "reference/error.h"
+#include "tests/gpu/gpu_test.h"
+
+namespace forgecheck::gpu {
+namespace {
+
+using testing::HasSubstr;
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_F(GpuTest, UploadAndDownloadKeepEveryBit) {
+  const Tensor<float> values({2, 3}, {1.5F, -0.0F, 3e-42F, INFINITY, -7, 0.1F});
+  const Array back = device.download(put<float>(values));
+  EXPECT_EQ(back.shape(), values.shape);
+  EXPECT_TRUE(std::ranges::equal(back.bytes(), Array::from(values).bytes()));
+}
+
+TEST_F(GpuTest, UploadNamesTheTensorOfAnotherType) {
+  EXPECT_EQ(message_of([&] { device.upload<bf16>(Array::from(Tensor<float>({1}, {1.0F})), "norm.weight"); }),
+            "[upload] norm.weight is float32, expected bfloat16");
+}
+
+TEST_F(GpuTest, AFailedCallIsAnErrorWithItsText) {
+  EXPECT_THAT(message_of([] { FORGECHECK_CUDA(cudaSetDevice(99)); }),
+              HasSubstr("cudaSetDevice(99): invalid device"));
+}
+
+TEST_F(GpuTest, OutOfMemoryNamesTheTensorAndItsSize) {
+  const std::int64_t huge = std::int64_t{1} << 50;
+  EXPECT_EQ(message_of([&] {
+              device.make<float>({huge, 4}, "logits");
+            }),
+            "out of device memory: logits (1125899906842624x4) needs 18014398509481984 bytes");
+  // The device is as good as before.
+  EXPECT_EQ(get(put<float>(Tensor<float>({1}, {2.0F})))[0], 2.0);
+}
+
+class Guards : public testing::Test {
+ protected:
+  Device device{Checks::guards};
+};
+
+TEST_F(Guards, AWrittenBandNamesTheTensor) {
+  {
+    const DeviceTensor<float> kept = device.make<float>({8}, "kept"),
+                              broken = device.make<float>({5}, "broken");
+    FORGECHECK_CUDA(cudaMemsetAsync(broken.get() + 5, 0, 1, device.stream()));
+    FORGECHECK_CUDA(cudaMemsetAsync(kept.get(), 0, 8 * sizeof(float), device.stream()));
+  }
+  EXPECT_EQ(message_of([&] { device.synchronize(); }), "a kernel wrote outside broken (5)");
+  device.synchronize();
+}
+
+TEST_F(Guards, TheBandBeforeATensorCountsToo) {
+  {
+    const DeviceTensor<float> broken = device.make<float>({5}, "broken");
+    FORGECHECK_CUDA(cudaMemsetAsync(broken.get() - 1, 0, 1, device.stream()));
+  }
+  EXPECT_EQ(message_of([&] { device.synchronize(); }), "a kernel wrote outside broken (5)");
+}
+
+TEST_F(Guards, FreshMemoryIsNan) {
+  const Array values = device.download(device.make<float>({3}, "fresh"));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(std::isnan(values.at(i)));
+}
+
+TEST_F(GpuTest, TheRecorderKeepsTheOrderAndTheFilter) {
+  Recorder recorder(device, [](std::string_view name) { return name != "b"; });
+  recorder.tap("a", put<float>(Tensor<float>({2}, {1, 2})));
+  recorder.tap("b", put<float>(Tensor<float>({1}, {3})));
+  recorder.tap_value("c", Array::from(Tensor<std::int64_t>({1}, {4})));
+  recorder.tap("d", put<float>(Tensor<float>({4}, {5, 6, 7, 8})), {2, 2});
+  const Trace trace = recorder.finish();
+  ASSERT_EQ(trace.entries().size(), 3U);
+  EXPECT_EQ(trace.entries()[0].first, "a");
+  EXPECT_EQ(trace.entries()[1].first, "c");
+  EXPECT_EQ(trace.at("d").shape(), (Shape{2, 2}));
+  EXPECT_EQ(trace.at("d").at(3), 8.0);
+}
+
+// The copy stream must wait for the kernels before the tap: without its event the result depends on the seed.
+TEST_F(GpuTest, TheRecorderWaitsForTheValue) {
+  for (std::uint64_t seed = 0; seed < 16; ++seed) {
+#ifdef FORGECHECK_SIMT
+    simt::set_seed(seed);
+#endif
+    Recorder recorder(device, nullptr);
+    const DeviceTensor<float> zeros = device.make<float>({64}, "zeros");
+    FORGECHECK_CUDA(cudaMemsetAsync(zeros.get(), 0, 64 * sizeof(float), device.stream()));
+    recorder.tap("zeros", zeros);
+    EXPECT_EQ(recorder.finish().at("zeros").at(63), 0.0) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace forgecheck::gpu
