@@ -10,6 +10,7 @@ struct Problem {
   Case definition;
   Inputs inputs;
   ParameterTable parameters;
+  bool seeded = false;  // whether the parameters are those of the seed
 };
 
 /// Inputs and weights from the seed.

@@ -113,7 +113,7 @@ void run_in(const Problem& problem, linalg::Kind kind, Tracer& tracer) {
 
 Problem seeded_problem(const Case& definition) {
   require_memory(definition);
-  return {definition, make_inputs(definition), make_parameters(definition)};
+  return {definition, make_inputs(definition), make_parameters(definition), true};
 }
 
 void run_reference(const Problem& problem, Dtype precision, linalg::Kind kind, Tracer& tracer) {

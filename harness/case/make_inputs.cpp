@@ -36,6 +36,8 @@ class Source {
     const Tensor<std::int64_t> draws = integers(name, shape, 4);
     Tensor<std::uint8_t> values(shape);
     for (std::int64_t i = 0; i < values.size(); ++i) values[i] = draws[i] != 0 ? 1 : 0;
+    const bool masks_nothing = std::ranges::find(values.data, 0) == values.data.end();
+    if (masks_nothing && values.width() > 1) values[values.width() - 1] = 0;
     return Array::from(values);
   }
 

@@ -5,6 +5,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/cli/load_problem.h"
+#include "harness/cli/report_options.h"
 
 namespace forgecheck {
 
@@ -13,11 +14,10 @@ namespace {
 struct BisectOptions {
   std::string definition;
   std::string backend;
-  std::string json;
+  ReportOptions report;
 };
 
 int run(const BisectOptions& options, const Invocation& invocation) {
-  require_folder_of("--json", options.json);
   const std::unique_ptr<Backend> backend = make_backend(options.backend);
   const Problem problem = load_problem(options.definition);
   if (const std::string refusal = backend->refusal(problem.definition); !refusal.empty()) {
@@ -38,7 +38,7 @@ int run(const BisectOptions& options, const Invocation& invocation) {
   if (!is_success(result.judgement.verdict)) print_failure(std::cout, result);
   Report report{invocation.arguments, {}};
   report.results.push_back(std::move(result));
-  if (!options.json.empty()) write_json_report(options.json, report);
+  write_reports(options.report, report);
   return exit_status(report);
 }
 
@@ -52,7 +52,7 @@ void add_bisect(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<BisectOptions>();
   command->add_option("CASE", options->definition, "A case's one-line text, or a golden file")->required();
   command->add_option("--backend", options->backend, "Backend to judge")->required();
-  command->add_option("--json", options->json, "Write the report to this file");
+  add_report_options(*command, options->report);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return run(*options, invocation); };
   });

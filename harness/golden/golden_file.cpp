@@ -140,8 +140,9 @@ void load_weights(Golden& golden) {
   Problem& problem = golden.problem;
   if (!problem.parameters.empty()) return;
   require_memory(problem.definition);
+  problem.seeded = golden.weights == "seeded";
   problem.parameters =
-      golden.weights == "seeded"
+      problem.seeded
           ? make_parameters(problem.definition)
           : load_parameters(golden.path.parent_path() / golden.weights, problem.definition.architecture);
 }

@@ -149,7 +149,7 @@ ErrorMap read_map(const Field& field) {
 
 FirstDivergence read_divergence(const Field& field) {
   field.require_object({"tap", "local_error", "inherited_error", "tolerance", "after", "between", "operation",
-                        "worst", "hint", "histogram", "map"});
+                        "worst", "hint", "note", "histogram", "map"});
   FirstDivergence first;
   first.tap = field.at("tap").text();
   first.local_error = field.at("local_error").number();
@@ -168,6 +168,7 @@ FirstDivergence read_divergence(const Field& field) {
                    worst->at("oracle").number()};
   }
   first.hint = text_if_any(field, "hint");
+  first.note = text_if_any(field, "note");
   if (const auto histogram = field.find("histogram")) first.histogram = read_histogram(*histogram);
   if (const auto map = field.find("map")) first.map = read_map(*map);
   return first;

@@ -44,6 +44,7 @@ Json to_json(const FirstDivergence& first) {
         {"index", worst->index}, {"candidate", number(worst->candidate)}, {"oracle", number(worst->oracle)}};
   }
   add_if_any(object, "hint", first.hint);
+  add_if_any(object, "note", first.note);
   if (!first.histogram.empty()) {
     object["histogram"] = {{"edges", kShareEdges}, {"counts", first.histogram}};
   }

@@ -54,6 +54,7 @@ void print_divergence(std::ostream& out, const FirstDivergence& first) {
   line("upstream", first.operation.upstream);
   if (first.worst) line("worst element", element_text(*first.worst));
   line("hint", first.hint);
+  line("note", first.note);
 }
 
 /// The taps that broke their tolerance by most; those that have none say what is wrong.

@@ -6,6 +6,7 @@
 
 #include "harness/verdict/decisions.h"
 #include "harness/verdict/tolerance.h"
+#include "harness/verdict/vacuity.h"
 
 namespace forgecheck {
 
@@ -18,13 +19,6 @@ constexpr std::string_view kOutputs[] = {"logits", "tokens", "loss.total"};
 /// more than a candidate with just the baseline's error uses.
 double second_opinion(Dtype type) {
   return std::max(0.45, 1.1 / kappa(type));
-}
-
-bool all_zero(const Array& array) {
-  for (std::int64_t i = 0; i < array.size(); ++i) {
-    if (array.at(i) != 0) return false;
-  }
-  return true;
 }
 
 /// For each element, the baseline's value that is farthest from the oracle's.
@@ -120,10 +114,11 @@ std::vector<TapResult> Judge::compare(const Trace& candidate, const Run& oracle,
       std::vector<Tensor<double>> values;
       for (const Run& run : baselines) values.push_back(run.trace.at(name).to<double>());
       TapResult result = compare_floating(name, *value, exact, farthest(values, exact), type);
-      if (result.verdict == Verdict::mismatch && value->shape() == expected.shape() && all_zero(*value) &&
-          !all_zero(expected)) {
-        result.verdict = Verdict::untrusted;
-        result.message = "is all zero";
+      if (result.verdict == Verdict::mismatch && value->shape() == expected.shape()) {
+        if (std::string empty = emptiness(*value, exact); !empty.empty()) {
+          result.verdict = Verdict::untrusted;
+          result.message = std::move(empty);
+        }
       }
       results.push_back(std::move(result));
     }
@@ -211,9 +206,14 @@ Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_referen
   }
   std::int64_t choice_rows = 0;
   for (const auto& [name, decision] : oracle.decisions) choice_rows += decision.chosen.rows();
-  if (judgement.verdict == Verdict::undecided && 2 * std::ssize(judgement.undecided) > choice_rows) {
+  const bool mostly_undecided = 2 * std::ssize(judgement.undecided) > choice_rows;
+  if (judgement.verdict == Verdict::undecided && mostly_undecided) {
     judgement.verdict = Verdict::untrusted;
     judgement.message = "most choices are undecided";
+  }
+  if (is_success(judgement.verdict)) {
+    judgement.message = vacuity(problem_, oracle);
+    if (!judgement.message.empty()) judgement.verdict = Verdict::untrusted;
   }
   return judgement;
 }

@@ -106,11 +106,13 @@ void tap_scalar(Tracer& tracer, const std::string& name, C& value) {
 /// The sigmoid routers' bias and moving average, as the run leaves them.
 template <class T>
 void tap_router_state(Run<T>& run) {
+  const std::string_view ema = "expert_ema";
   for (const auto& [name, tensor] : run.weights.all()) {
-    if (name.ends_with(".router.expert_bias") || name.ends_with(".router.expert_ema")) {
-      Tensor<T> state = tensor;
-      run.tracer.tap(name, state);
-    }
+    if (!name.ends_with(ema)) continue;
+    const std::string router = name.substr(0, name.size() - ema.size());
+    Tensor<T> average = tensor, bias = run.weights.at(router + "expert_bias");
+    run.tracer.tap(name, average);
+    run.tracer.tap(router + "expert_bias", bias);
   }
 }
 

@@ -16,6 +16,7 @@ function divergenceSection(result) {
     ['worst element', first.worst && [code(`[${first.worst.index.join(', ')}]`),
       ` is ${short(first.worst.candidate, 9)}, the oracle ${short(first.worst.oracle, 9)}`]],
     ['hint', first.hint && el('strong', {}, first.hint)],
+    ['note', first.note],
   ].filter(([, value]) => value);
   return el('section', {class: 'divergence'}, el('h3', {}, 'First divergence'),
             el('p', {}, 'The first wrong tap is ', code(first.tap),

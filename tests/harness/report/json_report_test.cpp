@@ -62,6 +62,7 @@ TEST(JsonReport, TheFirstDivergenceIsGivenInFull) {
 })json"));
   EXPECT_EQ(first.at("worst"), Json({{"index", {0, 3, 5}}, {"candidate", 1.0 / 3}, {"oracle", -0.1}}));
   EXPECT_EQ(first.at("hint"), "a constant factor of 1.41");
+  EXPECT_EQ(first.at("note"), "a run of this case takes long: not every known mistake was tried");
   EXPECT_EQ(first.at("histogram"), Json::parse(R"({"edges": [0.0, 0.01, 0.1, 1.0, 10.0, 100.0],
       "counts": [1, 20, 400, 30, 2, 0, 1]})"));
   EXPECT_EQ(first.at("map").at("rows"), 2);
@@ -184,6 +185,7 @@ TEST(ReadJsonReport, TheFirstDivergenceComesBack) {
   EXPECT_EQ(first.worst->candidate, expected.worst->candidate);
   EXPECT_EQ(first.worst->oracle, expected.worst->oracle);
   EXPECT_EQ(first.hint, expected.hint);
+  EXPECT_EQ(first.note, expected.note);
   EXPECT_EQ(first.histogram, expected.histogram);
   EXPECT_EQ(first.map.rows, 2);
   EXPECT_EQ(first.map.columns, 3);

@@ -74,13 +74,13 @@ TEST(HintSettings, OfTrainingAndItsSchedules) {
   const std::string text = "moe[" + kModel +
                            ",num_experts=4,moe_router=sigmoid_topk,moe_bias_schedule=linear_warmup]/batch=2,"
                            "text_len=6/seed=68/train/moe_step=20:1000";
-  const std::string tap = "layers.0.mlp.router.expert_bias";
-  EXPECT_THAT(hint_of_run(small_problem(text), tap,
+  EXPECT_THAT(hint_of_run(small_problem(text), "layers.0.mlp.router.expert_bias",
                           [](Problem& p) {
                             p.definition.architecture.model.moe_bias_schedule = BiasSchedule::constant;
                           }),
               HasSubstr("moe_bias_schedule is constant instead of linear_warmup"));
-  EXPECT_THAT(hint_of_run(small_problem(text), tap, [](Problem& p) { p.definition.train = false; }),
+  EXPECT_THAT(hint_of_run(small_problem(text), "layers.0.mlp.router.expert_ema",
+                          [](Problem& p) { p.definition.train = false; }),
               HasSubstr("the model evaluates instead of training"));
   EXPECT_THAT(hint_of_run(small_problem("mot[" + kModel +
                                         ",num_experts=4,max_text_len=16,num_image_tokens=3]/"
