@@ -12,27 +12,23 @@ number of `[[mutant]]`:
     blame     the tap that must be named as the first divergence, or a glob for it
     verdict   default "mismatch"; of "rejected" the error's message is held against `blame`
 
-For each mutant the one translation unit is compiled from a changed copy, with the build's own command, and
-linked with the rest of the build. That program records the cases (`golden record`), and the honest program
-judges the recordings (`verify --backend golden`). Needs a finished build by Ninja with compile_commands.json.
+The mutated program (scripts/mutation.py) records the cases (`golden record`), and the honest program judges the
+recordings (`verify --backend golden`).
 """
 
-import argparse
 import fnmatch
 import json
-import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from mutation import ROOT, Build, TableError, chosen, make_parser, require_replacement, require_unique
+
 TABLE = ROOT / "tests" / "mutants"
 MIN_MUTANTS = 80
 MIN_LOCATED = 0.95
@@ -58,10 +54,6 @@ COVERED = {
     "stages": r"/stages=",
     "output slice": r"/output_slice=",
 }
-
-
-class TableError(Exception):
-    """The table itself is wrong."""
 
 
 @dataclass
@@ -90,9 +82,7 @@ def read_table():
     mutants = []
     for path in sorted(TABLE.glob("*.toml")):
         mutants += read_area(path)
-    names = [mutant.name for mutant in mutants]
-    if len(set(names)) < len(names):
-        raise TableError(f"two mutants are called {sorted(name for name in names if names.count(name) > 1)[0]}")
+    require_unique(mutants)
     if len(mutants) < MIN_MUTANTS:
         raise TableError(f"{len(mutants)} mutants, at least {MIN_MUTANTS} are due")
     texts = [text for mutant in mutants for text in mutant.cases.values()]
@@ -125,61 +115,11 @@ def make_mutant(path, row, cases):
     if unknown or not row["cases"]:
         raise TableError(f"{where}: cases = {row['cases']}: {unknown or 'none'}")
     mutant = Mutant(**{**row, "cases": {name: cases[name] for name in row["cases"]}})
-    if not re.fullmatch(r"reference/[a-z_/]+\.cpp", mutant.file) or not (ROOT / mutant.file).is_file():
-        raise TableError(f"{where}: file = {mutant.file}: is no .cpp of reference/")
-    found = (ROOT / mutant.file).read_text().count(mutant.old)
-    if found != 1 or mutant.old == mutant.new:
-        raise TableError(f"{where}: old stands {found} times in {mutant.file}, expected once and another new")
+    require_replacement(where, mutant.file, r"reference/[a-z_/]+\.cpp", mutant.old, mutant.new)
     return mutant
 
 
 # The programs
-
-
-class Build:
-    """A finished build: how it compiles a file and links the program."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.program = folder / "forgecheck"
-        commands = json.loads((folder / "compile_commands.json").read_text())
-        self.compile_commands = {entry["file"]: entry for entry in commands}
-
-    @cached_property
-    def link_command(self):
-        ninja = ["ninja", "-C", str(self.folder), "-t", "commands", "forgecheck"]
-        last = subprocess.run(ninja, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-        return [word for word in shlex.split(last) if word not in (":", "&&")]
-
-    def compile(self, mutant, folder):
-        """The object of the changed file."""
-        source, target = folder / Path(mutant.file).name, folder / "mutant.o"
-        source.write_text((ROOT / mutant.file).read_text().replace(mutant.old, mutant.new))
-        original = str(ROOT / mutant.file)
-        if original not in self.compile_commands:
-            raise TableError(f"{mutant.name}: {self.folder} does not compile {mutant.file}")
-        command = shlex.split(self.compile_commands[original]["command"])
-        command[command.index("-o") + 1] = str(target)
-        command[command.index(original)] = str(source)
-        # Wrong code may leave a variable unused; nobody debugs it.
-        run_or_raise(mutant, [*command, "-w", "-g0"], self.folder)
-        return target
-
-    def link(self, mutant, folder):
-        """The program with the mutant's object in front of the archives, so that it is taken first."""
-        command = list(self.link_command)
-        program = folder / "forgecheck"
-        command[command.index("-o") + 1] = str(program)
-        first_object = next(i for i, word in enumerate(command) if word.endswith(".o"))
-        command.insert(first_object, str(self.compile(mutant, folder)))
-        run_or_raise(mutant, [*command, "-s"], self.folder)
-        return program
-
-
-def run_or_raise(mutant, command, folder):
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise TableError(f"{mutant.name}: does not build\n{done.stderr}")
 
 
 def record(program, cases, folder):
@@ -204,7 +144,7 @@ def run_mutant(build, mutant):
     """One outcome for each case, or a single one where the program fails."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         folder = Path(name)
-        program = build.link(mutant, folder)
+        program = build.link(mutant, "forgecheck", folder)
         try:
             recorded = record(program, mutant.cases, folder)
         except subprocess.TimeoutExpired:
@@ -212,7 +152,7 @@ def run_mutant(build, mutant):
         if recorded.returncode != 0:
             message = recorded.stderr.strip().removeprefix("forgecheck: ")
             return [Outcome("rejected" if recorded.returncode == 2 else "crashed", message)]
-        results = judge(build.program, folder)
+        results = judge(build.folder / "forgecheck", folder)
         return [Outcome(result["verdict"], (result["first_divergence"] or {"tap": ""})["tap"]) for result in results]
 
 
@@ -223,10 +163,10 @@ def check_cases(build, mutants):
         for text in mutant.cases.values():
             cases[f"case_{len(cases)}"] = text
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
-        recorded = record(build.program, cases, Path(name))  # refuses a text that is no case
+        recorded = record(build.folder / "forgecheck", cases, Path(name))  # refuses a text that is no case
         if recorded.returncode != 0:
             raise TableError(recorded.stderr.strip())
-        for result in judge(build.program, Path(name)):
+        for result in judge(build.folder / "forgecheck", Path(name)):
             if result["verdict"] != "match":
                 raise TableError(f"{result['case']}: {result['verdict']} without any mutant: {result['message']}")
 
@@ -265,20 +205,8 @@ def run_table(build, mutants, jobs):
     return 0 if caught == count and located >= MIN_LOCATED * count else 1
 
 
-def parse_shard(text):
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not match or not int(match[1]) < int(match[2]):
-        raise argparse.ArgumentTypeError(f"{text} is not i/n with i in 0 .. n - 1")
-    return int(match[1]), int(match[2])
-
-
 def main():
-    parser = argparse.ArgumentParser(description="Runs the mutation table tests/mutants/*.toml.")
-    parser.add_argument("filter", nargs="?", default="*", help="only mutants whose name matches, or contains this")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--shard", type=parse_shard, default=(0, 1), metavar="i/n", help="every n-th mutant from i on")
-    parser.add_argument("--build", type=Path, default=ROOT / "build" / "dev", help="a finished build")
-    parser.add_argument("--check", action="store_true", help="only check the table, and that its cases match unmutated")
+    parser = make_parser("Runs the mutation table tests/mutants/*.toml.")
     options = parser.parse_args()
     try:
         mutants = read_table()
@@ -287,12 +215,7 @@ def main():
             check_cases(build, mutants)
             print(f"{len(mutants)} mutants: the table is sound")
             return 0
-        wanted = [m for m in mutants if options.filter in m.name or fnmatch.fnmatchcase(m.name, options.filter)]
-        shard, shards = options.shard
-        chosen = wanted[shard::shards]
-        if not chosen:
-            raise TableError(f"no mutant of the shard matches {options.filter}")
-        return run_table(build, chosen, options.jobs)
+        return run_table(build, chosen(options, mutants), options.jobs)
     except TableError as error:
         print(f"mutants: {error}", file=sys.stderr)
         return 2

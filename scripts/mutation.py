@@ -1,0 +1,106 @@
+"""What the mutation tables share: building a program with one replacement in one source file.
+
+The one translation unit is compiled from a changed copy, with the build's own command, and linked with the rest of the
+build, in front of the archives, so that it is taken first. Needs a finished build by Ninja with compile_commands.json.
+"""
+
+import argparse
+import fnmatch
+import json
+import os
+import re
+import shlex
+import subprocess
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class TableError(Exception):
+    """A table itself is wrong."""
+
+
+def require_replacement(where, file, pattern, old, new):
+    """`file` fits the pattern and holds `old` exactly once."""
+    if not re.fullmatch(pattern, file) or not (ROOT / file).is_file():
+        raise TableError(f"{where}: file = {file}: is no file like {pattern}")
+    found = (ROOT / file).read_text().count(old)
+    if found != 1 or old == new:
+        raise TableError(f"{where}: old stands {found} times in {file}, expected once and another new")
+
+
+def require_unique(mutants):
+    names = [mutant.name for mutant in mutants]
+    if len(set(names)) < len(names):
+        raise TableError(f"two mutants are called {sorted(name for name in names if names.count(name) > 1)[0]}")
+
+
+class Build:
+    """A finished build: how it compiles a file and links a program."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        commands = json.loads((folder / "compile_commands.json").read_text())
+        self.compile_commands = {entry["file"]: entry for entry in commands}
+
+    @cache
+    def link_command(self, program):
+        ninja = ["ninja", "-C", str(self.folder), "-t", "commands", program]
+        last = subprocess.run(ninja, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+        steps = [shlex.split(step) for step in last.split("&&")]
+        return next(step for step in steps if "-o" in step)
+
+    def compile(self, mutant, folder):
+        """The object of the changed file."""
+        source, target = folder / Path(mutant.file).name, folder / "mutant.o"
+        source.write_text((ROOT / mutant.file).read_text().replace(mutant.old, mutant.new))
+        original = str(ROOT / mutant.file)
+        if original not in self.compile_commands:
+            raise TableError(f"{mutant.name}: {self.folder} does not compile {mutant.file}")
+        command = shlex.split(self.compile_commands[original]["command"])
+        command[command.index("-o") + 1] = str(target)
+        command[command.index(original)] = str(source)
+        # Wrong code may leave a variable unused; nobody debugs it.
+        self.run_or_raise(mutant, [*command, "-w", "-g0"])
+        return target
+
+    def link(self, mutant, program, folder):
+        """The program with the mutant's object in place of the honest one."""
+        command = list(self.link_command(program))
+        changed = folder / Path(program).name
+        command[command.index("-o") + 1] = str(changed)
+        first_object = next(i for i, word in enumerate(command) if word.endswith(".o"))
+        command.insert(first_object, str(self.compile(mutant, folder)))
+        self.run_or_raise(mutant, [*command, "-s"])
+        return changed
+
+    def run_or_raise(self, mutant, command):
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise TableError(f"{mutant.name}: does not build\n{done.stderr}")
+
+
+def make_parser(description):
+    def shard(text):
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        if not match or not int(match[1]) < int(match[2]):
+            raise argparse.ArgumentTypeError(f"{text} is not i/n with i in 0 .. n - 1")
+        return int(match[1]), int(match[2])
+
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("filter", nargs="?", default="*", help="only mutants whose name matches, or contains this")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--shard", type=shard, default=(0, 1), metavar="i/n", help="every n-th mutant from i on")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "dev", help="a finished build")
+    parser.add_argument("--check", action="store_true", help="only check the table, and what it runs without a mutant")
+    return parser
+
+
+def chosen(options, mutants):
+    """The mutants that the command line asks for."""
+    wanted = [m for m in mutants if options.filter in m.name or fnmatch.fnmatchcase(m.name, options.filter)]
+    shard, shards = options.shard
+    if not wanted[shard::shards]:
+        raise TableError(f"no mutant of the shard matches {options.filter}")
+    return wanted[shard::shards]
