@@ -11,6 +11,16 @@ namespace forgecheck::gpu {
 
 namespace {
 
+/// Keeps freed memory for the next allocation, which else the driver takes back at every synchronisation.
+void keep_freed_memory() {
+  int device = 0;
+  FORGECHECK_CUDA(cudaGetDevice(&device));
+  cudaMemPool_t pool = nullptr;
+  FORGECHECK_CUDA(cudaDeviceGetDefaultMemPool(&pool, device));
+  std::uint64_t threshold = std::numeric_limits<std::uint64_t>::max();
+  FORGECHECK_CUDA(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold));
+}
+
 constexpr unsigned long long kNone = std::numeric_limits<unsigned long long>::max();
 
 }  // namespace
@@ -18,6 +28,7 @@ constexpr unsigned long long kNone = std::numeric_limits<unsigned long long>::ma
 Device::Device(Checks checks) : checks_(checks) {
   int devices = 0;
   FORGECHECK_CUDA(cudaGetDeviceCount(&devices));
+  keep_freed_memory();
   FORGECHECK_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   FORGECHECK_CUDA(cudaStreamCreateWithFlags(&copy_stream_, cudaStreamNonBlocking));
   FORGECHECK_CUDA(cublasCreate(&blas_));

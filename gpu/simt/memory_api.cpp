@@ -155,6 +155,26 @@ cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) {
   });
 }
 
+struct simt::MemoryPool {};
+
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
+  return call([&](Device&) {
+    static simt::MemoryPool the_pool;
+    if (device != 0)
+      throw Failure{cudaErrorInvalidDevice, "", "cudaDeviceGetDefaultMemPool: there is only device 0"};
+    *pool = &the_pool;
+  });
+}
+
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value) {
+  return call([&](Device&) {
+    if (pool == nullptr || attribute != cudaMemPoolAttrReleaseThreshold || value == nullptr) {
+      throw Failure{cudaErrorInvalidValue, "",
+                    "cudaMemPoolSetAttribute: no such pool or attribute, or no value"};
+    }
+  });
+}
+
 cudaError_t cudaMallocHost(void** pointer, std::size_t bytes) {
   return call([&](Device& d) {
     *pointer = ::operator new(bytes);

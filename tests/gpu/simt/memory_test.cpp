@@ -210,4 +210,14 @@ TEST_F(Memory, TheHostMayNotTouchDeviceMemory) {
   EXPECT_DEATH(static_cast<void>(pointer[0]), "simt: the host touched device memory: byte 0");
 }
 
+TEST_F(Memory, ThePoolTakesAThreshold) {
+  cudaMemPool_t pool = nullptr;
+  EXPECT_EQ(cudaDeviceGetDefaultMemPool(&pool, 1), cudaErrorInvalidDevice);
+  ASSERT_EQ(cudaDeviceGetDefaultMemPool(&pool, 0), cudaSuccess);
+  std::uint64_t threshold = 1;
+  EXPECT_EQ(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold), cudaSuccess);
+  EXPECT_EQ(cudaMemPoolSetAttribute(nullptr, cudaMemPoolAttrReleaseThreshold, &threshold),
+            cudaErrorInvalidValue);
+}
+
 }  // namespace

@@ -48,6 +48,8 @@ enum cudaDeviceAttr {
   cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
 };
 
+enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold = 4 };
+
 struct cudaDeviceProp {
   char name[256];
   std::size_t totalGlobalMem;
@@ -68,7 +70,9 @@ struct cudaDeviceProp {
 namespace simt {
 struct Stream;
 struct Event;
+struct MemoryPool;
 }  // namespace simt
+using cudaMemPool_t = simt::MemoryPool*;
 using cudaStream_t = simt::Stream*;
 using cudaEvent_t = simt::Event*;
 
@@ -102,6 +106,9 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes);
 cudaError_t cudaFree(void* pointer);
 cudaError_t cudaMallocAsync(void** pointer, std::size_t bytes, cudaStream_t stream);
 cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream);
+/// The pool of cudaMallocAsync. It keeps nothing back, whatever its threshold: freed memory stays closed.
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device);
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void* value);
 cudaError_t cudaMallocHost(void** pointer, std::size_t bytes);
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned flags);
 cudaError_t cudaFreeHost(void* pointer);
