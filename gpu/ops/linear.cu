@@ -1,0 +1,127 @@
+#include "gpu/ops/linear.h"
+
+#include <limits>
+
+#include "gpu/ops/elementwise.cuh"
+#include "reference/error.h"
+
+namespace forgecheck::gpu {
+
+namespace {
+
+/// n elements of out (rows, width), every row of which becomes `row`.
+template <class T>
+__global__ void repeat_row(std::int64_t n, T* out, const T* row, std::int64_t width) {
+  for_each_element(n, [=](std::int64_t i) { out[i] = row[i % width]; });
+}
+
+template <class T>
+__global__ void add_elements(std::int64_t n, T* out, const T* x, const T* y) {
+  for_each_element(n,
+                   [=](std::int64_t i) { out[i] = T(static_cast<float>(x[i]) + static_cast<float>(y[i])); });
+}
+
+template <class T>
+constexpr cudaDataType cuda_type() {
+  return device_dtype<T>() == Dtype::f32 ? CUDA_R_32F : CUDA_R_16BF;
+}
+
+/// cuBLAS counts in int.
+int as_int(std::int64_t size) {
+  if (size > std::numeric_limits<int>::max()) {
+    throw ShapeError("[linear] a matrix of " + std::to_string(size) + " rows or columns is too large");
+  }
+  return static_cast<int>(size);
+}
+
+template <class T>
+void check(const DeviceTensor<T>& x, const DeviceTensor<T>& weight) {
+  if (weight.rank() != 2 || x.rank() < 1 || x.width() != weight.dim(1)) {
+    throw ShapeError("[linear] input " + to_string(x.shape) + " does not fit weight " +
+                     to_string(weight.shape));
+  }
+}
+
+template <class T>
+DeviceTensor<T> make_output(Device& device, const DeviceTensor<T>& x, std::int64_t out_features) {
+  Shape shape = x.shape;
+  shape.back() = out_features;
+  return device.make<T>(std::move(shape), "output of linear");
+}
+
+/// out (rows, out) = x (rows, in) weight^T + beta * out, in float, rounded once.
+/// cuBLAS is column-major, where a row-major matrix (r, c) reads as its transpose (c, r) with leading
+/// dimension c. So out^T (out, rows) = weight (out, in) x^T (in, rows) is asked for: weight reads as (in,
+/// out) and is transposed, x reads as (in, rows), and out^T is what a row-major out (rows, out) is in memory.
+template <class T>
+void multiply(Device& device, T* out, const T* x, std::int64_t rows, const DeviceTensor<T>& weight,
+              float beta) {
+  if (rows == 0 || weight.size() == 0) return;
+  const int out_features = as_int(weight.dim(0)), in_features = as_int(weight.dim(1));
+  const float alpha = 1.0F;
+  FORGECHECK_CUDA(cublasGemmEx(device.blas(), CUBLAS_OP_T, CUBLAS_OP_N, out_features, as_int(rows),
+                               in_features, &alpha, weight.get(), cuda_type<T>(), in_features, x,
+                               cuda_type<T>(), in_features, &beta, out, cuda_type<T>(), out_features,
+                               CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_GEMM_DEFAULT));
+}
+
+}  // namespace
+
+template <class T>
+DeviceTensor<T> linear(Device& device, const DeviceTensor<T>& x, const DeviceTensor<T>& weight) {
+  check(x, weight);
+  DeviceTensor<T> out = make_output(device, x, weight.dim(0));
+  multiply(device, out.get(), x.get(), x.rows(), weight, 0.0F);
+  return out;
+}
+
+template <class T>
+DeviceTensor<T> linear(Device& device, const DeviceTensor<T>& x, const DeviceTensor<T>& weight,
+                       const DeviceTensor<T>& bias) {
+  check(x, weight);
+  require_shape("[linear] bias", bias.shape, {weight.dim(0)});
+  DeviceTensor<T> out = make_output(device, x, weight.dim(0));
+  // The product adds to what it finds.
+  launch_elementwise(device, "repeat_bias", repeat_row<T>, out.size(), out.get(), bias.get(), bias.size());
+  multiply(device, out.get(), x.get(), x.rows(), weight, 1.0F);
+  return out;
+}
+
+template <class T>
+DeviceTensor<T> grouped_linear(Device& device, const DeviceTensor<T>& x,
+                               const std::vector<DeviceTensor<T>>& weights,
+                               const std::vector<std::int64_t>& offsets) {
+  require_shape("[grouped_linear] offsets", {std::ssize(offsets)}, {std::ssize(weights) + 1});
+  require_shape("[grouped_linear] input rows", {x.rows()}, {offsets.back()});
+  const std::int64_t out_features = weights.at(0).dim(0);
+  DeviceTensor<T> out = make_output(device, x, out_features);
+  for (std::size_t e = 0; e < weights.size(); ++e) {
+    check(x, weights[e]);
+    require_shape("[grouped_linear] weight", weights[e].shape, weights[0].shape);
+    multiply(device, out.get() + offsets[e] * out_features, x.get() + offsets[e] * x.width(),
+             offsets[e + 1] - offsets[e], weights[e], 0.0F);
+  }
+  return out;
+}
+
+template <class T>
+DeviceTensor<T> add(Device& device, const DeviceTensor<T>& x, const DeviceTensor<T>& y) {
+  require_shape("[add] second term", y.shape, x.shape);
+  DeviceTensor<T> out = device.make<T>(x.shape, "sum");
+  launch_elementwise(device, "add", add_elements<T>, out.size(), out.get(), x.get(), y.get());
+  return out;
+}
+
+#define INSTANTIATE(T)                                                                      \
+  template DeviceTensor<T> linear(Device&, const DeviceTensor<T>&, const DeviceTensor<T>&); \
+  template DeviceTensor<T> linear(Device&, const DeviceTensor<T>&, const DeviceTensor<T>&,  \
+                                  const DeviceTensor<T>&);                                  \
+  template DeviceTensor<T> grouped_linear(Device&, const DeviceTensor<T>&,                  \
+                                          const std::vector<DeviceTensor<T>>&,              \
+                                          const std::vector<std::int64_t>&);                \
+  template DeviceTensor<T> add(Device&, const DeviceTensor<T>&, const DeviceTensor<T>&);
+INSTANTIATE(float)
+INSTANTIATE(bf16)
+#undef INSTANTIATE
+
+}  // namespace forgecheck::gpu

@@ -1,0 +1,13 @@
+// Choice of the next token without the way to the host: greedy. Source: kempnerforge/model/generate.py.
+#pragma once
+
+#include "gpu/runtime/device.h"
+
+namespace forgecheck::gpu {
+
+/// tokens (B): index of the largest logit of the last position of logits (B, S, V); the lowest index among
+/// equals. NaN stands behind every number.
+template <class T>
+DeviceTensor<std::int64_t> argmax(Device& device, const DeviceTensor<T>& logits);
+
+}  // namespace forgecheck::gpu
