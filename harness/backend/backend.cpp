@@ -1,5 +1,8 @@
 #include "harness/backend/backend.h"
 
+#include <cstdlib>
+
+#include "harness/backend/gpu_backend.h"
 #include "harness/backend/reference_run.h"
 #include "reference/error.h"
 
@@ -34,50 +37,63 @@ class ReferenceBackend : public Backend {
   bool always_double_;
 };
 
-constexpr const char* kNoGpu = "this build has no GPU backend";
-
 struct Known {
   const char* name;
-  linalg::Kind kind;
-  bool always_double;
   const char* description;
-  const char* unavailable = "";  // why this build has it not
+  std::unique_ptr<Backend> (*make)(const std::string& name);
+  std::string (*unavailable)();  // why this build or machine has it not
 };
 
+template <linalg::Kind kind, bool always_double = false>
+std::unique_ptr<Backend> make_reference(const std::string& name) {
+  return std::make_unique<ReferenceBackend>(name, kind, always_double);
+}
+
+std::string always_there() {
+  return "";
+}
+
 constexpr Known kKnown[] = {
-    {"reference", linalg::Kind::plain, false,
-     "plain C++ reference, in the case's dtype (float32 or bfloat16)"},
-    {"reference:f64", linalg::Kind::plain, true, "plain C++ reference in float64: the oracle"},
-    {"cpu:permuted", linalg::Kind::permuted, false,
-     "reference with every matrix product summed in another order"},
-    {"cpu:openblas", linalg::Kind::openblas, false, "reference with OpenBLAS matrix products"},
-    {"cpu:onednn", linalg::Kind::onednn, false, "reference with oneDNN matrix products"},
-    {"gpu:cuda", linalg::Kind::plain, false, "CUDA kernels on a GPU", kNoGpu},
-    {"gpu:simt", linalg::Kind::plain, false, "the same kernels on an emulator", kNoGpu},
+    {"reference", "plain C++ reference, in the case's dtype (float32 or bfloat16)",
+     make_reference<linalg::Kind::plain>, always_there},
+    {"reference:f64", "plain C++ reference in float64: the oracle", make_reference<linalg::Kind::plain, true>,
+     always_there},
+    {"cpu:permuted", "reference with every matrix product summed in another order",
+     make_reference<linalg::Kind::permuted>, always_there},
+    {"cpu:openblas", "reference with OpenBLAS matrix products", make_reference<linalg::Kind::openblas>,
+     always_there},
+    {"cpu:onednn", "reference with oneDNN matrix products", make_reference<linalg::Kind::onednn>,
+     always_there},
+    {"gpu:cuda", "CUDA kernels on a GPU", make_gpu_backend, cuda_unavailable},
+    {"gpu:simt", "the same kernels on an emulator", make_gpu_backend, simt_unavailable},
 };
 
 }  // namespace
 
 std::vector<BackendStatus> list_backends() {
   std::vector<BackendStatus> rows;
-  for (const Known& known : kKnown) rows.push_back({known.name, known.description, known.unavailable});
+  for (const Known& known : kKnown) rows.push_back({known.name, known.description, known.unavailable()});
   return rows;
 }
 
 std::vector<std::string> default_backends() {
-  return {"reference", "cpu:openblas", "cpu:onednn"};
+  std::vector<std::string> names{"reference", "cpu:openblas", "cpu:onednn"};
+  const char* require_gpu = std::getenv("FORGECHECK_REQUIRE_GPU");
+  const bool required = require_gpu != nullptr && std::string_view(require_gpu) == "1";
+  if (required || cuda_unavailable().empty()) names.emplace_back("gpu:cuda");
+  if (simt_unavailable().empty()) names.emplace_back("gpu:simt");
+  return names;
 }
 
 std::unique_ptr<Backend> make_backend(const std::string& name) {
   std::string names;
   for (const Known& known : kKnown) {
-    const std::string unavailable = known.unavailable;
-    if (name == known.name && !unavailable.empty()) {
+    const std::string unavailable = known.unavailable();
+    if (name == known.name) {
+      if (unavailable.empty()) return known.make(name);
       throw BackendUnavailable("backend " + name + " is not available: " + unavailable);
     }
-    if (name == known.name) return std::make_unique<ReferenceBackend>(name, known.kind, known.always_double);
-    if (!unavailable.empty()) continue;
-    names += (names.empty() ? "" : ", ") + std::string(known.name);
+    if (unavailable.empty()) names += (names.empty() ? "" : ", ") + std::string(known.name);
   }
   throw ConfigError("backend \"" + name + "\": unknown (there are: " + names + ")");
 }

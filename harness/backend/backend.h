@@ -38,10 +38,12 @@ struct BackendStatus {
 /// Every backend that the program knows.
 std::vector<BackendStatus> list_backends();
 
-/// The backends that `verify` runs without being asked: all that this machine has.
+/// The backends that `verify` runs without being asked: all that this machine has. With
+/// FORGECHECK_REQUIRE_GPU=1 in the environment "gpu:cuda" is one of them even where it cannot be had.
 std::vector<std::string> default_backends();
 
-/// "reference" (the case's dtype), "reference:f64", "cpu:permuted", "cpu:openblas", "cpu:onednn".
+/// "reference" (the case's dtype), "reference:f64", "cpu:permuted", "cpu:openblas", "cpu:onednn", "gpu:cuda",
+/// "gpu:simt".
 /// Throws ConfigError on an unknown name (with those there are), BackendUnavailable where this machine has it
 /// not.
 std::unique_ptr<Backend> make_backend(const std::string& name);

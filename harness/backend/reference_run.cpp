@@ -1,5 +1,6 @@
 #include "harness/backend/reference_run.h"
 
+#include "harness/backend/run_inputs.h"
 #include "harness/case/make_inputs.h"
 #include "harness/case/seeded.h"
 #include "reference/error.h"
@@ -12,40 +13,11 @@ namespace forgecheck {
 
 namespace {
 
-/// Floating point inputs rounded to the case's storage type, and its output slice.
-Inputs stored_inputs(const Problem& problem) {
-  Inputs inputs = problem.inputs;
-  inputs.output_slice = problem.definition.output_slice;
-  Inputs::visit(inputs, [&](const std::string&, std::optional<Array>& array) {
-    if (array && is_floating_point(array->dtype())) array = array->cast(problem.definition.dtype);
-  });
-  for (auto& [key, noise] : inputs.gumbel) noise = noise.cast(problem.definition.dtype);
-  return inputs;
-}
-
-const Array& required(const std::optional<Array>& array, const std::string& name) {
-  if (!array) throw ShapeError("[run] the input " + name + " is missing");
-  return *array;
-}
-
 template <class T>
 void generated(const Problem& problem, Weights<T>& weights, const Tensor<std::int64_t>& prompt,
                const GenerateOptions& options, linalg::Kind kind, Tracer& tracer, const std::string& tap) {
-  // Draws in [0, 1): 53 bits of the seeded stream of the name "sampling".
-  std::uint64_t position = seeded_key("sampling", problem.definition.seed);
-  const auto uniform = [&position] { return static_cast<double>(splitmix64(position++) >> 11) * 0x1p-53; };
-  generate(problem.definition.architecture, weights, prompt, options, kind, uniform, tracer, tap);
-}
-
-/// The first `count` tokens of each row.
-Tensor<std::int64_t> head_of(const Tensor<std::int64_t>& tokens, std::int64_t count) {
-  if (count > tokens.dim(1)) {
-    throw ConfigError("case.greedy_from = " + std::to_string(count) + ": there are " +
-                      std::to_string(tokens.dim(1)) + " tokens");
-  }
-  Tensor<std::int64_t> head({tokens.dim(0), count});
-  for (std::int64_t i = 0; i < head.size(); ++i) head[i] = tokens[i / count * tokens.dim(1) + i % count];
-  return head;
+  generate(problem.definition.architecture, weights, prompt, options, kind,
+           sampling_draws(problem.definition.seed), tracer, tap);
 }
 
 template <class T>
@@ -63,9 +35,7 @@ void run_forward(const Problem& problem, Weights<T>& weights, const Inputs& inpu
   if (definition.greedy_from > 0) {
     GenerateOptions greedy;
     greedy.max_new_tokens = definition.greedy_new_tokens;
-    const Tensor<std::int64_t> prompt =
-        head_of(required(inputs.tokens, "tokens").to_int64(), definition.greedy_from);
-    generated(problem, weights, prompt, greedy, options.matmul, tracer,
+    generated(problem, weights, greedy_prompt(inputs, definition.greedy_from), greedy, options.matmul, tracer,
               "greedy_from_" + std::to_string(definition.greedy_from));
   }
 }

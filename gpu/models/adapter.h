@@ -1,0 +1,21 @@
+// The connector between vision features and the model's width. Source: kempnerforge/model/adapter.py, and
+// VLMWrapper in kempnerforge/model/vlm.py for frames and routes.
+#pragma once
+
+#include "gpu/models/run.h"
+#include "reference/models/inputs.h"
+
+namespace forgecheck::gpu {
+
+/// The inputs as the model sees them behind the adapter: vision_features (B, [frames,] patches, feature_dim)
+/// become prefix_embeds, or image_features under cross_attention, of zeros in the right shape; frame_mask
+/// becomes key_padding_mask, or image_mask. Inputs without vision_features come back unchanged. Throws
+/// ShapeError where a rule is broken.
+Inputs behind_adapter(const Architecture& architecture, const Inputs& inputs);
+
+/// What those zeros stand for, (B, frames * tokens, D), tapped as "adapter". Frames fold into the batch, and
+/// their tokens are joined in frame order.
+template <class T>
+DeviceTensor<T> adapt(Run<T>& run, const Array& vision_features);
+
+}  // namespace forgecheck::gpu

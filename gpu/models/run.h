@@ -1,0 +1,79 @@
+// What every block of one forward call on the device shares.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "gpu/ops/rope.h"
+#include "gpu/runtime/recorder.h"
+#include "reference/config.h"
+#include "reference/weights.h"
+
+namespace forgecheck::gpu {
+
+struct ForwardOptions {
+  bool training = false;
+  /// Where training stands, for the bias schedule of the sigmoid router.
+  std::int64_t moe_step = 0, moe_max_steps = 1;
+  /// Report the losses of MoE layers inside mot at model level too. Upstream does not (divergence D2).
+  bool mot_moe_totals = false;
+};
+
+/// A model's weights on the device, by their upstream names. Training changes the routers' state in them.
+template <class T>
+class DeviceWeights {
+ public:
+  /// Rounds every tensor to T.
+  DeviceWeights(Device& device, const ParameterTable& table);
+  /// Throws ShapeError naming the parameter if it is missing.
+  const DeviceTensor<T>& at(const std::string& name) const;
+  const std::map<std::string, DeviceTensor<T>>& all() const { return tensors_; }
+
+ private:
+  std::map<std::string, DeviceTensor<T>> tensors_;
+};
+
+/// Keys and values of one layer: (B, K, max, d), filled up to seq_len. Keys are stored after RoPE, before the
+/// heads are shared out. Source: KVCache in kempnerforge/model/attention.py.
+template <class T>
+struct KvCache {
+  DeviceTensor<T> k, v;
+  std::int64_t seq_len = 0;
+};
+
+/// What layers read beside the residual stream; null where the call has none.
+template <class T>
+struct LayerInputs {
+  DeviceTensor<std::int64_t> doc_ids;           // (B, S)
+  DeviceTensor<std::uint8_t> key_padding_mask;  // (B, S)
+  DeviceTensor<T> image_features;               // (B, N, D)
+  DeviceTensor<std::uint8_t> image_mask;        // (B, N)
+  /// moma: for each modality the rows of the flattened residual (B * S) that take part.
+  std::vector<DeviceTensor<std::int64_t>> positions;
+  std::map<std::string, DeviceTensor<T>> gumbel;  // "layers.{i}.{m}": (tokens that take part, experts)
+};
+
+template <class T>
+struct Run {
+  Device& device;
+  const Architecture& architecture;
+  const DeviceWeights<T>& weights;
+  Recorder& recorder;
+  const ForwardOptions& options;
+  RopeTable<T> rope;
+  LayerInputs<T> inputs;
+  /// Sums over the layers' routers, as scalars on the device.
+  DeviceTensor<float> aux_loss, z_loss;
+
+  const ModelConfig& model() const { return architecture.model; }
+
+  /// x (..., in) through the linear module `name`.
+  DeviceTensor<T> linear(const std::string& name, const DeviceTensor<T>& x) const;
+  /// The same, tapped under the module's name.
+  DeviceTensor<T> tapped_linear(const std::string& name, const DeviceTensor<T>& x) const;
+  /// x through the norm module `name` of the configured type; tapped under that name.
+  DeviceTensor<T> norm(const std::string& name, const DeviceTensor<T>& x, double eps) const;
+};
+
+}  // namespace forgecheck::gpu

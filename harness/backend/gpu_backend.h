@@ -1,0 +1,15 @@
+// The CUDA kernels as a backend: on a device, or on the emulator, as the build has them.
+#pragma once
+
+#include "harness/backend/backend.h"
+
+namespace forgecheck {
+
+/// Why this build or machine cannot run "gpu:cuda" or "gpu:simt"; empty where it can.
+std::string cuda_unavailable();
+std::string simt_unavailable();
+
+/// The GPU backend of this build under that name.
+std::unique_ptr<Backend> make_gpu_backend(const std::string& name);
+
+}  // namespace forgecheck
