@@ -1,7 +1,7 @@
 """What the mutation tables share: building a program with one replacement in one source file.
 
-The one translation unit is compiled from a changed copy, with the build's own command, and linked with the rest of the
-build, in front of the archives, so that it is taken first. Needs a finished build by Ninja with compile_commands.json.
+The translation unit (of a header, each that includes it) is compiled with the changed copy, by the build's own command,
+and linked with the rest of the build, in front of the archives, so that it is taken first. Needs a finished build by Ninja with compile_commands.json.
 """
 
 import argparse
@@ -51,27 +51,42 @@ class Build:
         steps = [shlex.split(step) for step in last.split("&&")]
         return next(step for step in steps if "-o" in step)
 
+    def units(self, file):
+        """The source files that have to be compiled again when `file` changes: itself, or all that include it."""
+        if str(ROOT / file) in self.compile_commands:
+            return [file]
+        include = f'#include "{file}"'
+        includers = [path for folder in ("gpu", "harness", "reference") for path in (ROOT / folder).rglob("*.*")
+                     if path.suffix in (".h", ".cuh", ".cu", ".cpp") and include in path.read_text()]
+        units = [unit for path in includers for unit in self.units(str(path.relative_to(ROOT)))]
+        return list(dict.fromkeys(units))
+
     def compile(self, mutant, folder):
-        """The object of the changed file."""
-        source, target = folder / Path(mutant.file).name, folder / "mutant.o"
-        source.write_text((ROOT / mutant.file).read_text().replace(mutant.old, mutant.new))
-        original = str(ROOT / mutant.file)
-        if original not in self.compile_commands:
+        """The objects of the changed file, which is found before the one in the tree."""
+        changed = folder / mutant.file
+        changed.parent.mkdir(parents=True)
+        changed.write_text((ROOT / mutant.file).read_text().replace(mutant.old, mutant.new))
+        objects = []
+        for unit in self.units(mutant.file):
+            original, target = str(ROOT / unit), folder / f"mutant_{len(objects)}.o"
+            command = shlex.split(self.compile_commands[original]["command"])
+            command[command.index("-o") + 1] = str(target)
+            command[command.index(original)] = str(changed) if unit == mutant.file else original
+            command.insert(1, f"-I{folder}")
+            # Wrong code may leave a variable unused; nobody debugs it.
+            self.run_or_raise(mutant, [*command, "-w", "-g0"])
+            objects.append(str(target))
+        if not objects:
             raise TableError(f"{mutant.name}: {self.folder} does not compile {mutant.file}")
-        command = shlex.split(self.compile_commands[original]["command"])
-        command[command.index("-o") + 1] = str(target)
-        command[command.index(original)] = str(source)
-        # Wrong code may leave a variable unused; nobody debugs it.
-        self.run_or_raise(mutant, [*command, "-w", "-g0"])
-        return target
+        return objects
 
     def link(self, mutant, program, folder):
-        """The program with the mutant's object in place of the honest one."""
+        """The program with the mutant's objects in place of the honest ones."""
         command = list(self.link_command(program))
         changed = folder / Path(program).name
         command[command.index("-o") + 1] = str(changed)
         first_object = next(i for i, word in enumerate(command) if word.endswith(".o"))
-        command.insert(first_object, str(self.compile(mutant, folder)))
+        command[first_object:first_object] = self.compile(mutant, folder)
         self.run_or_raise(mutant, [*command, "-s"])
         return changed
 

@@ -40,12 +40,12 @@ class ReferenceBackend : public Backend {
 struct Known {
   const char* name;
   const char* description;
-  std::unique_ptr<Backend> (*make)(const std::string& name);
+  std::unique_ptr<Backend> (*make)(const std::string& name, std::int64_t gpu_runs);
   std::string (*unavailable)();  // why this build or machine has it not
 };
 
 template <linalg::Kind kind, bool always_double = false>
-std::unique_ptr<Backend> make_reference(const std::string& name) {
+std::unique_ptr<Backend> make_reference(const std::string& name, std::int64_t) {
   return std::make_unique<ReferenceBackend>(name, kind, always_double);
 }
 
@@ -85,12 +85,12 @@ std::vector<std::string> default_backends() {
   return names;
 }
 
-std::unique_ptr<Backend> make_backend(const std::string& name) {
+std::unique_ptr<Backend> make_backend(const std::string& name, std::int64_t gpu_runs) {
   std::string names;
   for (const Known& known : kKnown) {
     const std::string unavailable = known.unavailable();
     if (name == known.name) {
-      if (unavailable.empty()) return known.make(name);
+      if (unavailable.empty()) return known.make(name, gpu_runs);
       throw BackendUnavailable("backend " + name + " is not available: " + unavailable);
     }
     if (unavailable.empty()) names += (names.empty() ? "" : ", ") + std::string(known.name);

@@ -44,8 +44,9 @@ std::vector<std::string> default_backends();
 
 /// "reference" (the case's dtype), "reference:f64", "cpu:permuted", "cpu:openblas", "cpu:onednn", "gpu:cuda",
 /// "gpu:simt".
+/// `gpu_runs`: how often a GPU backend runs each case, see make_gpu_backend().
 /// Throws ConfigError on an unknown name (with those there are), BackendUnavailable where this machine has it
 /// not.
-std::unique_ptr<Backend> make_backend(const std::string& name);
+std::unique_ptr<Backend> make_backend(const std::string& name, std::int64_t gpu_runs = 1);
 
 }  // namespace forgecheck

@@ -1,5 +1,7 @@
 #include "harness/backend/gpu_backend.h"
 
+#include <algorithm>
+
 #include "gpu/models/generate.h"
 #include "gpu/models/objective.h"
 #include "gpu/models/transformer.h"
@@ -89,9 +91,39 @@ void run_in(gpu::Device& device, const Problem& problem, gpu::Recorder& recorder
   }
 }
 
+/// The emulator's schedules; a device has its own. The first is back at the end.
+class Schedules {
+ public:
+#ifdef FORGECHECK_CUDA_BUILD
+  void take(std::int64_t) const {}
+#else
+  ~Schedules() {
+    simt::set_seed(first_);
+  }
+  Schedules() = default;
+  Schedules(const Schedules&) = delete;
+  Schedules& operator=(const Schedules&) = delete;
+  void take(std::int64_t i) const {
+    simt::set_seed(first_ + static_cast<std::uint64_t>(i));
+  }
+
+ private:
+  std::uint64_t first_ = simt::seed();
+#endif
+};
+
+void require_same_bits(const Trace& first, const Trace& again, std::int64_t run) {
+  for (const auto& [name, value] : first.entries()) {
+    const Array& other = again.at(name);
+    if (value.shape() == other.shape() && std::ranges::equal(value.bytes(), other.bytes())) continue;
+    throw BackendError(name + " is not the same in run 0 and run " + std::to_string(run) +
+                       ": it depends on the order in which threads happen to run");
+  }
+}
+
 class GpuBackend : public Backend {
  public:
-  explicit GpuBackend(std::string name) : name_(std::move(name)) {}
+  GpuBackend(std::string name, std::int64_t runs) : name_(std::move(name)), runs_(runs) {}
 
   std::string name() const override { return name_; }
   std::string refusal(const Case& definition) const override {
@@ -100,6 +132,17 @@ class GpuBackend : public Backend {
   Dtype precision(const Case& definition) const override { return definition.dtype; }
 
   Trace run(const Problem& problem, const TapFilter& wants) override {
+    const Schedules schedules;
+    Trace first = run_once(problem, wants);
+    for (std::int64_t i = 1; i < runs_; ++i) {
+      schedules.take(i);
+      require_same_bits(first, run_once(problem, wants), i);
+    }
+    return first;
+  }
+
+ private:
+  Trace run_once(const Problem& problem, const TapFilter& wants) {
     try {
       if (device_ == nullptr) device_ = std::make_unique<gpu::Device>();
       gpu::Recorder recorder(*device_, wants);
@@ -117,8 +160,8 @@ class GpuBackend : public Backend {
     }
   }
 
- private:
   std::string name_;
+  std::int64_t runs_;
   std::unique_ptr<gpu::Device> device_;
 };
 
@@ -143,8 +186,8 @@ std::string simt_unavailable() {
 }
 #endif
 
-std::unique_ptr<Backend> make_gpu_backend(const std::string& name) {
-  return std::make_unique<GpuBackend>(name);
+std::unique_ptr<Backend> make_gpu_backend(const std::string& name, std::int64_t runs) {
+  return std::make_unique<GpuBackend>(name, runs);
 }
 
 }  // namespace forgecheck

@@ -21,6 +21,7 @@ struct VerifyOptions {
   std::string golden;
   std::string filter;
   std::vector<std::string> backends;
+  std::int64_t gpu_runs = 1;
   ReportOptions report;
 };
 
@@ -57,7 +58,7 @@ class Verification {
       : options_(options), folder_(std::move(folder)) {
     report_.command = invocation.arguments;
     for (const std::string& name : options.backends) {
-      if (name != kRecording) backends_.push_back(make_backend(name));
+      if (name != kRecording) backends_.push_back(make_backend(name, options.gpu_runs));
     }
   }
 
@@ -141,6 +142,12 @@ void add_verify(CLI::App& app, Invocation& invocation) {
   command->add_option(
       "--backend", options->backends,
       "Backend to judge (repeatable; default: all of this machine; golden: the recordings alone)");
+  command
+      ->add_option(
+          "--gpu-runs", options->gpu_runs,
+          "Runs of each case on a GPU backend, of which every bit must agree; on the emulator each takes "
+          "another order of threads (default 1)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}));
   add_report_options(*command, options->report);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] {

@@ -89,6 +89,20 @@ TEST_F(GpuTest, TheRecorderKeepsTheOrderAndTheFilter) {
   EXPECT_EQ(trace.at("d").at(3), 8.0);
 }
 
+// The memory of a tap that nobody else holds must not be given back before it is copied on the other stream.
+TEST_F(GpuTest, TheRecorderHoldsWhatItCopies) {
+  for (std::uint64_t seed = 0; seed < 16; ++seed) {
+#ifdef FORGECHECK_SIMT
+    simt::set_seed(seed);
+#endif
+    Recorder recorder(device, nullptr);
+    recorder.tap("a", put<float>(Tensor<float>({2}, {1, 2})));
+    const DeviceTensor<float> next = device.make<float>({2}, "next");
+    FORGECHECK_CUDA(cudaMemsetAsync(next.get(), 0, 2 * sizeof(float), device.stream()));
+    EXPECT_EQ(recorder.finish().at("a").at(1), 2.0) << "seed " << seed;
+  }
+}
+
 // The copy stream must wait for the kernels before the tap: without its event the result depends on the seed.
 TEST_F(GpuTest, TheRecorderWaitsForTheValue) {
   for (std::uint64_t seed = 0; seed < 16; ++seed) {
