@@ -7,7 +7,7 @@
 #         verify    forgecheck verify on the device
 #         sanitize  the GPU tests under compute-sanitizer: memcheck, racecheck, initcheck, synccheck
 #         golden    records the cases of golden/reference on the device and judges the recording
-#   scripts/device_bundle.sh --pack FILE.tar.gz [--with-cublas]
+#   scripts/device_bundle.sh --pack FILE.tar.xz [--with-cublas]
 #       on a machine with the dependencies: builds and packs the tree, the programs and the libraries they need, for
 #       a machine that has neither. Without --with-cublas cuBLAS is taken from the CUDA toolkit there (0.6 GB less).
 #
@@ -83,7 +83,7 @@ pack_tree() {
     esac
   done < "$staging/libraries"
   echo "$root" > "$tree/lib/built_at"
-  tar -C "$staging" -czf "$pack" forgecheck-device
+  tar -C "$staging" -caf "$pack" forgecheck-device
   echo "device_bundle: $pack, $(du -h "$pack" | cut -f1)"
 }
 
@@ -108,7 +108,8 @@ use_packed_programs() {
 available() {
   local line
   line=$("$build/forgecheck" backends | grep "^$backend ") || cannot "$build has no backend $backend"
-  [[ $line != *"[not available: "* ]] || cannot "no GPU to run on: ${line#*\[not available: }"
+  [[ $line =~ \[not\ available:\ (.*)\]$ ]] || return 0
+  cannot "no GPU to run on: ${BASH_REMATCH[1]}"
 }
 
 failed=0
