@@ -70,6 +70,8 @@ void resume(Block& b, Thread& thread) {
   }
 }
 
+constexpr std::uint64_t kOtherThanNewest = 64;
+
 }  // namespace
 
 Block* const the_block = new Block;
@@ -87,6 +89,9 @@ void run_block(const detail::Launch& launch, uint3 index, Random& random) {
   if (observer != nullptr) {
     observer->block_begins();
   }
+  // In half of the blocks any thread goes on next; in the others mostly the one that became ready last, so that a warp
+  // runs far ahead of the others, as on a device.
+  const bool newest_first = random.below(2) == 0;
   while (b.exited < b.size) {
     if (b.ready.empty()) {
       if (!release_active_masks()) {
@@ -94,7 +99,9 @@ void run_block(const detail::Launch& launch, uint3 index, Random& random) {
       }
       continue;
     }
-    std::swap(b.ready[random.below(b.ready.size())], b.ready.back());
+    if (!newest_first || random.below(kOtherThanNewest) == 0) {
+      std::swap(b.ready[random.below(b.ready.size())], b.ready.back());
+    }
     const unsigned number = b.ready.back();
     b.ready.pop_back();
     resume(b, *b.threads[number]);
