@@ -34,13 +34,13 @@ __global__ void gather_chosen(std::int64_t n, T* out, const T* scores, const std
   for_each_element(n, [=](std::int64_t i) { out[i] = scores[i / chosen * tokens + indices[i]]; });
 }
 
-/// n choices: choices (E, tokens) says which of an expert's choices a token is.
+/// n choices: choices (E, tokens) says which of them, counted from 1, took the token for that expert.
 __global__ void invert_choices(std::int64_t n, std::int64_t* choices, const std::int64_t* indices,
                                std::int64_t chosen, std::int64_t tokens) {
-  for_each_element(n, [=](std::int64_t i) { choices[i / chosen * tokens + indices[i]] = i; });
+  for_each_element(n, [=](std::int64_t i) { choices[i / chosen * tokens + indices[i]] = i + 1; });
 }
 
-/// A block a token; its threads share the columns. A choice below 0 is none.
+/// A block a token; its threads share the columns. Choice 0 is none.
 template <class T>
 __global__ void add_choices(T* out, const T* expert_outputs, const T* scores, const std::int64_t* choices,
                             std::int64_t num_experts, std::int64_t width) {
@@ -49,7 +49,8 @@ __global__ void add_choices(T* out, const T* expert_outputs, const T* scores, co
     float sum = 0;
     for (std::int64_t e = 0; e < num_experts; ++e) {
       const std::int64_t choice = choices[e * tokens + token];
-      if (choice >= 0) sum = add_product<T>(sum, scores[choice], expert_outputs[choice * width + j]);
+      if (choice == 0) continue;
+      sum = add_product<T>(sum, scores[choice - 1], expert_outputs[(choice - 1) * width + j]);
     }
     out[token * width + j] = T(sum);
   }
@@ -100,11 +101,11 @@ DeviceTensor<T> combine_chosen(Device& device, const DeviceTensor<T>& expert_out
   const std::int64_t num_experts = indices.dim(0), chosen = indices.dim(1), width = expert_outputs.width();
   require_shape("[expert_choice] scores", scores.shape, indices.shape);
   require_shape("[expert_choice] expert_outputs", expert_outputs.shape, {indices.size(), width});
-  // 1. what each expert chose, seen from the tokens; -1: not chosen
+  // 1. what each expert chose, seen from the tokens
   const DeviceTensor<std::int64_t> choices =
       device.make<std::int64_t>({num_experts, tokens}, "choices of the experts");
   FORGECHECK_CUDA(cudaMemsetAsync(
-      choices.get(), 0xFF, static_cast<std::size_t>(choices.size()) * sizeof(std::int64_t), device.stream()));
+      choices.get(), 0, static_cast<std::size_t>(choices.size()) * sizeof(std::int64_t), device.stream()));
   launch_elementwise(device, "invert_choices", invert_choices, indices.size(), choices.get(), indices.get(),
                      chosen, tokens);
   // 2. each token's sum

@@ -1,7 +1,7 @@
 // Scores, choices, weights and losses of the routers, against the reference.
 #include "gpu/ops/router.h"
 
-#include <set>
+#include <numeric>
 
 #include "reference/ops/router.h"
 #include "tests/gpu/gpu_test.h"
@@ -256,6 +256,25 @@ TYPED_TEST(RouterTest, StateMovesAsTheReferences) {
     expect_close<float>(this->get(device_ema), exact(ema), 4);
     expect_close<float>(this->get(device_bias), exact(bias), 4);
   }
+}
+
+// Averages that begin at 0 become a hundredth of the shares: small enough to show how those were rounded.
+TEST_F(GpuTest, RouterStateInBfloat16RoundsTheShares) {
+  Tensor<Bfloat16> ema({40}), bias({40});
+  std::vector<std::int64_t> counts(40);
+  std::iota(counts.begin(), counts.end(), 1);
+  const auto device_ema = put<bf16>(ema), device_bias = put<bf16>(bias);
+  update_router_state(device, device_ema, device_bias, put<std::int64_t>(Ids({40}, counts)), 0.25);
+  forgecheck::update_router_state(ema, bias, counts, 0.25);
+  EXPECT_EQ(get(device_ema).data, numbers(ema));
+  int rounded_differently = 0;
+  for (std::int64_t e = 0; e < 40; ++e) {
+    const float share = static_cast<float>(e + 1) / (40 * 41 / 2);
+    if (numbers(tensor<Bfloat16>({1}, {share * 0.01F}))[0] != numbers(ema)[static_cast<std::size_t>(e)]) {
+      ++rounded_differently;
+    }
+  }
+  EXPECT_GT(rounded_differently, 0);
 }
 
 // 0 / 1e-8: without it 0 / 0.
