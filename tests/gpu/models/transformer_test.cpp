@@ -130,12 +130,14 @@ TEST_F(TransformerRules, ACacheMustHaveRoom) {
   const Architecture& architecture = problem.definition.architecture;
   const DeviceWeights<float> weights(device, problem.parameters);
   std::vector<KvCache<float>> caches = make_kv_caches<float>(device, architecture.model, 2, 7);
-  Recorder recorder(device, [](std::string_view) { return false; });
-  const auto step = [&] {
+  const auto step = [&](Recorder& recorder) {
     forward(device, architecture, weights, problem.inputs, ForwardOptions{}, recorder, &caches);
   };
-  step();
-  EXPECT_EQ(message_of(step), "[kv_cache] 4 more positions do not fit: 4 of 7 are filled");
+  Recorder first(device, nullptr), second(device, nullptr);
+  step(first);
+  EXPECT_EQ(message_of([&] { step(second); }), "[kv_cache] 4 more positions do not fit: 4 of 7 are filled");
+  EXPECT_FALSE(first.finish().empty());
+  EXPECT_TRUE(second.finish().empty());  // refused before anything was computed
   EXPECT_EQ(caches[0].seq_len, 4);
 }
 
