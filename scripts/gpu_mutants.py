@@ -25,7 +25,7 @@ from mutation import ROOT, Build, TableError, chosen, make_parser, require_repla
 
 TABLE = ROOT / "tests" / "gpu" / "mutants"
 PROGRAM = "tests/gpu/test_gpu"
-MIN_MUTANTS = 20
+MIN_MUTANTS = 40
 TIME_LIMIT = 120  # seconds; tests that run longer hang
 
 

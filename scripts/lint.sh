@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-mapfile -t sources < <(git ls-files '*.h' '*.cpp' '*.cu')
+mapfile -t sources < <(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
 echo "lint: clang-format on ${#sources[@]} files"
 clang-format --dry-run --Werror "${sources[@]}"
 

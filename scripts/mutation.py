@@ -56,37 +56,39 @@ class Build:
         if str(ROOT / file) in self.compile_commands:
             return [file]
         include = f'#include "{file}"'
-        includers = [path for folder in ("gpu", "harness", "reference") for path in (ROOT / folder).rglob("*.*")
+        includers = [path for folder in ("gpu", "harness", "reference", "tests") for path in (ROOT / folder).rglob("*.*")
                      if path.suffix in (".h", ".cuh", ".cu", ".cpp") and include in path.read_text()]
         units = [unit for path in includers for unit in self.units(str(path.relative_to(ROOT)))]
         return list(dict.fromkeys(units))
 
     def compile(self, mutant, folder):
-        """The objects of the changed file, which is found before the one in the tree."""
+        """The objects of the changed file, which is found before the one in the tree, by the names of the honest ones."""
         changed = folder / mutant.file
         changed.parent.mkdir(parents=True)
         changed.write_text((ROOT / mutant.file).read_text().replace(mutant.old, mutant.new))
-        objects = []
+        objects = {}
         for unit in self.units(mutant.file):
             original, target = str(ROOT / unit), folder / f"mutant_{len(objects)}.o"
             command = shlex.split(self.compile_commands[original]["command"])
+            honest = command[command.index("-o") + 1]
             command[command.index("-o") + 1] = str(target)
             command[command.index(original)] = str(changed) if unit == mutant.file else original
             command.insert(1, f"-I{folder}")
             # Wrong code may leave a variable unused; nobody debugs it.
             self.run_or_raise(mutant, [*command, "-w", "-g0"])
-            objects.append(str(target))
+            objects[honest] = str(target)
         if not objects:
             raise TableError(f"{mutant.name}: {self.folder} does not compile {mutant.file}")
         return objects
 
     def link(self, mutant, program, folder):
         """The program with the mutant's objects in place of the honest ones."""
-        command = list(self.link_command(program))
+        objects = self.compile(mutant, folder)
+        command = [word for word in self.link_command(program) if word not in objects]
         changed = folder / Path(program).name
         command[command.index("-o") + 1] = str(changed)
         first_object = next(i for i, word in enumerate(command) if word.endswith(".o"))
-        command[first_object:first_object] = self.compile(mutant, folder)
+        command[first_object:first_object] = objects.values()
         self.run_or_raise(mutant, [*command, "-s"])
         return changed
 

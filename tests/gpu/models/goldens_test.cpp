@@ -9,7 +9,7 @@
 namespace forgecheck {
 namespace {
 
-constexpr std::int64_t kRuns = 16;
+constexpr std::int64_t kRuns = FORGECHECK_GPU_RUNS;
 constexpr std::size_t kShards = 8;
 
 class EveryGolden : public testing::TestWithParam<std::size_t> {};
