@@ -16,7 +16,7 @@ namespace forgecheck::gpu {
 /// the bytes of its result.
 template <class F>
 void expect_repeatable(F run) {
-  constexpr int kRuns = 6;
+  constexpr unsigned kRuns = 12;
   const std::vector<std::byte> first = run();
   EXPECT_FALSE(first.empty());
 #ifdef FORGECHECK_SIMT
