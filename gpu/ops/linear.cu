@@ -1,8 +1,7 @@
 #include "gpu/ops/linear.h"
 
-#include <limits>
-
 #include "gpu/ops/elementwise.cuh"
+#include "gpu/runtime/blas.h"
 #include "reference/error.h"
 
 namespace forgecheck::gpu {
@@ -19,19 +18,6 @@ template <class T>
 __global__ void add_elements(std::int64_t n, T* out, const T* x, const T* y) {
   for_each_element(n,
                    [=](std::int64_t i) { out[i] = T(static_cast<float>(x[i]) + static_cast<float>(y[i])); });
-}
-
-template <class T>
-constexpr cudaDataType cuda_type() {
-  return device_dtype<T>() == Dtype::f32 ? CUDA_R_32F : CUDA_R_16BF;
-}
-
-/// cuBLAS counts in int.
-int as_int(std::int64_t size) {
-  if (size > std::numeric_limits<int>::max()) {
-    throw ShapeError("[linear] a matrix of " + std::to_string(size) + " rows or columns is too large");
-  }
-  return static_cast<int>(size);
 }
 
 template <class T>
@@ -57,12 +43,13 @@ template <class T>
 void multiply(Device& device, T* out, const T* x, std::int64_t rows, const DeviceTensor<T>& weight,
               float beta) {
   if (rows == 0 || weight.size() == 0) return;
-  const int out_features = as_int(weight.dim(0)), in_features = as_int(weight.dim(1));
+  const int out_features = blas_size(weight.dim(0), "linear"),
+            in_features = blas_size(weight.dim(1), "linear");
   const float alpha = 1.0F;
-  FORGECHECK_CUDA(cublasGemmEx(device.blas(), CUBLAS_OP_T, CUBLAS_OP_N, out_features, as_int(rows),
-                               in_features, &alpha, weight.get(), cuda_type<T>(), in_features, x,
-                               cuda_type<T>(), in_features, &beta, out, cuda_type<T>(), out_features,
-                               CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_GEMM_DEFAULT));
+  FORGECHECK_CUDA(cublasGemmEx(device.blas(), CUBLAS_OP_T, CUBLAS_OP_N, out_features,
+                               blas_size(rows, "linear"), in_features, &alpha, weight.get(), blas_type<T>(),
+                               in_features, x, blas_type<T>(), in_features, &beta, out, blas_type<T>(),
+                               out_features, CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_GEMM_DEFAULT));
 }
 
 }  // namespace

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "gpu/ops/convert.cuh"
 #include "gpu/ops/elementwise.cuh"
 #include "gpu/ops/ranks.h"
+#include "gpu/runtime/blas.h"
 #include "reference/error.h"
 
 namespace forgecheck::gpu {
@@ -86,15 +86,6 @@ DeviceTensor<float> upload_scales(Device& device, const std::vector<double>& sca
                               "scales of the experts");
 }
 
-/// cuBLAS counts in int.
-int as_int(std::int64_t size) {
-  if (size > std::numeric_limits<int>::max()) {
-    throw ShapeError("[grouped_linear] a matrix of " + std::to_string(size) +
-                     " rows or columns is too large");
-  }
-  return static_cast<int>(size);
-}
-
 }  // namespace
 
 std::int64_t expert_capacity(std::int64_t tokens, std::int64_t top_k, std::int64_t num_experts,
@@ -170,7 +161,8 @@ DeviceTensor<T> grouped_linear(Device& device, const DeviceTensor<T>& x, const D
   const std::int64_t num_experts = weight.dim(0), in = weight.dim(1), width = weight.dim(2);
   require_shape("[grouped_linear] offsets", {std::ssize(offsets)}, {num_experts + 1});
   require_shape("[grouped_linear] input", x.shape, {offsets.back(), in});
-  const cudaDataType type = device_dtype<T>() == Dtype::f32 ? CUDA_R_32F : CUDA_R_16BF;
+  const cudaDataType type = blas_type<T>();
+  const auto as_int = [](std::int64_t size) { return blas_size(size, "grouped_linear"); };
   const float one = 1.0F, zero = 0.0F;
   DeviceTensor<T> out = device.make<T>({x.dim(0), width}, "output of the experts");
   for (std::int64_t e = 0; e < num_experts; ++e) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "gpu/ops/convert.cuh"
 #include "gpu/ops/elementwise.cuh"
 #include "reference/error.h"
 
@@ -26,11 +27,6 @@ Tensor<float> angles_through(float (*function)(float), std::int64_t head_dim, st
     }
   }
   return table;
-}
-
-template <class T>
-__device__ float rounded(float value) {
-  return static_cast<float>(T(value));
 }
 
 /// One thread a pair (j, j + d/2) of a row of x. The products are written as calls, so that no compiler makes
