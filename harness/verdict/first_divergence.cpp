@@ -68,6 +68,18 @@ Modules modules_of(const WrongTap& wrong, const std::vector<std::string>& suspec
   return modules;
 }
 
+void describe(FirstDivergence& result, const TapNumbers& numbers, Dtype type) {
+  const Tensor<double> used =
+      shares(numbers.values, numbers.oracle, element_tolerances(numbers.oracle, numbers.baseline, type));
+  result.worst = worst_element(numbers.values, numbers.oracle, used);
+  result.histogram = share_histogram(used);
+  result.map = error_map(used);
+}
+
+void add_note(FirstDivergence& result, const std::string& text) {
+  result.note += (result.note.empty() ? "a run of this case takes long: " : "; ") + text;
+}
+
 }  // namespace
 
 void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const Trace& along) {
@@ -88,22 +100,6 @@ void add_inherited_errors(std::vector<TapResult>& taps, const Trace& along, cons
     if (value != nullptr) tap.inherited = relative_error(along.at(tap.name), *value);
   }
 }
-
-namespace {
-
-void describe(FirstDivergence& result, const TapNumbers& numbers, Dtype type) {
-  const Tensor<double> used =
-      shares(numbers.values, numbers.oracle, element_tolerances(numbers.oracle, numbers.baseline, type));
-  result.worst = worst_element(numbers.values, numbers.oracle, used);
-  result.histogram = share_histogram(used);
-  result.map = error_map(used);
-}
-
-void add_note(FirstDivergence& result, const std::string& text) {
-  result.note += (result.note.empty() ? "a run of this case takes long: " : "; ") + text;
-}
-
-}  // namespace
 
 FirstDivergence first_divergence(const Failure& failure, const TapResult& first,
                                  const std::optional<Tensor<double>>& baseline, const Explains& explains,
