@@ -89,8 +89,8 @@ void run_block(const detail::Launch& launch, uint3 index, Random& random) {
   if (observer != nullptr) {
     observer->block_begins();
   }
-  // In half of the blocks any thread goes on next; in the others mostly the one that became ready last, so that a warp
-  // runs far ahead of the others, as on a device.
+  // In half of the blocks any thread goes on next; in the others mostly the one that became ready last, so
+  // that a warp runs far ahead of the others, as on a device.
   const bool newest_first = random.below(2) == 0;
   while (b.exited < b.size) {
     if (b.ready.empty()) {

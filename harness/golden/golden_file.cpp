@@ -141,10 +141,9 @@ void load_weights(Golden& golden) {
   if (!problem.parameters.empty()) return;
   require_memory(problem.definition);
   problem.seeded = golden.weights == "seeded";
-  problem.parameters =
-      problem.seeded
-          ? make_parameters(problem.definition)
-          : load_parameters(golden.path.parent_path() / golden.weights, problem.definition.architecture);
+  problem.parameters = problem.seeded ? make_parameters(problem.definition)
+                                      : load_parameters(golden.path.parent_path() / golden.weights,
+                                                        problem.definition.architecture);
 }
 
 void write_golden(const std::filesystem::path& path, const Problem& problem, const Trace& expected,

@@ -51,7 +51,7 @@ class DeviceBundle(unittest.TestCase):
     def test_without_a_device_it_says_why_and_runs_nothing(self):
         status, _, said = self.bundle("--build", BUILD, "--results", self.results)
         self.assertEqual(status, 3)
-        self.assertRegex(said, r"^device_bundle: no GPU to run on: (this build has|no device can be used|this machine has)[^\\]]*\n$")
+        self.assertRegex(said, r"^device_bundle: no GPU to run on: (this build has|no device can be used|this machine has)[^\]]*\n$")
         self.assertFalse(self.results.exists())
 
     @unittest.skipIf(ON_A_DEVICE, "needs the emulator")
