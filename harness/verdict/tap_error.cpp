@@ -98,8 +98,8 @@ ShareHistogram share_histogram(const Tensor<double>& shares) {
 ErrorMap error_map(const Tensor<double>& shares) {
   ErrorMap map;
   if (shares.size() == 0) return map;
-  map.cell_height = ceiling(shares.rows(), kMapRows);
-  map.cell_width = ceiling(shares.width(), kMapColumns);
+  map.cell_height = std::max<std::int64_t>(1, ceiling(shares.rows(), kMapRows));
+  map.cell_width = std::max<std::int64_t>(1, ceiling(shares.width(), kMapColumns));
   map.rows = ceiling(shares.rows(), map.cell_height);
   map.columns = ceiling(shares.width(), map.cell_width);
   map.shares.assign(static_cast<std::size_t>(map.rows * map.columns), 0.0);
