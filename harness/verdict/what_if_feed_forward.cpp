@@ -32,7 +32,7 @@ constexpr Function kFunctions[] = {
 };
 
 /// A guess that predicts one tap's value.
-WhatIf prediction(const std::string& text, const std::string& tap, Tensor<double> value) {
+WhatIf prediction(const std::string& text, const std::string& tap, const Tensor<double>& value) {
   return {text, [tap, array = Array::from(value)](Problem&, Trace& forced) {
             forced = with_value(forced, tap, array);
           }};
@@ -89,8 +89,8 @@ void add_weights_guesses(const WrongTap& wrong, const std::string& router, std::
   const Tensor<double> bias = sigmoid ? stored_weight(wrong, router + ".expert_bias") : no_bias;
   const Tensor<double> soft = softmax_scores(*gate), logistic = sigmoid_scores(*gate, no_bias);
   const Tensor<double> scores = sigmoid ? sigmoid_scores(*gate, bias) : soft;
-  const auto add = [&](const std::string& text, Tensor<double> value) {
-    guesses.push_back(prediction(text, tap, std::move(value)));
+  const auto add = [&](const std::string& text, const Tensor<double>& value) {
+    guesses.push_back(prediction(text, tap, value));
   };
   add("the scores are not divided by their sum", at_indices(scores, *indices));
   if (sigmoid) {
@@ -128,8 +128,8 @@ void add_mixture_guesses(const WrongTap& wrong, const std::string& router, std::
   if (scores) {
     Tensor<double> ones = *scores;
     for (double& value : ones.data) value = 1;
-    guesses.push_back(prediction("the experts' outputs are not multiplied by their scores",
-                                 router + ".scores", std::move(ones)));
+    guesses.push_back(
+        prediction("the experts' outputs are not multiplied by their scores", router + ".scores", ones));
   }
   if (!weights) return;
   Tensor<double> ones = *weights, first = *weights, reversed = *weights;
