@@ -17,11 +17,10 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutation import ROOT, Build, TableError, chosen, make_parser, require_replacement, require_unique
+from mutation import ROOT, TableError, outcomes, require_replacement, require_unique, run_program
 
 TABLE = ROOT / "tests" / "gpu" / "mutants"
 PROGRAM = "tests/gpu/test_gpu"
@@ -101,33 +100,14 @@ def check_tests(build, mutants):
 
 def run_table(build, mutants, jobs):
     caught = 0
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        for mutant, (passed, failed) in zip(mutants, pool.map(lambda mutant: run_mutant(build, mutant), mutants)):
-            survives = passed or failed == ["timed out"]
-            caught += not survives
-            more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
-            print(f"{mutant.name:<52} {'SURVIVES' if survives else failed[0] + more}", flush=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for mutant, (passed, failed) in outcomes(mutants, lambda mutant: run_mutant(build, mutant), jobs):
+        survives = passed or failed == ["timed out"]
+        caught += not survives
+        more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        print(f"{mutant.name:<52} {'SURVIVES' if survives else failed[0] + more}", flush=True)
     print(f"{len(mutants)} GPU mistakes: {caught} caught ({caught / len(mutants):.1%})")
     return 0 if caught == len(mutants) else 1
 
 
-def main():
-    options = make_parser("Runs the table of GPU mistakes tests/gpu/mutants/*.toml.").parse_args()
-    try:
-        mutants = read_table()
-        build = Build(options.build.resolve())
-        if options.check:
-            check_tests(build, mutants)
-            print(f"{len(mutants)} GPU mistakes: the table is sound")
-            return 0
-        return run_table(build, chosen(options, mutants), options.jobs)
-    except TableError as error:
-        print(f"gpu_mutants: {error}", file=sys.stderr)
-        return 2
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("gpu_mutants", "GPU mistakes", read_table, check_tests, run_table))

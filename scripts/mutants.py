@@ -23,11 +23,10 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutation import ROOT, Build, TableError, chosen, make_parser, require_replacement, require_unique
+from mutation import ROOT, TableError, outcomes, require_replacement, require_unique, run_program
 
 TABLE = ROOT / "tests" / "mutants"
 MIN_MUTANTS = 80
@@ -192,34 +191,14 @@ def row(mutant, outcomes):
 def run_table(build, mutants, jobs):
     caught = located = 0
     print(f"{'mutant':<52} {'verdict':<10} {'tap named':<44} expected")
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        for mutant, outcomes in zip(mutants, pool.map(lambda mutant: run_mutant(build, mutant), mutants)):
-            caught += is_caught(mutant, outcomes)
-            located += is_located(mutant, outcomes)
-            print(row(mutant, outcomes), flush=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for mutant, found in outcomes(mutants, lambda mutant: run_mutant(build, mutant), jobs):
+        caught += is_caught(mutant, found)
+        located += is_located(mutant, found)
+        print(row(mutant, found), flush=True)
     count = len(mutants)
     print(f"{count} mutants: {caught} caught ({caught / count:.1%}), {located} at the right tap ({located / count:.1%})")
     return 0 if caught == count and located >= MIN_LOCATED * count else 1
 
 
-def main():
-    parser = make_parser("Runs the mutation table tests/mutants/*.toml.")
-    options = parser.parse_args()
-    try:
-        mutants = read_table()
-        build = Build(options.build.resolve())
-        if options.check:
-            check_cases(build, mutants)
-            print(f"{len(mutants)} mutants: the table is sound")
-            return 0
-        return run_table(build, chosen(options, mutants), options.jobs)
-    except TableError as error:
-        print(f"mutants: {error}", file=sys.stderr)
-        return 2
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("mutants", "mutants", read_table, check_cases, run_table))

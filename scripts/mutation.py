@@ -1,7 +1,8 @@
-"""What the mutation tables share: building a program with one replacement in one source file.
+"""What the mutation tables share: their command line, and building a program with one replacement in one file.
 
 The translation unit (of a header, each that includes it) is compiled with the changed copy, by the build's own command,
-and linked with the rest of the build, in front of the archives, so that it is taken first. Needs a finished build by Ninja with compile_commands.json.
+and linked with the rest of the build, in front of the archives, so that it is taken first. Needs a finished build by
+Ninja with compile_commands.json.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import os
 import re
 import shlex
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -96,6 +99,31 @@ class Build:
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
         if done.returncode != 0:
             raise TableError(f"{mutant.name}: does not build\n{done.stderr}")
+
+
+def outcomes(mutants, run, jobs):
+    """(mutant, run(mutant)) in the order of the table, as many at a time as there are jobs."""
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        yield from zip(mutants, pool.map(run, mutants))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def run_program(name, what, read_table, check, run_table):
+    """The command line of a table; its exit status."""
+    options = make_parser(f"Runs the table of {what}.").parse_args()
+    try:
+        mutants = read_table()
+        build = Build(options.build.resolve())
+        if options.check:
+            check(build, mutants)
+            print(f"{len(mutants)} {what}: the table is sound")
+            return 0
+        return run_table(build, chosen(options, mutants), options.jobs)
+    except TableError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
 
 
 def make_parser(description):

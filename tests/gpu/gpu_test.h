@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <random>
 #include <string>
 
 #include "gpu/runtime/device.h"
 #include "reference/dtype.h"
+#include "reference/error.h"
 
 namespace forgecheck::gpu {
 
@@ -40,6 +42,16 @@ Tensor<host_t<T>> random_tensor(const Shape& shape, std::uint64_t seed, double d
 template <class H>
 Tensor<double> exact(const Tensor<H>& tensor) {
   return Array::from(tensor).template to<double>();
+}
+
+/// The text of the error that an action ends with.
+inline std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
 }
 
 class GpuTest : public testing::Test {

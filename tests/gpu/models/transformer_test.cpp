@@ -113,17 +113,7 @@ TYPED_TEST(TransformerTest, ChunksOnACacheGiveTheLogitsOfTheWhole) {
   }
 }
 
-class TransformerRules : public GpuTest {
- protected:
-  std::string message_of(const std::function<void()>& action) {
-    try {
-      action();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  }
-};
+using TransformerRules = GpuTest;
 
 TEST_F(TransformerRules, ACacheMustHaveRoom) {
   const Problem problem = problem_of("dense[" + kSizes + "]/batch=2,text_len=4/seed=9");

@@ -8,7 +8,7 @@
 #include "gpu/ops/attention.h"
 #include "reference/error.h"
 #include "reference/ops/attention.h"
-#include "tests/gpu/seeds.h"
+#include "tests/gpu/repeatable.h"
 
 namespace forgecheck::gpu {
 

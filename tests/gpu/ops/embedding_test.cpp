@@ -6,7 +6,7 @@
 #include "reference/error.h"
 #include "reference/ops/embedding.h"
 #include "tests/gpu/gpu_test.h"
-#include "tests/gpu/ops/repeatable.h"
+#include "tests/gpu/repeatable.h"
 
 namespace forgecheck::gpu {
 namespace {

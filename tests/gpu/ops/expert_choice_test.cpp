@@ -5,7 +5,7 @@
 #include "reference/ops/expert_choice.h"
 #include "reference/ops/router.h"
 #include "tests/gpu/gpu_test.h"
-#include "tests/gpu/ops/repeatable.h"
+#include "tests/gpu/repeatable.h"
 #include "tests/reference/ops/values.h"
 
 namespace forgecheck::gpu {

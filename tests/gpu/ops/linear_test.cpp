@@ -4,7 +4,7 @@
 #include "reference/error.h"
 #include "reference/ops/linear.h"
 #include "tests/gpu/gpu_test.h"
-#include "tests/gpu/ops/repeatable.h"
+#include "tests/gpu/repeatable.h"
 
 namespace forgecheck::gpu {
 namespace {

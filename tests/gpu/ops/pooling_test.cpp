@@ -3,7 +3,7 @@
 
 #include "reference/ops/pooling.h"
 #include "tests/gpu/gpu_test.h"
-#include "tests/gpu/ops/repeatable.h"
+#include "tests/gpu/repeatable.h"
 #include "tests/reference/ops/values.h"
 
 namespace forgecheck::gpu {

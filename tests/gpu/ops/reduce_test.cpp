@@ -2,7 +2,7 @@
 #ifdef FORGECHECK_SIMT
 #include "gpu/ops/reduce.cuh"
 
-#include "tests/gpu/seeds.h"
+#include "tests/gpu/repeatable.h"
 
 namespace forgecheck::gpu {
 namespace {

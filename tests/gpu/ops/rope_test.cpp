@@ -2,7 +2,7 @@
 
 #include "reference/error.h"
 #include "reference/ops/rope.h"
-#include "tests/gpu/seeds.h"
+#include "tests/gpu/repeatable.h"
 
 namespace forgecheck::gpu {
 namespace {

@@ -2,22 +2,12 @@
 
 #include "gpu/runtime/check.h"
 #include "gpu/runtime/recorder.h"
-#include "reference/error.h"
 #include "tests/gpu/gpu_test.h"
 
 namespace forgecheck::gpu {
 namespace {
 
 using testing::HasSubstr;
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST_F(GpuTest, UploadAndDownloadKeepEveryBit) {
   const Tensor<float> values({2, 3}, {1.5F, -0.0F, 3e-42F, INFINITY, -7, 0.1F});

@@ -181,6 +181,7 @@ TEST_F(BadCase, AnUnknownBackendIsNamedWithThoseThereAre) {
   expect_refused({"run", kDense, "--backend", "cpu:magic"},
                  {"\"cpu:magic\"", "reference:f64", "cpu:openblas"});
   expect_refused({"verify", "--backend", "cpu:magic"}, {"\"cpu:magic\""});
+  expect_refused({"verify", "--gpu-runs", "0"}, {"--gpu-runs", "0"});
   expect_refused({"golden", "record", "--backend", "cpu:magic"}, {"\"cpu:magic\""});
 }
 

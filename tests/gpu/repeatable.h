@@ -1,21 +1,14 @@
-// The same bits every time.
+// Bit for bit the same under every order of threads, warps, blocks and streams.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <cstddef>
-#include <vector>
-
-#ifdef FORGECHECK_SIMT
-#include <cuda_runtime.h>
-#endif
+#include "tests/gpu/gpu_test.h"
 
 namespace forgecheck::gpu {
 
-/// Runs it again and again, on the emulator under other orders of threads, blocks and streams; `run` returns
-/// the bytes of its result.
-template <class F>
-void expect_repeatable(F run) {
+/// Runs it again and again, on the emulator under another seed each time; `run` returns the bytes of its
+/// result.
+template <class Run>
+void expect_repeatable(Run run) {
   constexpr unsigned kRuns = 12;
   const std::vector<std::byte> first = run();
   EXPECT_FALSE(first.empty());
