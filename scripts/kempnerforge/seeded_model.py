@@ -1,0 +1,156 @@
+"""KempnerForge's own model for a case of forgecheck, its weights filled with the seeded tensors of
+harness/case/seeded.cpp: the same bits as forgecheck makes in C++."""
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy
+import torch
+from kempnerforge.config.adapter import AdapterConfig
+from kempnerforge.config.model import ModelConfig
+from kempnerforge.config.vlm import VLMConfig
+from kempnerforge.distributed import pipeline_parallel
+from kempnerforge.model import transformer as transformer_module
+from kempnerforge.model.adapter import VisionAdapter, build_adapter
+from kempnerforge.model.transformer import Transformer
+from torch import nn
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PACKED_EXPERTS = re.compile(r"\.(up_w|gate_w|down_w)$")
+
+
+def splitmix64(values: numpy.ndarray) -> numpy.ndarray:
+    """One step of splitmix64 for each 64-bit value, in place."""
+    values += numpy.uint64(0x9E3779B97F4A7C15)
+    values ^= values >> numpy.uint64(30)
+    values *= numpy.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> numpy.uint64(27)
+    values *= numpy.uint64(0x94D049BB133111EB)
+    values ^= values >> numpy.uint64(31)
+    return values
+
+
+@lru_cache(maxsize=65536)
+def fnv1a64(text: str) -> int:
+    """The 64-bit FNV-1a hash of a text's UTF-8 bytes."""
+    value = 0xCBF29CE484222325
+    for byte in text.encode():
+        value = ((value ^ byte) * 0x100000001B3) % 2**64
+    return value
+
+
+def seeded_key(name: str, seed: int) -> int:
+    """Where the seeded values of one tensor begin."""
+    return fnv1a64(name) ^ int(splitmix64(numpy.array([seed], numpy.uint64))[0])
+
+
+def seeded_values(name: str, shape: tuple[int, ...], seed: int, scale: float, offset: float) -> numpy.ndarray:
+    """The float32 tensor of this name. A draw has 24 bits, exact in float32, so float32 arithmetic rounds just
+    twice, as forgecheck does: behind the product and behind the sum."""
+    draws = numpy.arange(math.prod(shape), dtype=numpy.uint64)
+    draws += numpy.uint64(seeded_key(name, seed))
+    draws = splitmix64(draws) >> numpy.uint64(40)
+    values = (draws.astype(numpy.int32) - numpy.int32(2**23)).astype(numpy.float32)
+    values *= numpy.float32(2.0**-23)
+    values *= numpy.float32(scale)
+    values += numpy.float32(offset)
+    return values.reshape(shape)
+
+
+def scale_and_offset(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
+    """The range of a parameter's seeded values, by its kind, which name and shape tell."""
+    if name.endswith(".expert_bias"):
+        return 0.25, 0.0
+    if name.endswith(".expert_ema"):
+        return 0.5 / shape[0], 1.0 / shape[0]
+    if PACKED_EXPERTS.search(name):
+        return math.sqrt(3.0 / shape[1]), 0.0
+    if name.endswith(".bias"):
+        return 0.25, 0.0
+    if not name.endswith(".weight"):
+        raise ValueError(f"no rule for the seeded values of {name}")
+    if len(shape) == 1:
+        return 0.25, 1.0
+    if name.startswith("token_embedding."):
+        return math.sqrt(3.0), 0.0
+    return math.sqrt(3.0 / shape[-1]) * (2.0 if name.endswith(".router.gate.weight") else 1.0), 0.0
+
+
+@torch.no_grad()
+def fill(module: nn.Module, seed: int, prefix: str = "", renamed: dict[str, str] | None = None) -> None:
+    """Gives every parameter and buffer of the module its seeded values. `renamed` says whose values a tensor
+    takes that has no values of its own."""
+    for own_name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        name = (renamed or {}).get(own_name, prefix + own_name)
+        shape = tuple(tensor.shape)
+        tensor.copy_(torch.from_numpy(seeded_values(name, shape, seed, *scale_and_offset(name, shape))))
+
+
+def skip_initialisation() -> None:
+    """Leaves out the random initial values of KempnerForge's modules, once for the whole process: they take more
+    time than a small model takes to run, and every one of them is overwritten by `fill`."""
+    nn.Linear.reset_parameters = lambda self: None  # type: ignore[method-assign]
+    nn.Embedding.reset_parameters = lambda self: None  # type: ignore[method-assign]
+    transformer_module.init_weights = lambda model, config: None
+    pipeline_parallel.init_weights = lambda model, config: None
+
+
+def vlm_config(fields: dict[str, Any]) -> VLMConfig:
+    """Upstream's configuration of a vision-language architecture; its lists of modalities are tuples."""
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return VLMConfig.for_arch(values.pop("arch"), **values)
+
+
+@dataclass
+class SeededModel:
+    """What runs a case: the transformer, and the adapter in front of it where the case has one."""
+
+    transformer: Transformer
+    adapter: VisionAdapter | None
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def config(self) -> ModelConfig:
+        """The section [model], with all defaults."""
+        return self.transformer.config
+
+
+def placed(module: nn.Module, case: dict[str, Any], device: torch.device) -> nn.Module:
+    """The module in the case's type and mode, on the device. As everywhere in KempnerForge, the cast takes
+    parameters and buffers, and leaves the tables of the rotary embedding in float32."""
+    return module.to(device=device, dtype=DTYPES[case["dtype"]]).train(case["mode"] == "train")
+
+
+def build_model(case: dict[str, Any], device: torch.device) -> SeededModel:
+    """KempnerForge's model of a case, ready to run. What upstream refuses is raised as it is."""
+    config = ModelConfig(**case["model"])
+    vlm = vlm_config(case["vlm"]) if "vlm" in case else None
+    transformer = Transformer(config, vlm_config=vlm, num_image_tokens=case.get("num_image_tokens", 0))
+    fill(transformer, case["seed"])
+    adapter = None
+    if "adapter" in case:
+        fields = dict(case["adapter"])
+        feature_dim = fields.pop("feature_dim")
+        adapter = build_adapter(AdapterConfig(**fields), in_dim=feature_dim, out_dim=config.dim)
+        fill(adapter, case["seed"], prefix="adapter.")
+        placed(adapter, case, device)
+    placed(transformer, case, device)
+    return SeededModel(transformer, adapter, DTYPES[case["dtype"]], device)
+
+
+def build_stages(case: dict[str, Any], device: torch.device) -> list[nn.Module]:
+    """The text model of a case cut into pipeline stages, with fresh weights. A stage knows no tied embeddings: the
+    last one gets a copy of them."""
+    config = ModelConfig(**case["model"])
+    renamed = {"output_head.proj.weight": "token_embedding.embedding.weight"} if config.tie_embeddings else None
+    stages = []
+    for index in range(case["stages"]):
+        stage = pipeline_parallel.build_stage_module(config, index, case["stages"])
+        fill(stage, case["seed"], renamed=renamed)
+        stages.append(placed(stage, case, device))
+    return stages
