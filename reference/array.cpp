@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "reference/error.h"
+#include "reference/instantiate.h"
 
 namespace forgecheck {
 
@@ -35,6 +36,35 @@ Bfloat16 narrow<Bfloat16>(double value) {
   return Bfloat16(rounded);
 }
 
+template <>
+Sampled narrow<Sampled>(double value) {
+  return Sampled::of(value);
+}
+
+template <class T>
+SampledElement<T> narrow_element(double value) {
+  SampledElement<T> element;
+  element.value = narrow<T>(value);
+  element.unrounded = value;
+  return element;
+}
+template <>
+SampledFloat narrow<SampledFloat>(double value) {
+  return narrow_element<float>(value);
+}
+template <>
+SampledBfloat16 narrow<SampledBfloat16>(double value) {
+  return narrow_element<Bfloat16>(value);
+}
+
+/// The numbers of a sampled run before they were rounded.
+template <class T>
+Array unrounded(const Tensor<T>& tensor) {
+  Tensor<double> values(tensor.shape);
+  for (std::int64_t i = 0; i < tensor.size(); ++i) values[i] = to_double(tensor[i]);
+  return Array::from(values);
+}
+
 }  // namespace
 
 Array::Array(Dtype dtype, Shape shape, std::shared_ptr<const std::byte> data)
@@ -46,6 +76,19 @@ Array Array::from(const Tensor<T>& tensor) {
   std::shared_ptr<std::byte[]> copy(new std::byte[size]);
   if (size > 0) std::memcpy(copy.get(), tensor.data.data(), size);
   return Array(dtype_of<T>(), tensor.shape, std::shared_ptr<const std::byte>(copy, copy.get()));
+}
+
+template <>
+Array Array::from(const Tensor<Sampled>& tensor) {
+  return unrounded(tensor);
+}
+template <>
+Array Array::from(const Tensor<SampledFloat>& tensor) {
+  return unrounded(tensor);
+}
+template <>
+Array Array::from(const Tensor<SampledBfloat16>& tensor) {
+  return unrounded(tensor);
 }
 
 template Array Array::from(const Tensor<double>&);
@@ -95,9 +138,10 @@ Tensor<T> Array::to() const {
   return result;
 }
 
-template Tensor<double> Array::to() const;
-template Tensor<float> Array::to() const;
-template Tensor<Bfloat16> Array::to() const;
+#define INSTANTIATE(T) template Tensor<T> Array::to() const;
+FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
+INSTANTIATE(Sampled)
+#undef INSTANTIATE
 
 Tensor<std::int64_t> Array::to_int64() const {
   Tensor<std::int64_t> result(shape_);

@@ -18,7 +18,8 @@ class Array {
   /// `data` holds element_count(shape) * size_of(dtype) bytes, little endian, row-major.
   Array(Dtype dtype, Shape shape, std::shared_ptr<const std::byte> data);
 
-  /// Copies a tensor of double, float, Bfloat16, int64 or uint8 (bool).
+  /// Copies a tensor of double, float, Bfloat16, int64 or uint8 (bool); one of a sampled run (sampled.h) as
+  /// float64, before its elements were rounded.
   template <class T>
   static Array from(const Tensor<T>& tensor);
 

@@ -77,7 +77,7 @@ template <class T>
 void Tracer::decide(const std::string& name, Tensor<std::int64_t>& indices, const Tensor<T>& scores) {
   Decision decision{indices, Tensor<double>(scores.shape)};
   for (std::int64_t i = 0; i < scores.size(); ++i) {
-    decision.scores[i] = static_cast<double>(static_cast<compute_t<T>>(scores[i]));
+    decision.scores[i] = to_double(scores[i]);
   }
   add_decision(name, std::move(decision));
   if (wanted(name)) trace_.add(name, Array::from(indices));
@@ -96,6 +96,7 @@ void Tracer::add_decision(const std::string& name, Decision decision) {
   template void Tracer::tap(const std::string&, Tensor<T>&, const Shape&); \
   template void Tracer::decide(const std::string&, Tensor<std::int64_t>&, const Tensor<T>&);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
+INSTANTIATE(Sampled)  // scalars of the computing type: losses
 #undef INSTANTIATE
 
 }  // namespace forgecheck

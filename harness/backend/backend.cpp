@@ -13,27 +13,27 @@ namespace {
 /// The reference with one kind of matrix product, in the case's dtype or always in float64.
 class ReferenceBackend : public Backend {
  public:
-  ReferenceBackend(std::string name, linalg::Kind kind, bool always_double)
-      : name_(std::move(name)), kind_(kind), always_double_(always_double) {}
+  ReferenceBackend(std::string name, const Arithmetic& arithmetic, bool always_double)
+      : name_(std::move(name)), arithmetic_(arithmetic), always_double_(always_double) {}
 
   std::string name() const override { return name_; }
   std::string refusal(const Case& definition) const override {
     if (definition.run == RunKind::gradients) return "gradients are not supported yet";
-    return std::string(linalg::unavailable_reason(kind_, precision(definition) == Dtype::f64));
+    return std::string(linalg::unavailable_reason(arithmetic_.matmul, precision(definition) == Dtype::f64));
   }
   Dtype precision(const Case& definition) const override {
     return always_double_ ? Dtype::f64 : definition.dtype;
   }
-  bool is_plain_reference() const override { return kind_ == linalg::Kind::plain; }
+  bool is_plain_reference() const override { return arithmetic_.matmul == linalg::Kind::plain; }
   Trace run(const Problem& problem, const TapFilter& wants) override {
     Tracer tracer(wants);
-    run_reference(problem, precision(problem.definition), kind_, tracer);
+    run_reference(problem, precision(problem.definition), arithmetic_, tracer);
     return tracer.take();
   }
 
  private:
   std::string name_;
-  linalg::Kind kind_;
+  Arithmetic arithmetic_;
   bool always_double_;
 };
 
@@ -44,9 +44,9 @@ struct Known {
   std::string (*unavailable)();  // why this build or machine has it not
 };
 
-template <linalg::Kind kind, bool always_double = false>
+template <Arithmetic arithmetic, bool always_double = false>
 std::unique_ptr<Backend> make_reference(const std::string& name, std::int64_t) {
-  return std::make_unique<ReferenceBackend>(name, kind, always_double);
+  return std::make_unique<ReferenceBackend>(name, arithmetic, always_double);
 }
 
 std::string always_there() {
@@ -58,8 +58,8 @@ constexpr Known kKnown[] = {
      make_reference<linalg::Kind::plain>, always_there},
     {"reference:f64", "plain C++ reference in float64: the oracle", make_reference<linalg::Kind::plain, true>,
      always_there},
-    {"cpu:permuted", "reference with every matrix product summed in another order",
-     make_reference<linalg::Kind::permuted>, always_there},
+    {"cpu:permuted", "reference with every matrix product summed in another order", make_reference<kPermuted>,
+     always_there},
     {"cpu:openblas", "reference with OpenBLAS matrix products", make_reference<linalg::Kind::openblas>,
      always_there},
     {"cpu:onednn", "reference with oneDNN matrix products", make_reference<linalg::Kind::onednn>,

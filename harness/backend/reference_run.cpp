@@ -15,8 +15,9 @@ namespace {
 
 template <class T>
 void generated(const Problem& problem, Weights<T>& weights, const Tensor<std::int64_t>& prompt,
-               const GenerateOptions& options, linalg::Kind kind, Tracer& tracer, const std::string& tap) {
-  generate(problem.definition.architecture, weights, prompt, options, kind,
+               const GenerateOptions& options, const Arithmetic& arithmetic, Tracer& tracer,
+               const std::string& tap) {
+  generate(problem.definition.architecture, weights, prompt, options, arithmetic,
            sampling_draws(problem.definition.seed), tracer, tap);
 }
 
@@ -35,8 +36,8 @@ void run_forward(const Problem& problem, Weights<T>& weights, const Inputs& inpu
   if (definition.greedy_from > 0) {
     GenerateOptions greedy;
     greedy.max_new_tokens = definition.greedy_new_tokens;
-    generated(problem, weights, greedy_prompt(inputs, definition.greedy_from), greedy, options.matmul, tracer,
-              "greedy_from_" + std::to_string(definition.greedy_from));
+    generated(problem, weights, greedy_prompt(inputs, definition.greedy_from), greedy, options.arithmetic,
+              tracer, "greedy_from_" + std::to_string(definition.greedy_from));
   }
 }
 
@@ -51,14 +52,14 @@ void run_loss(const Problem& problem, Weights<T>& weights, const Inputs& inputs,
 }
 
 template <class T>
-void run_in(const Problem& problem, linalg::Kind kind, Tracer& tracer) {
+void run_in(const Problem& problem, const Arithmetic& arithmetic, Tracer& tracer) {
   const Case& definition = problem.definition;
   Weights<T> weights(problem.parameters, definition.dtype);
   const Inputs inputs = stored_inputs(problem);
   ForwardOptions options;
   options.training = definition.train;
   options.moe_step = definition.moe_step.value_or(MoeStep{});
-  options.matmul = kind;
+  options.arithmetic = arithmetic;
   options.mot_moe_totals = definition.mot_moe_totals;
 
   switch (definition.run) {
@@ -71,8 +72,8 @@ void run_in(const Problem& problem, linalg::Kind kind, Tracer& tracer) {
              definition.chunks, options, tracer);
       return;
     case RunKind::generate:
-      generated(problem, weights, required(inputs.tokens, "tokens").to_int64(), definition.generate, kind,
-                tracer, "tokens");
+      generated(problem, weights, required(inputs.tokens, "tokens").to_int64(), definition.generate,
+                arithmetic, tracer, "tokens");
       return;
     case RunKind::gradients:
       throw ConfigError("case.run = gradients: not supported yet");
@@ -86,20 +87,31 @@ Problem seeded_problem(const Case& definition) {
   return {definition, make_inputs(definition), make_parameters(definition), true};
 }
 
-void run_reference(const Problem& problem, Dtype precision, linalg::Kind kind, Tracer& tracer) {
-  const std::string_view reason = linalg::unavailable_reason(kind, precision == Dtype::f64);
+void run_reference(const Problem& problem, Dtype precision, const Arithmetic& arithmetic, Tracer& tracer) {
+  const std::string_view reason = linalg::unavailable_reason(arithmetic.matmul, precision == Dtype::f64);
   if (!reason.empty()) throw BackendError(std::string(reason));
   switch (precision) {
     case Dtype::f64:
-      return run_in<double>(problem, kind, tracer);
+      return run_in<double>(problem, arithmetic, tracer);
     case Dtype::f32:
-      return run_in<float>(problem, kind, tracer);
+      return run_in<float>(problem, arithmetic, tracer);
     case Dtype::bf16:
-      return run_in<Bfloat16>(problem, kind, tracer);
+      return run_in<Bfloat16>(problem, arithmetic, tracer);
     default:
       throw ConfigError("precision = " + std::string(torch_name(precision)) +
                         ": must be float64, float32 or bfloat16");
   }
+}
+
+void run_sampled(const Problem& problem, Dtype precision, std::uint64_t seed, Tracer& tracer) {
+  // One third of the runs each: probabilities kept, rounded after and before the division.
+  constexpr Arithmetic kArithmetics[] = {Arithmetic(), kPermuted, kUndivided};
+  const Arithmetic& arithmetic = kArithmetics[seed / 2 % 3];
+  const Sampling sampling(seed);
+  if (precision == Dtype::f32) return run_in<SampledFloat>(problem, arithmetic, tracer);
+  if (precision == Dtype::bf16) return run_in<SampledBfloat16>(problem, arithmetic, tracer);
+  throw ConfigError("precision = " + std::string(torch_name(precision)) +
+                    ": sampled runs are float32 or bfloat16");
 }
 
 }  // namespace forgecheck

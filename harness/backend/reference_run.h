@@ -3,14 +3,18 @@
 #pragma once
 
 #include "harness/backend/problem.h"
-#include "reference/linalg/matmul.h"
+#include "reference/arithmetic.h"
 #include "reference/trace.h"
 
 namespace forgecheck {
 
 /// Computes the case in `precision` (f64, f32 or bf16) on weights and inputs rounded to the case's dtype;
 /// every tap goes to `tracer`. Throws ConfigError or ShapeError where the case is refused, BackendError where
-/// `kind` cannot compute it.
-void run_reference(const Problem& problem, Dtype precision, linalg::Kind kind, Tracer& tracer);
+/// `arithmetic` cannot compute it.
+void run_reference(const Problem& problem, Dtype precision, const Arithmetic& arithmetic, Tracer& tracer);
+
+/// The same in Monte Carlo arithmetic (reference/sampled.h): what a right implementation chosen at random
+/// computes in `precision` (f32 or bf16). The same seed gives the same run.
+void run_sampled(const Problem& problem, Dtype precision, std::uint64_t seed, Tracer& tracer);
 
 }  // namespace forgecheck

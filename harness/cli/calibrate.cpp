@@ -14,6 +14,7 @@ struct CalibrateOptions {
   std::string runs = "2500";
   std::string seed = "0";
   std::string samples = "20";
+  std::vector<std::string> traces;
   std::string save;
 };
 
@@ -26,13 +27,16 @@ std::int64_t not_negative(const std::string& option, const std::string& text) {
 int run_calibrate(const CalibrateOptions& given) {
   CalibrationOptions options;
   options.runs = not_negative("--runs", given.runs);
-  if (options.runs == 0) throw ConfigError("--runs 0: must be positive");
+  if (options.runs == 0 && given.traces.empty())
+    throw ConfigError("--runs 0: must be positive without --traces");
+  for (const std::string& folder : given.traces) {
+    if (!std::filesystem::is_directory(folder)) throw ConfigError("--traces " + folder + ": is not a folder");
+    options.traces.emplace_back(folder);
+  }
   options.seed = parse_unsigned("--seed", given.seed);
   options.samples = not_negative("--samples", given.samples);
   require_folder_of("--save", given.save);
-  const Calibration calibration = calibrate(options, [&](std::int64_t done) {
-    show_progress("[" + std::to_string(done) + "/" + std::to_string(options.runs) + "] random models");
-  });
+  const Calibration calibration = calibrate(options, show_progress);
   show_progress("");
   std::ostringstream text;
   write_calibration(text, calibration);
@@ -57,6 +61,9 @@ void add_calibrate(CLI::App& app, Invocation& invocation) {
   command->add_option("--seed", options->seed, "Seed of the first (default 0)");
   command->add_option("--samples", options->samples,
                       "Values to perturb for each kind of tap and type (default 20; 0: none)");
+  command->add_option(
+      "--traces", options->traces,
+      "Folder of recordings of another right implementation (repeatable; --runs 0: these alone)");
   command->add_option("--save", options->save, "Write the evidence to this file instead of the terminal");
   command->callback(
       [options, &invocation] { invocation.action = [options] { return run_calibrate(*options); }; });

@@ -45,9 +45,9 @@ Dtype type_of(const Trace& trace, const Case& definition) {
   return definition.dtype;
 }
 
-class Comparison {
+class TraceComparison {
  public:
-  Comparison(const CompareOptions& options, const Invocation& invocation) : options_(options) {
+  TraceComparison(const CompareOptions& options, const Invocation& invocation) : options_(options) {
     report_.command = invocation.arguments;
   }
 
@@ -124,7 +124,7 @@ void add_compare(CLI::App& app, Invocation& invocation) {
   command->add_option("B", options->b, "Another trace")->required();
   add_report_options(*command, options->report);
   command->callback([options, &invocation] {
-    invocation.action = [options, &invocation] { return Comparison(*options, invocation).run(); };
+    invocation.action = [options, &invocation] { return TraceComparison(*options, invocation).run(); };
   });
 }
 

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "harness/cli/command.h"
+#include "harness/fuzz/random_case.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/record.h"
 #include "harness/golden/store.h"
@@ -20,6 +21,9 @@ struct GoldenOptions {
   std::string cases;
   std::string out;
   std::string backend = "reference:f64";
+  std::string random;
+  std::string seed = "0";
+  std::string dtype = "float32";
 };
 
 std::string today() {
@@ -89,13 +93,34 @@ bool is_below(const std::filesystem::path& path, const std::filesystem::path& fo
   return !way.empty() && *way.begin() != "..";
 }
 
+/// `--random N`: the cases of so many seeds, each named for its own.
+std::vector<NamedCase> random_cases(const GoldenOptions& options) {
+  const std::int64_t count = parse_integer("--random", options.random);
+  if (count <= 0) throw ConfigError("--random " + options.random + ": must be positive");
+  if (options.out.empty())
+    throw ConfigError("--random " + options.random + ": needs --out, a folder to write to");
+  const std::uint64_t first = parse_unsigned("--seed", options.seed);
+  const bool bfloat16 = options.dtype == torch_name(Dtype::bf16);
+  if (!bfloat16 && options.dtype != torch_name(Dtype::f32)) {
+    throw ConfigError("--dtype " + options.dtype + ": must be float32 or bfloat16");
+  }
+  std::vector<NamedCase> cases;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::uint64_t seed = first + static_cast<std::uint64_t>(i);
+    Case definition = random_case(seed);
+    if (bfloat16) definition.dtype = Dtype::bf16;
+    cases.push_back({options.dtype + "/" + std::to_string(seed), std::move(definition)});
+  }
+  return cases;
+}
+
 int record(const GoldenOptions& options) {
   const std::filesystem::path folder = golden_folder(options.golden);
   const std::filesystem::path cases =
       options.cases.empty() ? folder / "reference" / "cases.txt" : std::filesystem::path(options.cases);
   const std::filesystem::path out =
       options.out.empty() ? cases.parent_path() : std::filesystem::path(options.out);
-  const std::vector<NamedCase> named = read_case_list(cases);
+  const std::vector<NamedCase> named = options.random.empty() ? read_case_list(cases) : random_cases(options);
   const std::unique_ptr<Backend> backend = make_backend(options.backend);
   std::size_t recorded = 0;
   for (const NamedCase& one : named) {
@@ -153,6 +178,9 @@ void add_golden(CLI::App& app, Invocation& invocation) {
           "forgecheck golden record --cases my_cases.txt --out my_goldens --backend reference:f64", record);
   command->add_option("--cases", options->cases,
                       "File of lines `name case` (default: golden/reference/cases.txt)");
+  command->add_option("--random", options->random, "Record so many random cases instead of a list");
+  command->add_option("--seed", options->seed, "Seed of the first random case (default: 0)");
+  command->add_option("--dtype", options->dtype, "Of the random cases: float32 (default) or bfloat16");
   command->add_option("--out", options->out, "Folder to write to (default: that of the list)");
   command->add_option("--backend", options->backend, "Backend to record (default: reference:f64)");
   command->add_option("--filter", options->filter, filter);

@@ -8,6 +8,8 @@
 #include "harness/backend/backend.h"
 #include "harness/case/seeded.h"
 #include "harness/fuzz/random_case.h"
+#include "harness/golden/golden_file.h"
+#include "harness/golden/store.h"
 #include "harness/report/text.h"
 #include "harness/verdict/judge.h"
 #include "harness/verdict/tolerance.h"
@@ -36,13 +38,6 @@ void note_usage(Calibration& calibration, const Judgement& judgement, Dtype type
   }
 }
 
-/// One tap of a trace replaced.
-Trace with_tap(const Trace& trace, const std::string& name, const Array& value) {
-  Trace result;
-  for (const auto& [other, array] : trace.entries()) result.add(other, other == name ? value : array);
-  return result;
-}
-
 /// Root mean square of the row that element `at` lies in.
 double row_size(const Tensor<double>& values, std::int64_t at) {
   return root_mean_square(values.row(at / values.width()));
@@ -60,7 +55,7 @@ double smallest_caught(const Judge& judge, const Trace& trace, const std::string
       Tensor<double> changed = values;
       changed[at] += sign * relative * size;
       const Array array = Array::from(changed).cast(original.dtype());
-      const Judgement judgement = judge.judge(with_tap(trace, name, array), type, false);
+      const Judgement judgement = judge.judge(with_value(trace, name, array), type, false, Detail::verdicts);
       const auto tap = std::ranges::find(judgement.taps, name, &TapResult::name);
       return tap != judgement.taps.end() && tap->verdict == Verdict::mismatch;
     });
@@ -97,6 +92,44 @@ void note_sensitivity(Calibration& calibration, const Problem& problem, const Tr
   }
 }
 
+void judge_recordings(Calibration& calibration, const std::filesystem::path& folder,
+                      const std::function<void(const std::string&)>& progress) {
+  for (const GoldenEntry& entry : find_goldens(folder, "")) {
+    progress(entry.path.string());
+    Golden golden = read_golden(entry.path, entry.name);
+    if (golden.problem.definition.run == RunKind::gradients) continue;
+    load_weights(golden);
+    const Judgement judgement =
+        Judge(golden.problem).judge(golden.expected, golden.type, false, Detail::verdicts);
+    Recordings& recordings =
+        calibration.recordings[(folder / "").parent_path().filename().string() + ": " +
+                               golden.producer.backend + ", " + std::string(torch_name(golden.type))];
+    ++recordings.verdicts[judgement.verdict];
+    if (judgement.used > recordings.largest) {
+      recordings.largest = judgement.used;
+      recordings.worst = entry.name;
+    }
+    if (judgement.verdict == Verdict::mismatch) {
+      calibration.failures.push_back(entry.path.string() + ": " + judgement.message);
+    }
+  }
+}
+
+void write_recordings(std::ostream& out, const std::map<std::string, Recordings>& all) {
+  if (all.empty()) return;
+  out << "\n## Recordings of other implementations\n\n"
+         "| source | match | undecided | mismatch | untrusted | used | by |\n|---|---|---|---|---|---|---|\n";
+  for (const auto& [source, recordings] : all) {
+    out << "| " << source;
+    for (const Verdict verdict :
+         {Verdict::match, Verdict::undecided, Verdict::mismatch, Verdict::untrusted}) {
+      const auto found = recordings.verdicts.find(verdict);
+      out << " | " << (found == recordings.verdicts.end() ? 0 : found->second);
+    }
+    out << " | " << short_number(recordings.largest, 2) << " | " << recordings.worst << " |\n";
+  }
+}
+
 }  // namespace
 
 std::string tap_kind(const std::string& tap) {
@@ -112,7 +145,8 @@ std::string tap_kind(const std::string& tap) {
   return kind.empty() ? "block" : kind;
 }
 
-Calibration calibrate(const CalibrationOptions& options, const std::function<void(std::int64_t)>& progress) {
+Calibration calibrate(const CalibrationOptions& options,
+                      const std::function<void(const std::string&)>& progress) {
   Calibration calibration;
   calibration.options = options;
   std::vector<std::unique_ptr<Backend>> candidates;
@@ -136,8 +170,9 @@ Calibration calibrate(const CalibrationOptions& options, const std::function<voi
         }
       }
     }
-    progress(i + 1);
+    progress("[" + std::to_string(i + 1) + "/" + std::to_string(options.runs) + "] random models");
   }
+  for (const std::filesystem::path& folder : options.traces) judge_recordings(calibration, folder, progress);
   return calibration;
 }
 
@@ -177,6 +212,7 @@ void write_calibration(std::ostream& out, const Calibration& calibration) {
           << sorted.size() << " |\n";
     }
   }
+  write_recordings(out, calibration.recordings);
   out << "\n## The largest shares\n\n";
   std::vector<std::pair<double, std::string>> worst;
   for (const auto& [key, usage] : calibration.usage) {

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <ostream>
 #include <string>
 #include <vector>
 
+#include "harness/verdict/verdict.h"
 #include "reference/dtype.h"
 
 namespace forgecheck {
@@ -17,6 +19,8 @@ struct CalibrationOptions {
   std::int64_t runs = 2500;   // random cases; each is compared 8 times: 2 types, 4 right implementations
   std::uint64_t seed = 0;     // of the first case; the others follow
   std::int64_t samples = 20;  // perturbed values for each kind of tap and type; 0: no sensitivity
+  std::vector<std::filesystem::path>
+      traces;  // folders of recordings of other implementations, all of them right
 };
 
 /// The module that a tap belongs to, wherever it stands: without layer, expert and modality.
@@ -33,20 +37,30 @@ struct Usage {
 /// that tap; of each sample.
 using Sensitivity = std::vector<double>;
 
+/// The recordings of one folder, producer and type.
+struct Recordings {
+  std::map<Verdict, std::int64_t> verdicts;
+  double largest = 0.0;  // share of a tolerance
+  std::string worst;     // the recording of the largest
+};
+
 struct Calibration {
   CalibrationOptions options;
   std::int64_t comparisons = 0;
   std::map<Dtype, std::int64_t> undecided;  // comparisons
-  std::vector<std::string> failures;        // "candidate on case: message" of every comparison that failed
+  /// By "folder: producer, type".
+  std::map<std::string, Recordings> recordings;
+  std::vector<std::string> failures;  // "candidate on case: message" of every comparison that failed
   std::map<std::pair<Dtype, std::string>, Usage> usage;
   std::map<std::pair<Dtype, std::string>, Sensitivity> sensitivity;
 };
 
 /// Judges the plain reference, the permuted one, OpenBLAS and oneDNN on random_case(seed) and those behind
 /// it, in float32 and bfloat16. Then perturbs single values of OpenBLAS's traces in both directions, by
-/// powers of sqrt(2) of their row's size, until the judge says mismatch at that tap. `progress` gets the
-/// number of cases done.
-Calibration calibrate(const CalibrationOptions& options, const std::function<void(std::int64_t)>& progress);
+/// powers of sqrt(2) of their row's size, until the judge says mismatch at that tap. Recordings are judged as
+/// they are; one that fails, but for a trace about nothing, is a failure. `progress` gets what is done.
+Calibration calibrate(const CalibrationOptions& options,
+                      const std::function<void(const std::string&)>& progress);
 
 /// The evidence as Markdown: the same bytes for the same options and machine arithmetic.
 void write_calibration(std::ostream& out, const Calibration& calibration);

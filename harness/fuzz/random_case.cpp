@@ -80,12 +80,20 @@ void draw_adapter(Draws& draws, Case& value) {
   value.inputs.patches = side * side;
 }
 
+/// At most `frames`, and no more than max_seq_len has room for beside the text.
+std::int64_t frames_that_fit(const Case& value, std::int64_t frames) {
+  const std::int64_t tokens = value.architecture.adapter->output_num_tokens(value.inputs.patches);
+  const std::int64_t room = value.architecture.model.max_seq_len - value.inputs.text_len;
+  return std::min(frames, room / tokens);
+}
+
 void draw_images(Draws& draws, Case& value, Kind kind) {
   VlmConfig& vlm = *value.architecture.vlm;
   vlm.max_text_len = 24;
   if (draws.one_in(4)) {
     draw_adapter(draws, value);
-    if (kind != Kind::mot && draws.one_in(3)) value.inputs.frames = draws.between(1, 3);
+    if (kind != Kind::mot && draws.one_in(3))
+      value.inputs.frames = frames_that_fit(value, draws.between(1, 3));
   } else {
     value.inputs.image_tokens = draws.between(1, 8);
   }

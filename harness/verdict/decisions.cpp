@@ -47,12 +47,13 @@ double margin_of(std::span<const double> scores, const std::vector<std::int64_t>
 }  // namespace
 
 TapResult compare_choices(const std::string& name, const Array& indices, const Decision& oracle,
-                          const Decision& baseline, Dtype type, std::vector<UndecidedChoice>& undecided) {
+                          const Decision& baseline, Dtype type, std::vector<UndecidedChoice>& undecided,
+                          const Spread* spread) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const std::string invalid = invalid_choice(indices, oracle.chosen.shape, oracle.scores.width());
   if (!invalid.empty()) return {name, Verdict::mismatch, kInfinity, 0.0, kInfinity, invalid};
   TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};
-  const Tensor<double> tolerances = element_tolerances(oracle.scores, baseline.scores, type);
+  const Tensor<double> tolerances = element_tolerances(oracle.scores, baseline.scores, type, spread);
   const Tensor<std::int64_t> values = indices.to_int64();
   for (std::int64_t r = 0; r < values.rows(); ++r) {
     const std::vector<std::int64_t> chosen = sorted_row(values, r), expected = sorted_row(oracle.chosen, r);
@@ -63,7 +64,8 @@ TapResult compare_choices(const std::string& name, const Array& indices, const D
         margin_of(oracle.scores.row(r), only_in(expected, chosen), only_in(chosen, expected));
     if (margin <= bound) {
       undecided.push_back({name, r, chosen, expected, margin, bound});
-      if (result.verdict == Verdict::match) result.verdict = Verdict::undecided;
+      // Of equal scores every choice is right.
+      if (margin != 0 && result.verdict == Verdict::match) result.verdict = Verdict::undecided;
     } else if (result.verdict != Verdict::mismatch) {
       result = {name,
                 Verdict::mismatch,

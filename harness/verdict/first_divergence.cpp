@@ -68,9 +68,9 @@ Modules modules_of(const WrongTap& wrong, const std::vector<std::string>& suspec
   return modules;
 }
 
-void describe(FirstDivergence& result, const TapNumbers& numbers, Dtype type) {
-  const Tensor<double> used =
-      shares(numbers.values, numbers.oracle, element_tolerances(numbers.oracle, numbers.baseline, type));
+void describe(FirstDivergence& result, const TapNumbers& numbers, Dtype type, const Spread* spread) {
+  const Tensor<double> used = shares(numbers.values, numbers.oracle,
+                                     element_tolerances(numbers.oracle, numbers.baseline, type, spread));
   result.worst = worst_element(numbers.values, numbers.oracle, used);
   result.histogram = share_histogram(used);
   result.map = error_map(used);
@@ -114,7 +114,7 @@ FirstDivergence first_divergence(const Failure& failure, const TapResult& first,
 
   // 1. how the error is spread
   const std::optional<TapNumbers> numbers = numbers_of(failure, first.name, baseline);
-  if (numbers) describe(result, *numbers, failure.type);
+  if (numbers) describe(result, *numbers, failure.type, failure.spread);
   if (detail == Detail::verdicts) return result;
 
   // 2. which unseen modules may be to blame

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "harness/verdict/hints.h"
+#include "harness/verdict/spread.h"
 #include "harness/verdict/verdict.h"
 
 namespace forgecheck {
@@ -28,6 +29,7 @@ struct Failure {
   Dtype type;
   const ReferenceRun& along;            // the oracle along the candidate's trace
   const ReferenceRun* alone = nullptr;  // the oracle without it; not needed below Detail::explanation
+  const Spread* spread = nullptr;       // of the wrong tap, where one was measured
 };
 
 /// The first wrong tap. `baseline`: the tap in the candidate's type, none of integers. Which unseen modules

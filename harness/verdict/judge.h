@@ -10,8 +10,8 @@
 
 #include <string>
 
+#include "harness/verdict/compare_trace.h"
 #include "harness/verdict/first_divergence.h"
-#include "harness/verdict/run_along.h"
 #include "harness/verdict/verdict.h"
 
 namespace forgecheck {
@@ -28,15 +28,9 @@ class Judge {
                   Detail detail = Detail::explanation) const;
 
  private:
-  using Run = ReferenceRun;
-
-  Run run(Dtype precision, linalg::Kind kind, const Trace& forced, Forcing forcing) const;
-  std::vector<TapResult> compare(const Trace& candidate, const Run& oracle, const std::vector<Run>& baselines,
-                                 Dtype type, std::vector<UndecidedChoice>& undecided) const;
-  /// What is said of the first wrong tap, and the inherited errors of all. `baselines` are those that it was
-  /// judged by.
-  void explain(Judgement& judgement, const TapResult& first, const Trace& candidate, const Run& oracle,
-               const std::vector<Run>& baselines, Dtype type, Detail detail) const;
+  /// What is said of the first wrong tap, and the inherited errors of all.
+  void explain(Judgement& judgement, const TapResult& first, const Trace& candidate, const Evidence& evidence,
+               Dtype type, Detail detail) const;
 
   const Problem& problem_;
 };

@@ -6,20 +6,41 @@ namespace forgecheck {
 
 namespace {
 
-/// Thrown by the tap filter of oracle_value() at the first tap behind the one that it wants.
+/// Thrown by a tap filter at the first tap after the last that it wants.
 struct Reached {};
 
-}  // namespace
-
-ReferenceRun run_along(const Problem& problem, Dtype precision, linalg::Kind kind, const Trace& forced,
-                       Forcing forcing) {
-  Tracer tracer;
-  tracer.force(forced, forcing);
-  run_reference(problem, precision, kind, tracer);
+ReferenceRun taken(Tracer& tracer) {
   ReferenceRun result;
   result.decisions = tracer.decisions();
   result.trace = tracer.take();
   return result;
+}
+
+}  // namespace
+
+ReferenceRun run_along(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
+                       const Trace& forced, Forcing forcing) {
+  Tracer tracer;
+  tracer.force(forced, forcing);
+  run_reference(problem, precision, arithmetic, tracer);
+  return taken(tracer);
+}
+
+ReferenceRun sampled_along(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
+                           const std::set<std::string>& names) {
+  std::size_t missing = names.size();
+  Tracer tracer([&](std::string_view name) {
+    if (missing == 0) throw Reached();
+    const bool wanted = names.contains(std::string(name));
+    if (wanted) --missing;
+    return wanted;
+  });
+  tracer.force(forced, Forcing::everything);
+  try {
+    run_sampled(problem, precision, seed, tracer);
+  } catch (const Reached&) {
+  }
+  return taken(tracer);
 }
 
 std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, const std::string& tap) {

@@ -3,10 +3,11 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "harness/backend/problem.h"
-#include "reference/linalg/matmul.h"
+#include "reference/arithmetic.h"
 #include "reference/trace.h"
 
 namespace forgecheck {
@@ -18,8 +19,13 @@ struct ReferenceRun {
 };
 
 /// The reference in `precision` along `forced`. Throws as run_reference().
-ReferenceRun run_along(const Problem& problem, Dtype precision, linalg::Kind kind, const Trace& forced,
-                       Forcing forcing);
+ReferenceRun run_along(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
+                       const Trace& forced, Forcing forcing);
+
+/// A sampled run in `precision` along `forced` (reference/sampled.h), of which only the taps `names` are
+/// kept; it ends after the last of them.
+ReferenceRun sampled_along(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
+                           const std::set<std::string>& names);
 
 /// The float64 oracle's value of one tap along `forced`; the run ends there. None where the case has no such
 /// tap.

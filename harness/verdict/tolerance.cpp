@@ -75,16 +75,6 @@ double half_unit(double value, const Precision& precision) {
   return std::ldexp(0.5, std::max(exponent - precision.digits, precision.smallest));
 }
 
-/// h of every element; 0 where it is not finite.
-Tensor<double> half_units(const Tensor<double>& values, Dtype type) {
-  const Precision precision = precision_of(type);
-  Tensor<double> units(values.shape);
-  for (std::int64_t i = 0; i < values.size(); ++i) {
-    if (std::isfinite(values[i])) units[i] = half_unit(values[i], precision);
-  }
-  return units;
-}
-
 /// What the tolerances of a tap are made of.
 struct BaselineErrors {
   std::vector<double> size;    // of each row: rms of the oracle
@@ -129,14 +119,28 @@ std::vector<double> row_tolerances(const Tensor<double>& oracle, const Tensor<do
   return tolerances;
 }
 
+/// What each element may be off beyond its h; 0 where the oracle is not finite.
+Tensor<double> tolerances_beyond(const Tensor<double>& oracle, const Tensor<double>& baseline,
+                                 const Tensor<double>& stored, Dtype type, const Spread* spread) {
+  const std::vector<double> rows = row_tolerances(oracle, baseline, stored, type);
+  Tensor<double> tolerances(oracle.shape);
+  for (std::int64_t i = 0; i < oracle.size(); ++i) {
+    if (!std::isfinite(oracle[i])) continue;
+    const double reach = spread == nullptr ? 0.0 : spread->reach[i];
+    tolerances[i] = std::max(rows[static_cast<std::size_t>(i / oracle.width())], reach);
+  }
+  return tolerances;
+}
+
 /// The bound on rms(C - O); infinite where the tap is too small to have one.
 double rms_tolerance(const Tensor<double>& oracle, const Tensor<double>& baseline,
-                     const Tensor<double>& stored, Dtype type) {
+                     const Tensor<double>& stored, Dtype type, const Spread* spread) {
   if (oracle.size() < kManyElements) return kInfinity;
   Tensor<double> errors(oracle.shape);
   for (std::int64_t i = 0; i < oracle.size(); ++i) errors[i] = distance(baseline[i], oracle[i]);
-  return kappa(type) *
-         std::max(root_mean_square(errors.data), root_mean_square(stored.data) / std::sqrt(3.0));
+  const double own =
+      kappa(type) * std::max(root_mean_square(errors.data), root_mean_square(stored.data) / std::sqrt(3.0));
+  return spread == nullptr ? own : std::max(own, kWholeSpread * spread->whole);
 }
 
 /// The first element at which the candidate is NaN or infinite and the oracle is not, or the reverse; -1 if
@@ -161,6 +165,19 @@ double root_mean_square(std::span<const double> values) {
   return std::sqrt(squares / static_cast<double>(std::max<std::size_t>(1, values.size())));
 }
 
+double second_opinion(Dtype type) {
+  return std::max(0.45, 1.1 / kappa(type));
+}
+
+Tensor<double> half_units(const Tensor<double>& values, Dtype type) {
+  const Precision precision = precision_of(type);
+  Tensor<double> units(values.shape);
+  for (std::int64_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) units[i] = half_unit(values[i], precision);
+  }
+  return units;
+}
+
 bool is_counted(std::string_view name, Dtype type) {
   return !is_floating_point(type) || name.ends_with("expert_counts");
 }
@@ -177,17 +194,16 @@ double kappa(Dtype type) {
   }
 }
 
-Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type) {
-  Tensor<double> tolerances = half_units(oracle, type);
-  const std::vector<double> rows = row_tolerances(oracle, baseline, tolerances, type);
-  for (std::int64_t i = 0; i < oracle.size(); ++i) {
-    if (std::isfinite(oracle[i])) tolerances[i] += rows[static_cast<std::size_t>(i / oracle.width())];
-  }
+Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type,
+                                  const Spread* spread) {
+  const Tensor<double> stored = half_units(oracle, type);
+  Tensor<double> tolerances = tolerances_beyond(oracle, baseline, stored, type, spread);
+  for (std::int64_t i = 0; i < oracle.size(); ++i) tolerances[i] += stored[i];
   return tolerances;
 }
 
 TapResult compare_floating(const std::string& name, const Array& candidate, const Tensor<double>& oracle,
-                           const Tensor<double>& baseline, Dtype type) {
+                           const Tensor<double>& baseline, Dtype type, const Spread* spread) {
   if (!is_floating_point(candidate.dtype())) {
     return mismatch(name,
                     "has type " + std::string(torch_name(candidate.dtype())) + ", expected floating point");
@@ -212,22 +228,21 @@ TapResult compare_floating(const std::string& name, const Array& candidate, cons
   }
 
   const Tensor<double> stored = half_units(oracle, type);
-  const std::vector<double> rows = row_tolerances(oracle, baseline, stored, type);
+  const Tensor<double> beyond = tolerances_beyond(oracle, baseline, stored, type, spread);
   Tensor<double> errors(oracle.shape);
   TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};
   std::int64_t worst = 0;
   for (std::int64_t i = 0; i < oracle.size(); ++i) {
     errors[i] = distance(values[i], oracle[i]);
-    const double tolerance = rows[static_cast<std::size_t>(i / oracle.width())];
-    const double used = share(std::max(0.0, errors[i] - stored[i]), tolerance);
+    const double used = share(std::max(0.0, errors[i] - stored[i]), beyond[i]);
     if (i > 0 && used <= result.used) continue;
     worst = i;
     result.error = errors[i];
-    result.tolerance = tolerance + stored[i];
+    result.tolerance = beyond[i] + stored[i];
     result.used = used;
   }
   const double rms_error = root_mean_square(errors.data);
-  const double rms_bound = rms_tolerance(oracle, baseline, stored, type);
+  const double rms_bound = rms_tolerance(oracle, baseline, stored, type, spread);
   const double rms_share = share(rms_error, rms_bound);
   if (!(result.used <= 1.0)) {
     result.message = "is " + format(values[worst]) + " at " + index_text(oracle.shape, worst) +
@@ -241,6 +256,28 @@ TapResult compare_floating(const std::string& name, const Array& candidate, cons
   }
   result.used = std::max(result.used, rms_share);
   if (!(result.used <= 1.0)) result.verdict = Verdict::mismatch;
+  return result;
+}
+
+std::optional<TapResult> compare_other_rounding(const std::string& name, const Array& candidate,
+                                                const Array& other) {
+  if (candidate.dtype() != Dtype::bf16 || candidate.shape() != other.shape()) return std::nullopt;
+  const Tensor<double> values = candidate.to<double>(), expected = other.to<double>();
+  const Tensor<double> half = half_units(expected, Dtype::bf16);
+  TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};
+  std::int64_t flips = 0;
+  for (std::int64_t i = 0; i < values.size(); ++i) {
+    if (values[i] == expected[i]) continue;
+    const double error = std::abs(values[i] - expected[i]);
+    if (!(error <= 2 * half[i])) return std::nullopt;
+    ++flips;
+    if (error <= result.error) continue;
+    result.error = error;
+    result.tolerance = 2 * half[i];
+  }
+  const double allowed = kFlips * static_cast<double>(values.size());
+  if (static_cast<double>(flips) > allowed) return std::nullopt;
+  result.used = share(static_cast<double>(flips), allowed);
   return result;
 }
 

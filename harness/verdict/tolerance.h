@@ -20,6 +20,16 @@
 // The share of a tolerance that it uses is (|C_i - O_i| - h(O_i)) / (kOutlier kappa(t) e(r)), or that of the
 // rms: a result rounded once, from the exact value, uses none of the first.
 //
+// Where a candidate fails by the baselines, which may be exact by luck and share their exp, erf and rounding
+// points, it is held against the spread of right implementations on this case: kDraws runs N of the reference
+// in Monte Carlo arithmetic (reference/sampled.h). Of each element and of the whole
+//   s_i   = max(kSpread rms over the runs of N_i - O_i, max over the runs of |N_i - O_i|)
+//   s     = sqrt(max over the runs of mean((N - O)^2) + mean(h^2) / 3)
+// N before it is rounded to t, as that rounding is h. The bounds become h(O_i) + max(2 kappa e(r), s_i), and
+// max(the above, kWholeSpread s). A bound of each element, not of its row: where a formula cancels, only the
+// elements that do are excused. The runs move every result by the most that it may be off, so that their rms is
+// already more than that of implementations; the maximum is there for roundings that flip in few of the runs.
+//
 // A row that the oracle and the baselines leave exactly zero must be exactly zero. Deciles, not means or
 // maxima, so that one bad row of the baseline does not excuse the others; the floor is for taps on which the
 // baseline is exact by luck. A single element is one draw where the rms is the mean of many, and scatters
@@ -27,11 +37,13 @@
 // used over thousands of random models.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "harness/verdict/spread.h"
 #include "harness/verdict/verdict.h"
 #include "reference/array.h"
 
@@ -41,6 +53,27 @@ inline constexpr double kOutlier = 2.0;
 inline constexpr double kFloor = 4.0;
 inline constexpr std::int64_t kNarrowRow = 8;
 inline constexpr std::int64_t kManyElements = 64;
+
+inline constexpr int kDraws = 16;
+inline constexpr double kSpread = 3.0;
+inline constexpr double kWholeSpread = 2.0;
+
+/// After so many draws, a candidate whose first wrong tap is off by more than kHopeless times what any
+/// element of it has shown is not drawn for any more.
+inline constexpr int kFirstDraws = 4;
+inline constexpr double kHopeless = 64.0;
+
+/// In bfloat16 an implementation may round where none of the baselines does: norms before the gain
+/// (transformers), partial sums of a matrix product (cuBLAS). Such orders are not granted to everybody: a tap
+/// is excused by one only if it is that order's, bit for bit but for flips. Two implementations of one order
+/// differ before they round by float32's error only, some 2^-24 of a value, and a flip needs a value that
+/// near to the middle between two numbers 2^-8 apart: one in 2^12 for each number rounded, of which the sums
+/// on record have 8. Far fewer than one in ten.
+inline constexpr double kFlips = 0.1;
+
+/// The share of a tolerance from which more baselines are asked, as one may be exact by luck: more than a
+/// candidate with just the baseline's error uses.
+double second_opinion(Dtype type);
 
 /// Root mean square; an element that is not finite counts as 0. 0 of none.
 double root_mean_square(std::span<const double> values);
@@ -52,12 +85,21 @@ bool is_counted(std::string_view name, Dtype type);
 /// ConfigError for another type.
 double kappa(Dtype type);
 
-/// |C_i - O_i| that each element may have; 0 where the oracle is not finite.
-Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type);
+/// h of every element; 0 where it is not finite.
+Tensor<double> half_units(const Tensor<double>& values, Dtype type);
 
-/// Compares one floating point tap. `oracle` and `baseline` have the same shape.
+/// |C_i - O_i| that each element may have; 0 where the oracle is not finite. `spread` may be null.
+Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type,
+                                  const Spread* spread = nullptr);
+
+/// Compares one floating point tap. `oracle` and `baseline` have the same shape; `spread` may be null.
 TapResult compare_floating(const std::string& name, const Array& candidate, const Tensor<double>& oracle,
-                           const Tensor<double>& baseline, Dtype type);
+                           const Tensor<double>& baseline, Dtype type, const Spread* spread = nullptr);
+
+/// A match if the bfloat16 tap is that of the implementation that computed `other`: at most kFlips of its
+/// elements differ, each by one unit in the last place. None otherwise.
+std::optional<TapResult> compare_other_rounding(const std::string& name, const Array& candidate,
+                                                const Array& other);
 
 /// Compares integers that must be equal.
 TapResult compare_integers(const std::string& name, const Array& candidate, const Array& oracle);

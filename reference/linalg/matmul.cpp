@@ -30,6 +30,10 @@ std::string_view unavailable_reason(Kind kind, bool double_precision) {
 
 namespace {
 
+void dispatch(Kind, const Product<Sampled>& product) {
+  plain_product(product);
+}
+
 template <class C>
 void dispatch(Kind kind, const Product<C>& product) {
   if (product.m == 0 || product.n == 0) return;
@@ -68,6 +72,7 @@ void matmul_nn(Kind kind, std::int64_t m, std::int64_t n, std::int64_t k, const 
   template void matmul_nn(Kind, std::int64_t, std::int64_t, std::int64_t, const C*, const C*, C*);
 INSTANTIATE(double)
 INSTANTIATE(float)
+INSTANTIATE(Sampled)
 #undef INSTANTIATE
 
 }  // namespace forgecheck::linalg

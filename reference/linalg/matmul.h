@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "reference/sampled.h"
+
 namespace forgecheck::linalg {
 
 enum class Kind {
@@ -20,11 +22,13 @@ std::string_view name(Kind kind);
 /// Why the kind cannot run here in this element size, or an empty string.
 std::string_view unavailable_reason(Kind kind, bool double_precision);
 
-/// out (m, n) = x (m, k) times the transpose of w (n, k). Row-major; C is double or float.
+/// out (m, n) = x (m, k) times the transpose of w (n, k). Row-major; C is double, float or Sampled (whose
+/// sums are those of every order).
 template <class C>
 void matmul_nt(Kind kind, std::int64_t m, std::int64_t n, std::int64_t k, const C* x, const C* w, C* out);
 
-/// out (m, n) = x (m, k) times w (k, n). Row-major; C is double or float.
+/// out (m, n) = x (m, k) times w (k, n). Row-major; C is double, float or Sampled (whose
+/// sums are those of every order).
 template <class C>
 void matmul_nn(Kind kind, std::int64_t m, std::int64_t n, std::int64_t k, const C* x, const C* w, C* out);
 
@@ -40,6 +44,7 @@ struct Product {
 
 void plain_product(const Product<double>& product);
 void plain_product(const Product<float>& product);
+void plain_product(const Product<Sampled>& product);
 void permuted_product(const Product<double>& product);
 void permuted_product(const Product<float>& product);
 void reversed_product(const Product<double>& product);

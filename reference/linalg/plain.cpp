@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "reference/linalg/matmul.h"
+#include "reference/sampled.h"
 
 namespace forgecheck::linalg {
 
@@ -19,7 +20,7 @@ void product_in_order(const Product<C>& product, std::int64_t stride) {
       C sum = 0;
       std::int64_t p = 0;
       for (std::int64_t step = 0; step < k; ++step) {
-        sum += x[i * k + p] * w[j * column_step + p * summand_step];
+        sum = multiply_add(sum, x[i * k + p], w[j * column_step + p * summand_step]);
         p += stride;
         if (p >= k) p -= k;
       }
@@ -42,6 +43,9 @@ void plain_product(const Product<double>& product) {
   product_in_order(product, 1);
 }
 void plain_product(const Product<float>& product) {
+  product_in_order(product, 1);
+}
+void plain_product(const Product<Sampled>& product) {
   product_in_order(product, 1);
 }
 void permuted_product(const Product<double>& product) {

@@ -12,13 +12,15 @@ namespace forgecheck {
 namespace {
 
 template <class T>
-Tensor<T> project(const Weights<T>& weights, const std::string& name, const Tensor<T>& x, linalg::Kind kind) {
-  return linear(x, weights.at("adapter." + name + ".weight"), weights.at("adapter." + name + ".bias"), kind);
+Tensor<T> project(const Weights<T>& weights, const std::string& name, const Tensor<T>& x,
+                  const Arithmetic& arithmetic) {
+  return linear(x, weights.at("adapter." + name + ".weight"), weights.at("adapter." + name + ".bias"),
+                arithmetic);
 }
 
 template <class T>
 Tensor<T> attentional_pool(const AdapterConfig& config, const Weights<T>& weights, const Tensor<T>& features,
-                           linalg::Kind kind) {
+                           const Arithmetic& arithmetic) {
   // 1. the patches of each window; their mean asks
   const Tensor<T> windows = pool_windows(features, config.pool_window);  // (M, w*w, C)
   const std::int64_t count = windows.dim(0), patches = windows.dim(1), width = windows.dim(2);
@@ -26,15 +28,16 @@ Tensor<T> attentional_pool(const AdapterConfig& config, const Weights<T>& weight
     const Shape shape{count, x.dim(1), config.pool_heads, width / config.pool_heads};
     return std::move(x).reshaped(shape);
   };
-  const Tensor<T> q = split(project(weights, "q_proj", window_mean(windows), kind));
-  const Tensor<T> k = split(project(weights, "k_proj", windows, kind));
-  const Tensor<T> v = split(project(weights, "v_proj", windows, kind));
+  const Tensor<T> q = split(project(weights, "q_proj", window_mean(windows), arithmetic));
+  const Tensor<T> k = split(project(weights, "k_proj", windows, arithmetic));
+  const Tensor<T> v = split(project(weights, "v_proj", windows, arithmetic));
   // 2. attention inside each window, without a mask
-  const Tensor<T> context = attention(q, k, v, cross_mask(count, 1, patches, nullptr), kind);  // (M, 1, C)
+  const Tensor<T> context =
+      attention(q, k, v, cross_mask(count, 1, patches, nullptr), arithmetic);  // (M, 1, C)
   // 3. two projections
-  Tensor<T> pooled = project(weights, "o_proj", context, kind);
+  Tensor<T> pooled = project(weights, "o_proj", context, arithmetic);
   const std::int64_t batch = features.dim(0);
-  return project(weights, "out_proj", std::move(pooled).reshaped({batch, count / batch, width}), kind);
+  return project(weights, "out_proj", std::move(pooled).reshaped({batch, count / batch, width}), arithmetic);
 }
 
 struct VisionShape {
@@ -81,17 +84,18 @@ Array spread_frame_mask(const Array& frame_mask, std::int64_t tokens, std::int64
 
 template <class T>
 Tensor<T> adapt(const AdapterConfig& config, const Weights<T>& weights, const Tensor<T>& features,
-                linalg::Kind kind) {
+                const Arithmetic& arithmetic) {
   switch (config.type) {
     case AdapterType::mlp_2layer:
-      return project(weights, "proj2", activate(project(weights, "proj1", features, kind), config.activation),
-                     kind);
+      return project(weights, "proj2",
+                     activate(project(weights, "proj1", features, arithmetic), config.activation),
+                     arithmetic);
     case AdapterType::linear:
-      return project(weights, "proj", features, kind);
+      return project(weights, "proj", features, arithmetic);
     case AdapterType::avgpool:
-      return project(weights, "proj", average_pool(features, config.pool_window), kind);
+      return project(weights, "proj", average_pool(features, config.pool_window), arithmetic);
     case AdapterType::attentional_pool:
-      return attentional_pool(config, weights, features, kind);
+      return attentional_pool(config, weights, features, arithmetic);
   }
   throw ShapeError("[adapter] unknown type");
 }
@@ -123,15 +127,15 @@ Inputs resolve_vision(const Architecture& architecture, const Weights<T>& weight
   // 2. the adapter, frames folded into the batch
   const Tensor<T> features = inputs.vision_features->to<T>().reshaped(
       {vision.batch * vision.frames, vision.patches, architecture.feature_dim});
-  Tensor<T> out = adapt(*architecture.adapter, weights, features, options.matmul).reshaped(joined);
+  Tensor<T> out = adapt(*architecture.adapter, weights, features, options.arithmetic).reshaped(joined);
   tracer.tap("adapter", out);
   embeds = Array::from(out);
   return resolved;
 }
 
-#define INSTANTIATE(T)                                                                               \
-  template Tensor<T> adapt(const AdapterConfig&, const Weights<T>&, const Tensor<T>&, linalg::Kind); \
-  template Inputs resolve_vision(const Architecture&, const Weights<T>&, const Inputs&,              \
+#define INSTANTIATE(T)                                                                                    \
+  template Tensor<T> adapt(const AdapterConfig&, const Weights<T>&, const Tensor<T>&, const Arithmetic&); \
+  template Inputs resolve_vision(const Architecture&, const Weights<T>&, const Inputs&,                   \
                                  const ForwardOptions&, Tracer&, bool);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 #undef INSTANTIATE

@@ -14,7 +14,7 @@ namespace forgecheck {
 ///   attentional_pool  one query per window, its mean, over the window's patches; o_proj, then out_proj
 template <class T>
 Tensor<T> adapt(const AdapterConfig& config, const Weights<T>& weights, const Tensor<T>& features,
-                linalg::Kind kind);
+                const Arithmetic& arithmetic);
 
 /// frame_mask (B, frames) repeated for each of the frame's tokens, then `tail` true values:
 /// (B, frames * tokens + tail).

@@ -27,7 +27,7 @@ Tensor<T> cross_attention(Run<T>& run, const std::string& name, const Tensor<T>&
   Tensor<T> context = attention(std::move(q).reshaped({batch, length, heads, head_dim}),
                                 std::move(k).reshaped({batch, images, kv_heads, head_dim}),
                                 std::move(v).reshaped({batch, images, kv_heads, head_dim}),
-                                cross_mask(batch, length, images, image_mask), run.options.matmul);
+                                cross_mask(batch, length, images, image_mask), run.options.arithmetic);
   run.tracer.tap(name + ".context", context);
   Tensor<T> out = run.linear(name + ".o_proj", context);
   run.tracer.tap(name, out);

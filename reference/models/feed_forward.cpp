@@ -38,12 +38,13 @@ namespace {
 /// One expert of packed (E, in, out) tensors on x (n, D).
 template <class T>
 Tensor<T> packed_expert(Run<T>& run, const std::string& name, std::int64_t expert, const Tensor<T>& x) {
-  const linalg::Kind kind = run.options.matmul;
-  const Tensor<T> up = packed_linear(x, run.weights.at(name + ".up_w"), expert, kind);
-  const Tensor<T> hidden = run.model().activation == Activation::silu
-                               ? swiglu(packed_linear(x, run.weights.at(name + ".gate_w"), expert, kind), up)
-                               : activate(up, run.model().activation);
-  return packed_linear(hidden, run.weights.at(name + ".down_w"), expert, kind);
+  const Arithmetic& arithmetic = run.options.arithmetic;
+  const Tensor<T> up = packed_linear(x, run.weights.at(name + ".up_w"), expert, arithmetic);
+  const Tensor<T> hidden =
+      run.model().activation == Activation::silu
+          ? swiglu(packed_linear(x, run.weights.at(name + ".gate_w"), expert, arithmetic), up)
+          : activate(up, run.model().activation);
+  return packed_linear(hidden, run.weights.at(name + ".down_w"), expert, arithmetic);
 }
 
 template <class T>

@@ -66,7 +66,7 @@ struct Choices {
   template <class T>
   void add(std::int64_t token, std::span<const T> logits) {
     chosen.push_back(token);
-    for (const T& logit : logits) scores.push_back(static_cast<double>(static_cast<compute_t<T>>(logit)));
+    for (const T& logit : logits) scores.push_back(to_double(logit));
   }
   Decision decision() {
     const std::int64_t rows = std::ssize(chosen);
@@ -108,8 +108,8 @@ Tensor<T> decode(const Architecture& architecture, Weights<T>& weights, const Te
 template <class T>
 Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weights,
                               const Tensor<std::int64_t>& prompt, const GenerateOptions& generate_options,
-                              linalg::Kind kind, const std::function<double()>& uniform, Tracer& tracer,
-                              const std::string& tap) {
+                              const Arithmetic& arithmetic, const std::function<double()>& uniform,
+                              Tracer& tracer, const std::string& tap) {
   const std::int64_t batch = prompt.dim(0), length = prompt.dim(1),
                      new_tokens = generate_options.max_new_tokens;
   check_generation(architecture.model, length, generate_options);
@@ -119,7 +119,7 @@ Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weig
   if (forced != nullptr && !continues(*forced, batch, architecture.model.vocab_size)) forced = nullptr;
 
   ForwardOptions options;
-  options.matmul = kind;
+  options.arithmetic = arithmetic;
   std::vector<KvCache<T>> caches = make_kv_caches<T>(architecture.model, batch, length + new_tokens);
   Tensor<T> logits = step(architecture, weights, prompt, options, caches);
   Tensor<std::int64_t> out = prompt;
@@ -152,7 +152,7 @@ Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weig
   template Tensor<T> decode(const Architecture&, Weights<T>&, const Tensor<std::int64_t>&,              \
                             const std::vector<std::int64_t>&, const ForwardOptions&, Tracer&);          \
   template Tensor<std::int64_t> generate(const Architecture&, Weights<T>&, const Tensor<std::int64_t>&, \
-                                         const GenerateOptions&, linalg::Kind,                          \
+                                         const GenerateOptions&, const Arithmetic&,                     \
                                          const std::function<double()>&, Tracer&, const std::string&);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 #undef INSTANTIATE

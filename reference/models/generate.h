@@ -28,7 +28,7 @@ Tensor<T> decode(const Architecture& architecture, Weights<T>& weights, const Te
 template <class T>
 Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weights,
                               const Tensor<std::int64_t>& prompt, const GenerateOptions& generate_options,
-                              linalg::Kind kind, const std::function<double()>& uniform, Tracer& tracer,
-                              const std::string& tap);
+                              const Arithmetic& arithmetic, const std::function<double()>& uniform,
+                              Tracer& tracer, const std::string& tap);
 
 }  // namespace forgecheck

@@ -37,7 +37,7 @@ std::vector<Tensor<T>> mot_attention(Run<T>& run, const std::string& name,
   const std::int64_t batch = joined.q.dim(0), length = joined.q.dim(1);
   const Tensor<T> context =
       attention(joined.q, joined.k, joined.v,
-                causal_mask(batch, length, length, 0, nullptr, key_padding_mask), run.options.matmul);
+                causal_mask(batch, length, length, 0, nullptr, key_padding_mask), run.options.arithmetic);
   // 3. each modality's part through its own output projection
   std::vector<Tensor<T>> outputs;
   std::int64_t begin = 0;

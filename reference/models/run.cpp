@@ -8,13 +8,13 @@ namespace forgecheck {
 
 template <class T>
 Tensor<T> Run<T>::linear(const std::string& name, const Tensor<T>& x) const {
-  return forgecheck::linear(x, weight(name), options.matmul);
+  return forgecheck::linear(x, weight(name), options.arithmetic);
 }
 
 template <class T>
 Tensor<T> Run<T>::norm(const std::string& name, const Tensor<T>& x, double eps) const {
   Tensor<T> out = model().norm_type == NormType::rmsnorm
-                      ? rms_norm(x, weight(name), eps)
+                      ? rms_norm(x, weight(name), eps, options.arithmetic)
                       : layer_norm(x, weight(name), weights.at(name + ".bias"), eps);
   tracer.tap(name, out);
   return out;

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "reference/arithmetic.h"
 #include "reference/config.h"
-#include "reference/linalg/matmul.h"
 #include "reference/models/inputs.h"
 #include "reference/ops/mask.h"
 #include "reference/ops/rope.h"
@@ -18,7 +18,7 @@ namespace forgecheck {
 struct ForwardOptions {
   bool training = false;
   MoeStep moe_step;
-  linalg::Kind matmul = linalg::Kind::plain;
+  Arithmetic arithmetic;
   /// Report the losses of MoE layers inside mot at model level too. Upstream does not (divergence D2).
   bool mot_moe_totals = false;
 };

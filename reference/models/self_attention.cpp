@@ -28,9 +28,9 @@ QueryKeyValue<T> project_qkv(Run<T>& run, const std::string& prefix, const std::
 
   // 2. QK-norm over each head
   if (model.qk_norm) {
-    q = rms_norm(q, run.weight(prefix + "q_norm" + suffix), model.qk_norm_eps);
+    q = rms_norm(q, run.weight(prefix + "q_norm" + suffix), model.qk_norm_eps, run.options.arithmetic);
     run.tracer.tap(prefix + "q_norm" + suffix, q);
-    k = rms_norm(k, run.weight(prefix + "k_norm" + suffix), model.qk_norm_eps);
+    k = rms_norm(k, run.weight(prefix + "k_norm" + suffix), model.qk_norm_eps, run.options.arithmetic);
     run.tracer.tap(prefix + "k_norm" + suffix, k);
   }
 
@@ -53,7 +53,7 @@ Tensor<T> self_attention(Run<T>& run, const std::string& name, const Tensor<T>& 
   }
   const AttentionMask mask =
       causal_mask(x.dim(0), x.dim(1), qkv.k.dim(1), first_position, doc_ids, key_padding_mask);
-  Tensor<T> context = attention(qkv.q, qkv.k, qkv.v, mask, run.options.matmul);
+  Tensor<T> context = attention(qkv.q, qkv.k, qkv.v, mask, run.options.arithmetic);
   run.tracer.tap(name + ".context", context);
   Tensor<T> out = run.linear(name + ".o_proj", context);
   run.tracer.tap(name, out);

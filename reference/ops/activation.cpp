@@ -13,9 +13,9 @@ template <class C>
 C activate_one(C x, Activation activation) {
   switch (activation) {
     case Activation::silu:
-      return x / (C(1) + std::exp(-x));
+      return x / (C(1) + exp(-x));
     case Activation::gelu:
-      return C(0.5) * x * (C(1) + std::erf(x / std::numbers::sqrt2_v<C>));
+      return C(0.5) * x * (C(1) + erf(x / static_cast<C>(std::numbers::sqrt2)));
     case Activation::relu:
       return x < C(0) ? C(0) : x;
   }

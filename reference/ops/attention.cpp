@@ -15,20 +15,20 @@ template <class T>
 compute_t<T> dot(std::span<const T> a, std::span<const T> b) {
   compute_t<T> sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    sum += static_cast<compute_t<T>>(a[i]) * static_cast<compute_t<T>>(b[i]);
+    sum = multiply_add(sum, static_cast<compute_t<T>>(a[i]), static_cast<compute_t<T>>(b[i]));
   }
   return sum;
 }
 
-/// One query of one head: q (d), its visible keys and values, out (d). `narrow`: p is rounded to T.
+/// One query of one head: q (d), its visible keys and values, out (d).
 template <class T>
 void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<const T>>& keys,
-            const std::vector<std::span<const T>>& values, bool narrow) {
+            const std::vector<std::span<const T>>& values, Probabilities probabilities) {
   using C = compute_t<T>;
-  const C scale = C(1) / std::sqrt(static_cast<C>(q.size()));
+  const C scale = C(1) / sqrt(static_cast<C>(q.size()));
   // 1. scores and their maximum
   std::vector<C> weights(keys.size());
-  C maximum = -std::numeric_limits<C>::infinity();
+  C maximum = static_cast<C>(-std::numeric_limits<double>::infinity());
   for (std::size_t j = 0; j < keys.size(); ++j) {
     weights[j] = dot(q, keys[j]) * scale;
     maximum = std::max(maximum, weights[j]);
@@ -36,15 +36,21 @@ void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<
   // 2. exponentials and their sum
   C sum = 0;
   for (C& weight : weights) {
-    weight = std::exp(weight - maximum);
+    weight = exp(weight - maximum);
     sum += weight;
   }
-  for (C& weight : weights) weight = narrow ? round_to<T>(weight / sum) : weight / sum;
+  const bool divide_last = probabilities == Probabilities::rounded_undivided;
+  for (C& weight : weights) {
+    if (!divide_last) weight = weight / sum;
+    if (probabilities != Probabilities::kept) weight = round_to<T>(weight);
+  }
   // 3. weighted mean of the values
   for (std::size_t e = 0; e < out.size(); ++e) {
     C total = 0;
-    for (std::size_t j = 0; j < values.size(); ++j) total += weights[j] * static_cast<C>(values[j][e]);
-    out[e] = T(total);
+    for (std::size_t j = 0; j < values.size(); ++j) {
+      total = multiply_add(total, weights[j], static_cast<C>(values[j][e]));
+    }
+    out[e] = T(divide_last ? total / sum : total);
   }
 }
 
@@ -52,7 +58,7 @@ void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<
 
 template <class T>
 Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, const AttentionMask& mask,
-                    linalg::Kind kind) {
+                    const Arithmetic& arithmetic) {
   const std::int64_t batch = q.dim(0), queries = q.dim(1), heads = q.dim(2), head_dim = q.dim(3);
   const std::int64_t keys = k.dim(1), kv_heads = k.dim(2);
   require_shape("[attention] v", v.shape, k.shape);
@@ -63,8 +69,8 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
                      std::to_string(kv_heads) + " key-value heads");
   }
 
-  const bool narrow = kind == linalg::Kind::permuted;
-  const bool backwards = narrow || kind == linalg::Kind::reversed;
+  const bool backwards =
+      arithmetic.matmul == linalg::Kind::permuted || arithmetic.matmul == linalg::Kind::reversed;
   Tensor<T> out({batch, queries, heads, head_dim});
   for (std::int64_t b = 0; b < batch; ++b) {
     for (std::int64_t i = 0; i < queries; ++i) {
@@ -78,7 +84,7 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
           visible_values.push_back(v.row((b * keys + j) * kv_heads + kv_head));
         }
         const std::int64_t row = (b * queries + i) * heads + h;
-        attend(out.row(row), q.row(row), visible_keys, visible_values, narrow);
+        attend(out.row(row), q.row(row), visible_keys, visible_values, arithmetic.probabilities);
       }
     }
   }
@@ -87,7 +93,7 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
 
 #define INSTANTIATE(T)                                                                                     \
   template Tensor<T> attention(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const AttentionMask&, \
-                               linalg::Kind);
+                               const Arithmetic&);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 #undef INSTANTIATE
 

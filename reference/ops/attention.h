@@ -2,7 +2,7 @@
 // 2017, Ainslie et al. 2023 (GQA).
 #pragma once
 
-#include "reference/linalg/matmul.h"
+#include "reference/arithmetic.h"
 #include "reference/ops/mask.h"
 #include "reference/tensor.h"
 
@@ -11,11 +11,10 @@ namespace forgecheck {
 /// q (B, S, H, d), k and v (B, Sk, K, d), mask (B, S, Sk); returns (B, S, H * d).
 /// Query head h reads key-value head h / (H / K).
 ///   score_j = (q . k_j) / sqrt(d) over the visible keys,  p = softmax(score),  out = sum_j p_j v_j
-/// Softmax and sums in the computing type; the output rounds once. The kinds `permuted` and `reversed` sum
-/// over the keys from the last to the first; `permuted` also rounds p to T before the product with v, as
-/// implementations on matrix units do.
+/// Softmax and sums in the computing type, p rounded as `arithmetic` says; the output rounds once. The
+/// products `permuted` and `reversed` sum over the keys from the last to the first.
 template <class T>
 Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, const AttentionMask& mask,
-                    linalg::Kind kind = linalg::Kind::plain);
+                    const Arithmetic& arithmetic = {});
 
 }  // namespace forgecheck

@@ -21,7 +21,7 @@ Tensor<T> expert_choice_scores(const Tensor<T>& logits, const Tensor<T>* noise) 
   for (std::int64_t i = 0; i < logits.size(); ++i) {
     C logit = static_cast<C>(logits[i]);
     if (noise != nullptr) logit = round_to<T>(logit + static_cast<C>((*noise)[i]));
-    scores[i] = T(C(1) / (C(1) + std::exp(-logit)));
+    scores[i] = T(C(1) / (C(1) + exp(-logit)));
   }
   return scores;
 }
@@ -45,7 +45,7 @@ void scatter_add(Tensor<T>& out, const Tensor<T>& expert_output, std::span<const
     const auto target = out.row(tokens[i]);
     for (std::size_t j = 0; j < target.size(); ++j) {
       const C product = round_to<T>(static_cast<C>(scores[i]) * static_cast<C>(contribution[j]));
-      target[j] = T(static_cast<C>(target[j]) + product);
+      target[j] = T(partial_sum(target[j]) + product);
     }
   }
 }

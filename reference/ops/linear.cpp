@@ -1,5 +1,6 @@
 #include "reference/ops/linear.h"
 
+#include <algorithm>
 #include <type_traits>
 
 #include "reference/error.h"
@@ -20,10 +21,30 @@ const compute_t<T>* widened(const T* data, std::int64_t count, std::vector<compu
   }
 }
 
+/// product (rows, out) = the sum of x times weight over parts of `part` terms, the sum of each part rounded
+/// to T.
+template <class T>
+void product_in_parts(std::vector<compute_t<T>>& product, const compute_t<T>* x, const compute_t<T>* weight,
+                      std::int64_t in_features, std::int64_t out_features, bool transposed,
+                      std::int64_t part) {
+  const std::int64_t column_step = transposed ? in_features : 1, term_step = transposed ? 1 : out_features;
+  for (std::size_t at = 0; at < product.size(); ++at) {
+    const std::int64_t row = static_cast<std::int64_t>(at) / out_features;
+    const std::int64_t column = static_cast<std::int64_t>(at) % out_features;
+    for (std::int64_t begin = 0; begin < in_features; begin += part) {
+      compute_t<T> sum = 0;
+      for (std::int64_t p = begin; p < std::min(begin + part, in_features); ++p) {
+        sum = multiply_add(sum, x[row * in_features + p], weight[column * column_step + p * term_step]);
+      }
+      product[at] += round_to<T>(sum);
+    }
+  }
+}
+
 /// x (rows, in) times weight, narrowed to T with an optional bias (out).
 template <class T>
 Tensor<T> project(const Tensor<T>& x, const T* weight, std::int64_t out_features, bool transposed,
-                  const Tensor<T>* bias, linalg::Kind kind) {
+                  const Tensor<T>* bias, const Arithmetic& arithmetic) {
   using C = compute_t<T>;
   const std::int64_t in_features = x.width();
   const std::int64_t rows = in_features == 0 ? 0 : x.size() / in_features;
@@ -31,10 +52,15 @@ Tensor<T> project(const Tensor<T>& x, const T* weight, std::int64_t out_features
   const C* x_data = widened(x.data.data(), x.size(), x_scratch);
   const C* weight_data = widened(weight, out_features * in_features, weight_scratch);
   std::vector<C> product(static_cast<std::size_t>(rows * out_features));
-  if (transposed) {
-    linalg::matmul_nt(kind, rows, out_features, in_features, x_data, weight_data, product.data());
+  if (arithmetic.split_k > 0) {
+    product_in_parts<T>(product, x_data, weight_data, in_features, out_features, transposed,
+                        arithmetic.split_k);
+  } else if (transposed) {
+    linalg::matmul_nt(arithmetic.matmul, rows, out_features, in_features, x_data, weight_data,
+                      product.data());
   } else {
-    linalg::matmul_nn(kind, rows, out_features, in_features, x_data, weight_data, product.data());
+    linalg::matmul_nn(arithmetic.matmul, rows, out_features, in_features, x_data, weight_data,
+                      product.data());
   }
 
   Shape shape = x.shape;
@@ -60,26 +86,28 @@ void check(const Tensor<T>& x, const Tensor<T>& weight) {
 }  // namespace
 
 template <class T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, linalg::Kind kind) {
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Arithmetic& arithmetic) {
   check(x, weight);
-  return project<T>(x, weight.data.data(), weight.dim(0), true, nullptr, kind);
+  return project<T>(x, weight.data.data(), weight.dim(0), true, nullptr, arithmetic);
 }
 
 template <class T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias, linalg::Kind kind) {
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias,
+                 const Arithmetic& arithmetic) {
   check(x, weight);
   require_shape("[linear] bias", bias.shape, {weight.dim(0)});
-  return project<T>(x, weight.data.data(), weight.dim(0), true, &bias, kind);
+  return project<T>(x, weight.data.data(), weight.dim(0), true, &bias, arithmetic);
 }
 
 template <class T>
-Tensor<T> packed_linear(const Tensor<T>& x, const Tensor<T>& weight, std::int64_t expert, linalg::Kind kind) {
+Tensor<T> packed_linear(const Tensor<T>& x, const Tensor<T>& weight, std::int64_t expert,
+                        const Arithmetic& arithmetic) {
   if (weight.rank() != 3 || x.width() != weight.dim(1) || expert < 0 || expert >= weight.dim(0)) {
     throw ShapeError("[packed_linear] input " + to_string(x.shape) + " does not fit expert " +
                      std::to_string(expert) + " of weight " + to_string(weight.shape));
   }
   const T* matrix = weight.data.data() + expert * weight.dim(1) * weight.dim(2);
-  return project<T>(x, matrix, weight.dim(2), false, nullptr, kind);
+  return project<T>(x, matrix, weight.dim(2), false, nullptr, arithmetic);
 }
 
 template <class T>
@@ -92,10 +120,10 @@ Tensor<T> add(const Tensor<T>& x, const Tensor<T>& y) {
   return out;
 }
 
-#define INSTANTIATE(T)                                                                              \
-  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, linalg::Kind);                      \
-  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, linalg::Kind);    \
-  template Tensor<T> packed_linear(const Tensor<T>&, const Tensor<T>&, std::int64_t, linalg::Kind); \
+#define INSTANTIATE(T)                                                                                   \
+  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Arithmetic&);                      \
+  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const Arithmetic&);    \
+  template Tensor<T> packed_linear(const Tensor<T>&, const Tensor<T>&, std::int64_t, const Arithmetic&); \
   template Tensor<T> add(const Tensor<T>&, const Tensor<T>&);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 #undef INSTANTIATE

@@ -1,7 +1,7 @@
 // Linear projections. Source: torch.nn.Linear as kempnerforge/model/*.py use it.
 #pragma once
 
-#include "reference/linalg/matmul.h"
+#include "reference/arithmetic.h"
 #include "reference/tensor.h"
 
 namespace forgecheck {
@@ -9,15 +9,17 @@ namespace forgecheck {
 /// out (..., out) = x (..., in) times the transpose of weight (out, in). Sums in the computing type, rounds
 /// once.
 template <class T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, linalg::Kind kind);
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Arithmetic& arithmetic);
 
 /// As linear(), with bias (out) added before the rounding.
 template <class T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias, linalg::Kind kind);
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias,
+                 const Arithmetic& arithmetic);
 
 /// out (N, out) = x (N, in) times weight[e] (in, out), one expert of a packed (E, in, out) tensor.
 template <class T>
-Tensor<T> packed_linear(const Tensor<T>& x, const Tensor<T>& weight, std::int64_t expert, linalg::Kind kind);
+Tensor<T> packed_linear(const Tensor<T>& x, const Tensor<T>& weight, std::int64_t expert,
+                        const Arithmetic& arithmetic);
 
 /// out = x + y, elementwise, rounded once: the residual connection.
 template <class T>

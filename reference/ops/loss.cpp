@@ -16,8 +16,8 @@ compute_t<T> log_sum_exp(std::span<const T> row) {
   C maximum = static_cast<C>(row[0]);
   for (const T& x : row) maximum = std::max(maximum, static_cast<C>(x));
   C sum = 0;
-  for (const T& x : row) sum += std::exp(static_cast<C>(x) - maximum);
-  return maximum + std::log(sum);
+  for (const T& x : row) sum += exp(static_cast<C>(x) - maximum);
+  return maximum + log(sum);
 }
 
 /// Sum of the losses of rows begin .. end - 1; adds to `valid` how many labels took part.

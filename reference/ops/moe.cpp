@@ -52,7 +52,7 @@ void combine(Tensor<T>& out, const Tensor<T>& expert_output, const Tensor<T>& we
     const auto contribution = expert_output.row(static_cast<std::int64_t>(a));
     for (std::int64_t j = 0; j < out.width(); ++j) {
       const C product = round_to<T>(weight * static_cast<C>(contribution[j]));
-      out.row(token)[j] = T(static_cast<C>(out.row(token)[j]) + product);
+      out.row(token)[j] = T(partial_sum(out.row(token)[j]) + product);
     }
   }
 }

@@ -7,7 +7,7 @@
 namespace forgecheck {
 
 template <class T>
-Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& weight, double eps) {
+Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& weight, double eps, const Arithmetic& arithmetic) {
   using C = compute_t<T>;
   require_shape("[rms_norm] weight", weight.shape, {x.width()});
   const C n = static_cast<C>(x.width());
@@ -17,10 +17,12 @@ Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& weight, double eps) {
     C sum = 0;
     for (const T& element : x.row(r)) sum += static_cast<C>(element) * static_cast<C>(element);
     // 2. reciprocal root, eps inside
-    const C scale = C(1) / std::sqrt(sum / n + static_cast<C>(eps));
+    const C scale = C(1) / sqrt(sum / n + static_cast<C>(eps));
     // 3. scale and weight
     for (std::int64_t j = 0; j < x.width(); ++j) {
-      out.row(r)[j] = T(static_cast<C>(x.row(r)[j]) * scale * static_cast<C>(weight[j]));
+      C quotient = static_cast<C>(x.row(r)[j]) * scale;
+      if (arithmetic.round_before_gain) quotient = round_to<T>(quotient);
+      out.row(r)[j] = T(quotient * static_cast<C>(weight[j]));
     }
   }
   return out;
@@ -44,7 +46,7 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T
       const C centred = static_cast<C>(element) - mean;
       squares += centred * centred;
     }
-    const C scale = C(1) / std::sqrt(squares / n + static_cast<C>(eps));
+    const C scale = C(1) / sqrt(squares / n + static_cast<C>(eps));
     // 3. scale, weight and bias
     for (std::int64_t j = 0; j < x.width(); ++j) {
       const C normalised = (static_cast<C>(x.row(r)[j]) - mean) * scale;
@@ -54,8 +56,8 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T
   return out;
 }
 
-#define INSTANTIATE(T)                                                     \
-  template Tensor<T> rms_norm(const Tensor<T>&, const Tensor<T>&, double); \
+#define INSTANTIATE(T)                                                                        \
+  template Tensor<T> rms_norm(const Tensor<T>&, const Tensor<T>&, double, const Arithmetic&); \
   template Tensor<T> layer_norm(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, double);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 #undef INSTANTIATE

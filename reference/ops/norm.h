@@ -2,14 +2,17 @@
 // Ba, Kiros and Hinton 2016 (LayerNorm).
 #pragma once
 
+#include "reference/arithmetic.h"
 #include "reference/tensor.h"
 
 namespace forgecheck {
 
 /// x, out (..., n), weight (n):  out = x / sqrt(mean(x^2) + eps) * weight.
-/// Statistics and the product with weight in the computing type, rounded once.
+/// Statistics and the product with weight in the computing type, rounded once; where `arithmetic` says so,
+/// the quotient rounds before the product too.
 template <class T>
-Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& weight, double eps);
+Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& weight, double eps,
+                   const Arithmetic& arithmetic = {});
 
 /// x, out (..., n), weight, bias (n):  out = (x - mean) / sqrt(var + eps) * weight + bias, with the biased
 /// variance mean((x - mean)^2). Rounded once.

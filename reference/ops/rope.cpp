@@ -15,13 +15,13 @@ RopeTable<T> rope_table(std::int64_t head_dim, std::int64_t positions, double th
   for (std::int64_t j = 0; j < half; ++j) {
     // 1. frequency of the pair (j, j + d/2)
     const C exponent = static_cast<C>(2 * j) / static_cast<C>(head_dim);
-    const C frequency = C(1) / std::pow(static_cast<C>(theta), exponent);
+    const C frequency = C(1) / pow(static_cast<C>(theta), exponent);
     for (std::int64_t position = 0; position < positions; ++position) {
       // 2. angle
       const C angle = static_cast<C>(position) * frequency;
       // 3. its cosine and sine
-      table.cos[position * half + j] = T(std::cos(angle));
-      table.sin[position * half + j] = T(std::sin(angle));
+      table.cos[position * half + j] = T(cos(angle));
+      table.sin[position * half + j] = T(sin(angle));
     }
   }
   return table;

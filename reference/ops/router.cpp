@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 #include <numeric>
+#include <type_traits>
 
 #include "reference/error.h"
 #include "reference/instantiate.h"
@@ -19,8 +20,18 @@ std::pair<compute_t<T>, compute_t<T>> max_and_exp_sum(std::span<const T> row) {
   C maximum = static_cast<C>(row[0]);
   for (const T& x : row) maximum = std::max(maximum, static_cast<C>(x));
   C sum = 0;
-  for (const T& x : row) sum += std::exp(static_cast<C>(x) - maximum);
+  for (const T& x : row) sum += exp(static_cast<C>(x) - maximum);
   return {maximum, sum};
+}
+
+/// Other implementations may order equal scores as they like.
+template <class C>
+void shuffle_ties(std::vector<std::int64_t>& order) {
+  if constexpr (std::is_same_v<C, Sampled>) {
+    for (std::size_t i = order.size(); i > 1; --i) {
+      std::swap(order[i - 1], order[static_cast<std::size_t>(Sampling::uniform() * static_cast<double>(i))]);
+    }
+  }
 }
 
 std::int64_t total(const std::vector<std::int64_t>& counts) {
@@ -36,7 +47,7 @@ Tensor<T> softmax_scores(const Tensor<T>& logits) {
   for (std::int64_t n = 0; n < logits.rows(); ++n) {
     const auto [maximum, sum] = max_and_exp_sum(logits.row(n));
     for (std::int64_t e = 0; e < logits.width(); ++e) {
-      scores.row(n)[e] = T(std::exp(static_cast<C>(logits.row(n)[e]) - maximum) / sum);
+      scores.row(n)[e] = T(exp(static_cast<C>(logits.row(n)[e]) - maximum) / sum);
     }
   }
   return scores;
@@ -50,7 +61,7 @@ Tensor<T> sigmoid_scores(const Tensor<T>& logits, const Tensor<T>& expert_bias) 
   for (std::int64_t n = 0; n < logits.rows(); ++n) {
     for (std::int64_t e = 0; e < logits.width(); ++e) {
       const C biased = round_to<T>(static_cast<C>(logits.row(n)[e]) + static_cast<C>(expert_bias[e]));
-      scores.row(n)[e] = T(C(1) / (C(1) + std::exp(-biased)));
+      scores.row(n)[e] = T(C(1) / (C(1) + exp(-biased)));
     }
   }
   return scores;
@@ -68,6 +79,7 @@ Tensor<std::int64_t> top_k(const Tensor<T>& scores, std::int64_t k) {
   for (std::int64_t n = 0; n < scores.rows(); ++n) {
     const auto row = scores.row(n);
     std::iota(order.begin(), order.end(), 0);
+    shuffle_ties<C>(order);
     std::ranges::stable_sort(order, [&](std::int64_t a, std::int64_t b) {
       return static_cast<C>(row[a]) > static_cast<C>(row[b]);
     });
@@ -118,8 +130,10 @@ compute_t<T> router_z_loss(const Tensor<T>& logits) {
   using C = compute_t<T>;
   C sum = 0;
   for (std::int64_t n = 0; n < logits.rows(); ++n) {
-    const auto [maximum, exp_sum] = max_and_exp_sum(logits.row(n));
-    const C log_sum_exp = round_to<T>(maximum + std::log(exp_sum));
+    const C maximum = max_and_exp_sum(logits.row(n)).first;
+    C exp_sum = 0;
+    for (const T& x : logits.row(n)) exp_sum += round_to<T>(exp(round_to<T>(static_cast<C>(x) - maximum)));
+    const C log_sum_exp = round_to<T>(maximum + round_to<T>(log(round_to<T>(exp_sum))));
     sum += round_to<T>(log_sum_exp * log_sum_exp);
   }
   return round_to<T>(sum / static_cast<C>(logits.rows()));

@@ -16,7 +16,8 @@ Tensor<T> softmax_scores(const Tensor<T>& logits);
 template <class T>
 Tensor<T> sigmoid_scores(const Tensor<T>& logits, const Tensor<T>& expert_bias);
 
-/// indices (N, k) of the k largest scores of each row, largest first; equal scores: lower index first.
+/// indices (N, k) of the k largest scores of each row, largest first; equal scores: lower index first (in a
+/// sampled run any order).
 template <class T>
 Tensor<std::int64_t> top_k(const Tensor<T>& scores, std::int64_t k);
 
@@ -34,8 +35,8 @@ std::vector<std::int64_t> assignments_per_expert(const Tensor<std::int64_t>& ind
 template <class T>
 compute_t<T> balance_loss(const Tensor<T>& scores, const std::vector<std::int64_t>& counts, double epsilon);
 
-/// mean over tokens of logsumexp(logits)^2, logits (N, E) before any bias. logsumexp, the square and the mean
-/// each round.
+/// mean over tokens of logsumexp(logits)^2, logits (N, E) before any bias. Every step rounds, those of
+/// logsumexp included (x - max, exp, sum, log, + max), as torch.logsumexp does.
 template <class T>
 compute_t<T> router_z_loss(const Tensor<T>& logits);
 

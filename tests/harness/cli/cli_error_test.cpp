@@ -189,7 +189,16 @@ TEST_F(CommandLine, CalibrateNamesANumberThatItCannotUse) {
   expect_refused({"calibrate", "--runs", "0"}, {"--runs 0"});
   expect_refused({"calibrate", "--samples", "-1"}, {"--samples -1"});
   expect_refused({"calibrate", "--seed", "x"}, {"--seed x"});
+  expect_refused({"calibrate", "--traces", "no_such_folder"}, {"--traces no_such_folder", "folder"});
   expect_refused({"calibrate", "--save", "/no/such/folder/c.md"}, {"--save", "/no/such/folder"});
+}
+
+TEST_F(CommandLine, RandomRecordingsNameWhatTheyCannotUse) {
+  expect_refused({"golden", "record", "--random", "0", "--out", "recorded"}, {"--random 0"});
+  expect_refused({"golden", "record", "--random", "2"}, {"--random 2", "--out"});
+  expect_refused({"golden", "record", "--random", "2", "--out", "recorded", "--dtype", "float16"},
+                 {"--dtype float16", "bfloat16"});
+  expect_refused({"golden", "record", "--random", "2", "--out", "recorded", "--seed", "-1"}, {"--seed -1"});
 }
 
 TEST_F(CommandLine, ABackendThatThisMachineHasNotIsStatusThree) {

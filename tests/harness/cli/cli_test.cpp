@@ -164,6 +164,36 @@ TEST_F(Program, RecordingTwiceGivesTheSameBytes) {
   EXPECT_EQ(run({"verify", "--golden", "first", "--backend", "reference"}).status, 0);
 }
 
+TEST_F(Program, RandomCasesAreRecordedUnderTheirSeeds) {
+  const Outcome outcome = run({"golden", "record", "--random", "3", "--seed", "41", "--dtype", "bfloat16",
+                               "--out", "recorded", "--backend", "reference"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  for (const std::string seed : {"41", "42", "43"}) {
+    const Outcome shown = run({"run", "recorded/bfloat16/" + seed + ".safetensors"});
+    EXPECT_EQ(shown.status, 0) << shown.err;
+  }
+  const Outcome shown = run({"golden", "list", "--golden", "recorded"});
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("seed=42"), HasSubstr("/bfloat16")));
+}
+
+TEST_F(Program, CalibrateJudgesTheRecordingsOfOthers) {
+  ASSERT_EQ(run({"golden", "record", "--random", "4", "--seed", "50", "--out", "others", "--backend",
+                 "cpu:openblas"})
+                .status,
+            0);
+  const Outcome right = run({"calibrate", "--runs", "0", "--traces", "others"});
+  EXPECT_EQ(right.status, 0) << right.err;
+  EXPECT_THAT(right.out, HasSubstr("| others: cpu:openblas, float32 | 4 | 0 | 0 | 0 |"));
+
+  const std::string name = at("others") / "float32" / "50.safetensors";
+  std::string bytes = file_text(name);
+  bytes[bytes.size() - 2] = static_cast<char>(bytes[bytes.size() - 2] ^ 0x40);  // the last tap's last value
+  write("others/float32/50.safetensors", bytes);
+  const Outcome wrong = run({"calibrate", "--runs", "0", "--traces", "others"});
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_THAT(wrong.out, AllOf(HasSubstr("| 3 | 0 | 1 | 0 |"), HasSubstr("- failed: ")));
+}
+
 TEST_F(Program, TheStoreIsCheckedAgainstItsManifest) {
   std::filesystem::create_directory(at("store"));
   write("cases.txt", "one " + kDense + "\n");

@@ -34,9 +34,9 @@ TEST(Calibrate, RightImplementationsPassAndSmallErrorsAreCaught) {
   CalibrationOptions options;
   options.runs = 6;
   options.samples = 1;
-  std::int64_t done = 0;
-  const Calibration calibration = calibrate(options, [&](std::int64_t count) { done = count; });
-  EXPECT_EQ(done, 6);
+  std::string done;
+  const Calibration calibration = calibrate(options, [&](const std::string& text) { done = text; });
+  EXPECT_EQ(done, "[6/6] random models");
   EXPECT_EQ(calibration.comparisons, 6 * 8);
   EXPECT_THAT(calibration.failures, testing::IsEmpty());
   ASSERT_TRUE(calibration.sensitivity.contains({Dtype::f32, "logits"}));
@@ -46,7 +46,7 @@ TEST(Calibrate, RightImplementationsPassAndSmallErrorsAreCaught) {
       EXPECT_LT(smallest, key.first == Dtype::f32 ? 1e-3 : 1.0) << key.second;
     }
   }
-  EXPECT_EQ(written(calibration), written(calibrate(options, [](std::int64_t) {})));
+  EXPECT_EQ(written(calibration), written(calibrate(options, [](const std::string&) {})));
 }
 
 TEST(WriteCalibration, NamesEveryFailure) {

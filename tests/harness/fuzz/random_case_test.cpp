@@ -37,6 +37,19 @@ TEST(RandomCase, EveryOneRuns) {
   }
 }
 
+// Frames of a video with many patches beside a long text: 66 positions before they were counted.
+TEST(RandomCase, TheSequenceFitsTheModel) {
+  for (std::uint64_t seed = 1000000; seed < 1005000; ++seed) {
+    const Case value = random_case(seed);
+    std::int64_t images = value.inputs.image_tokens;
+    if (value.architecture.adapter) {
+      images = value.architecture.adapter->output_num_tokens(value.inputs.patches) *
+               std::max<std::int64_t>(1, value.inputs.frames);
+    }
+    EXPECT_LE(images + value.inputs.text_len, value.architecture.model.max_seq_len) << case_text(value);
+  }
+}
+
 /// What a fuzzer must reach comes up.
 TEST(RandomCase, EveryArchitectureRunAndFeatureComesUp) {
   std::set<std::string> seen;

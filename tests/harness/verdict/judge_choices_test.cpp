@@ -1,5 +1,5 @@
-// A model whose two experts have the same router row but for one unit in the last place: which of them a
-// token takes is for nobody to say, and everything behind that is judged all the same.
+// A model whose two experts have the same router row but for a few units in the last place: which of them
+// a token takes is for nobody to say, and everything behind that is judged all the same.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,12 +16,13 @@ using testing::StartsWith;
 const std::string kIndices = "layers.0.mlp.router.indices";
 const std::string kGate = "layers.0.mlp.router.gate.weight";
 
-/// A seeded problem in which expert `b` of layer 0 is routed to as expert `a` is.
-Problem tied_problem(const std::string& text, std::int64_t a, std::int64_t b) {
+/// A seeded problem in which expert `b` of layer 0 is routed to as expert `a` is, but for a few units in the
+/// last place.
+Problem tied_problem(const std::string& text, std::int64_t a, std::int64_t b, float difference = 5e-7F) {
   Problem problem = small_problem(text);
   Tensor<float> gate = problem.parameters.at(kGate).to<float>();
   std::ranges::copy(gate.row(a), gate.row(b).begin());
-  gate.row(b)[0] = std::nextafter(gate.row(b)[0], 10.0F);
+  gate.row(b)[0] += difference;
   problem.parameters.insert_or_assign(kGate, Array::from(gate));
   return problem;
 }
@@ -60,6 +61,16 @@ TEST(JudgeChoices, AFlipBetweenTiedExpertsIsUndecidedAndNothingElse) {
   }
 }
 
+// Either of two equal scores may be the larger: there is nothing to decide.
+TEST(JudgeChoices, AFlipBetweenEqualScoresIsAMatch) {
+  const Problem problem = tied_problem(kFour, 0, 1, 0.0F);
+  const Trace choices = flipped(run_permuted(problem, Dtype::f32), 0, 1, 1);
+  const Judgement judgement = judge_float32(problem, run_permuted(problem, Dtype::f32, choices));
+  EXPECT_EQ(judgement.verdict, Verdict::match) << judgement.message;
+  ASSERT_EQ(judgement.undecided.size(), 1U);
+  EXPECT_EQ(judgement.undecided[0].margin, 0);
+}
+
 TEST(JudgeChoices, AnErrorBehindAFlipIsStillFound) {
   const Problem problem = tied_problem(kFour, 0, 1);
   const Trace choices = flipped(run_permuted(problem, Dtype::f32), 0, 1, 1);
@@ -96,6 +107,10 @@ TEST(JudgeChoices, MostlyUndecidedIsUntrusted) {
   const Problem shallow = tied_problem(one_layer, 0, 1);
   const Trace most = flipped(run_permuted(shallow, Dtype::f32), 0, 1, 7);
   EXPECT_EQ(judge_float32(shallow, run_permuted(shallow, Dtype::f32, most)).verdict, Verdict::untrusted);
+  const Problem equal = tied_problem(one_layer, 0, 1, 0.0F);
+  const Trace equals = flipped(run_permuted(equal, Dtype::f32), 0, 1, 7);
+  EXPECT_EQ(judge_float32(equal, run_permuted(equal, Dtype::f32, equals)).verdict, Verdict::untrusted)
+      << "equal scores say no more";
   const Trace few = flipped(run_permuted(shallow, Dtype::f32), 0, 1, 5);
   EXPECT_EQ(judge_float32(shallow, run_permuted(shallow, Dtype::f32, few)).verdict, Verdict::undecided);
 }

@@ -100,17 +100,21 @@ TEST(RouterZLoss, IsTheMeanSquaredLogSumExp) {
               testing::DoubleNear((2000 + kLn2) * (2000 + kLn2), 1e-9));
 }
 
-TEST(RouterZLoss, Bfloat16RoundsLogSumExpSquareAndMean) {
+// As torch.logsumexp does: x - max, exp, the sum, its logarithm and the result are tensors of bfloat16.
+TEST(RouterZLoss, Bfloat16RoundsEveryStep) {
+  const auto log_sum_exp = [](float x, float y) {
+    const float most = std::max(x, y);
+    const float sum = bf16(bf16(std::exp(bf16(x - most))) + bf16(std::exp(bf16(y - most))));
+    return bf16(bf16(std::log(sum)) + most);
+  };
   int rounded_differently = 0;
   for (int i = 1; i <= 64; ++i) {
     const float a = bf16(0.37F * static_cast<float>(i)), b = bf16(1.9F), c = bf16(-0.7F);
     const auto loss = router_z_loss(tensor<Bfloat16>({2, 2}, {a, b, b, c}));
-    const float first =
-        std::max(a, b) + std::log(std::exp(a - std::max(a, b)) + std::exp(b - std::max(a, b)));
-    const float second = b + std::log(1.0F + std::exp(c - b));
-    const float rounded = bf16(first) * bf16(first);
-    EXPECT_EQ(loss, bf16((bf16(rounded) + bf16(bf16(second) * bf16(second))) / 2.0F));
-    if (bf16((first * first + second * second) / 2.0F) != loss) ++rounded_differently;
+    const float first = log_sum_exp(a, b), second = log_sum_exp(b, c);
+    EXPECT_EQ(loss, bf16((bf16(first * first) + bf16(second * second)) / 2.0F));
+    const float once = bf16(b + std::log(1.0F + std::exp(c - b)));
+    if (once != second || bf16(std::log(std::exp(a) + std::exp(b))) != first) ++rounded_differently;
   }
   EXPECT_GT(rounded_differently, 0);
 }

@@ -1,0 +1,33 @@
+// Compares a trace with everything that it is judged by.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/verdict/run_along.h"
+#include "harness/verdict/spread.h"
+#include "harness/verdict/verdict.h"
+
+namespace forgecheck {
+
+/// What one trace is judged by; all of it computed along that trace.
+struct Evidence {
+  ReferenceRun oracle;                       // float64
+  std::vector<ReferenceRun> baselines;       // the candidate's type; at least one
+  std::vector<ReferenceRun> other_rounding;  // the same, rounded where other known implementations round
+  Spreads spreads;                           // of the taps for which they were measured
+};
+
+struct Comparison {
+  std::vector<TapResult> taps;  // in the order of execution
+  std::vector<UndecidedChoice> undecided;
+};
+
+/// Compares every tap of `candidate` that the oracle has too; the tolerances are those of tolerance.h for a
+/// candidate computed in `type`.
+Comparison compare_trace(const Trace& candidate, const Evidence& evidence, Dtype type);
+
+/// For each element of a floating point tap, the value of the baseline that is farthest from the oracle.
+Tensor<double> farthest_baseline(const Evidence& evidence, const std::string& tap);
+
+}  // namespace forgecheck

@@ -1,0 +1,34 @@
+// How far right implementations scatter around the oracle on one case: many runs of the reference in Monte
+// Carlo arithmetic (reference/sampled.h) along the candidate's trace, each of them a right implementation.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+
+#include "harness/backend/problem.h"
+#include "harness/verdict/run_along.h"
+
+namespace forgecheck {
+
+/// Of one tap, or of the scores of one choice.
+struct Spread {
+  /// Of each element: how far right implementations may be from the oracle before they round.
+  Tensor<double> reach;
+  /// The largest root mean square of a run - oracle, both stored.
+  double whole = 0.0;
+};
+
+/// By tap name.
+using Spreads = std::map<std::string, Spread, std::less<>>;
+
+/// The spreads of the floating point taps and choices `names`, in `type` (f32 or bf16), over kDraws runs
+/// (tolerance.h). Draws are seeded: the same call gives the same result. Ends early where `enough` says so of
+/// the spreads over the first kFirstDraws. A tap that a run leaves NaN or infinite where the oracle is not
+/// has no spread.
+Spreads measure_spreads(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
+                        const std::set<std::string>& names, Dtype type,
+                        const std::function<bool(const Spreads&)>& enough);
+
+}  // namespace forgecheck

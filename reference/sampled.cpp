@@ -1,0 +1,112 @@
+#include "reference/sampled.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace forgecheck {
+
+thread_local std::uint64_t Sampling::state_ = 0;
+thread_local std::uint64_t Sampling::bits_ = 0;
+thread_local int Sampling::bits_left_ = 0;
+thread_local bool Sampling::three_tf32_ = false;
+
+Sampling::Sampling(std::uint64_t seed) {
+  state_ = seed;
+  bits_left_ = 0;
+  three_tf32_ = seed % 2 == 1;
+}
+
+Sampling::~Sampling() {
+  three_tf32_ = false;
+}
+
+std::uint64_t Sampling::next() {
+  // splitmix64 (Steele, Lea and Flood 2014)
+  state_ += 0x9E3779B97F4A7C15;
+  std::uint64_t z = state_;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+  return z ^ (z >> 31);
+}
+
+void Sampling::refill() {
+  bits_ = next();
+  bits_left_ = 64;
+}
+
+double Sampling::uniform() {
+  return static_cast<double>(next() >> 11) * 0x1p-53;
+}
+
+Sampled cos(Sampled x) {
+  const double exact = std::cos(x.value);
+  return Sampled::moved(exact, loss::kCosine, exact);
+}
+
+Sampled sin(Sampled x) {
+  const double exact = std::sin(x.value);
+  return Sampled::moved(exact, loss::kCosine, exact);
+}
+
+Sampled erf(Sampled x) {
+  return Sampled::moved(std::erf(x.value), loss::kErf, 1.0);
+}
+
+Sampled exp(Sampled x) {
+  const double exact = std::exp(x.value);
+  if (x.value == 0 || !std::isfinite(x.value)) return Sampled::of(exact);
+  return Sampled::moved(exact, loss::kExp + loss::kExpSlope * std::abs(x.value), exact);
+}
+
+Sampled log(Sampled x) {
+  const double exact = std::log(x.value);
+  return Sampled::moved(exact, loss::kLog, std::max(1.0, std::abs(exact)));
+}
+
+Sampled pow(Sampled x, Sampled exponent) {
+  const double exact = std::pow(x.value, exponent.value);
+  return Sampled::moved(exact, loss::kPower, exact);
+}
+
+Sampled sqrt(Sampled x) {
+  const double exact = std::sqrt(x.value);
+  return Sampled::moved(exact, loss::kSquareRoot, exact);
+}
+
+Sampled tanh(Sampled x) {
+  const double exact = std::tanh(x.value);
+  return Sampled::moved(exact, loss::kTanh, exact);
+}
+
+namespace {
+
+/// The 11 leading bits of the significand, the others cut off: a TF32 number.
+double tf32(double value) {
+  constexpr std::uint64_t kDropped = (std::uint64_t{1} << (53 - 11)) - 1;
+  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(value) & ~kDropped);
+}
+
+}  // namespace
+
+template <>
+Sampled multiply_add(Sampled sum, Sampled a, Sampled b) {
+  if (!Sampling::three_tf32()) return sum + a * b;
+  const double a_large = tf32(a.value), b_large = tf32(b.value);
+  const double a_small = tf32(a.value - a_large), b_small = tf32(b.value - b_large);
+  const double exact = sum.value + (a_large * b_large + a_large * b_small + a_small * b_large);
+  // Cut off: by nothing or by a unit in the last place.
+  return Sampled::of(Sampling::sign() > 0 ? exact : exact - exact * 0x1p-23);
+}
+
+template <>
+Sampled round_to<SampledBfloat16>(Sampled value) {
+  if (!std::isfinite(value.value) || value.value == 0) return value;
+  int exponent = 0;
+  std::frexp(value.value, &exponent);
+  const int smallest = -133, digits = 8;
+  const double unit = std::ldexp(1.0, std::max(exponent - digits, smallest));
+  const double steps = value.value / unit, below = std::floor(steps);
+  return Sampled::of(unit * (Sampling::uniform() < steps - below ? below + 1 : below));
+}
+
+}  // namespace forgecheck

@@ -1,0 +1,140 @@
+#include "harness/verdict/spread.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/harness/verdict/problems.h"
+
+namespace forgecheck {
+namespace {
+
+/// An oracle of ones in rows of `width`, and a baseline that is exact.
+TapValues ones(const Shape& shape, Dtype type) {
+  Tensor<double> oracle(shape);
+  for (double& value : oracle.data) value = 1;
+  return {oracle, oracle, type};
+}
+
+/// A spread in which element 0 alone may be off.
+Spread reaching(const TapValues& tap, double reach, double whole = 0) {
+  Spread spread{Tensor<double>(tap.oracle.shape), whole};
+  spread.reach[0] = reach;
+  return spread;
+}
+
+Verdict verdict_of(const TapValues& tap, std::int64_t i, double error, const Spread& spread) {
+  Tensor<double> candidate = tap.oracle;
+  candidate[i] += error;
+  return compare_floating("tap", Array::from(candidate), tap.oracle, tap.baseline, tap.type, &spread).verdict;
+}
+
+TEST(SpreadBound, IsTheReachOfEachElement) {
+  const TapValues tap = ones({4, 8}, Dtype::f32);
+  const Spread spread = reaching(tap, 1e-3);
+  EXPECT_EQ(verdict_of(tap, 0, 0.99 * 1e-3, spread), Verdict::match);
+  EXPECT_EQ(verdict_of(tap, 0, 1.01 * 1e-3, spread), Verdict::mismatch);
+  EXPECT_EQ(verdict_of(tap, 1, 0.1 * 1e-3, spread), Verdict::mismatch) << "another element of the row";
+}
+
+TEST(SpreadBound, HalfAUnitInTheLastPlaceIsGrantedBeside) {
+  const TapValues tap = ones({4, 8}, Dtype::bf16);
+  const Spread spread = reaching(tap, 1e-2);
+  EXPECT_EQ(verdict_of(tap, 0, 0x1p-8 + 0.99 * 1e-2, spread), Verdict::match);
+  EXPECT_EQ(verdict_of(tap, 0, 0x1p-8 + 1.01 * 1e-2, spread), Verdict::mismatch);
+}
+
+TEST(SpreadBound, DoesNotTakeAwayWhatTheBaselineGrants) {
+  const TapValues tap = ones({4, 8}, Dtype::f32);
+  const double granted = 2 * 4 * 4 * 0x1p-24;  // kOutlier kappa kFloor u
+  EXPECT_EQ(verdict_of(tap, 0, 0.99 * granted, reaching(tap, 1e-12)), Verdict::match);
+  EXPECT_EQ(verdict_of(tap, 0, 1.05 * granted, reaching(tap, 1e-12)), Verdict::mismatch);
+}
+
+TEST(SpreadBound, OfTheWholeIsTwiceTheFarthestRun) {
+  const TapValues tap = ones({8, 8}, Dtype::f32);
+  Spread spread{Tensor<double>(tap.oracle.shape), 1e-3};
+  for (double& value : spread.reach.data) value = 1;
+  Tensor<double> candidate = tap.oracle;
+  const auto verdict = [&](double error) {
+    for (std::int64_t i = 0; i < candidate.size(); ++i) candidate[i] = 1 + error;
+    return compare_floating("tap", Array::from(candidate), tap.oracle, tap.baseline, tap.type, &spread)
+        .verdict;
+  };
+  EXPECT_EQ(verdict(0.99 * 2e-3), Verdict::match);
+  EXPECT_EQ(verdict(1.01 * 2e-3), Verdict::mismatch);
+}
+
+/// A trace and the oracle along it.
+struct Judged {
+  Problem problem;
+  Dtype type;
+  Trace candidate = run_permuted(problem, type);
+  ReferenceRun oracle = run_along(problem, Dtype::f64, linalg::Kind::plain, candidate, Forcing::everything);
+
+  Spreads measure(const std::set<std::string>& names, bool enough = false) const {
+    return measure_spreads(problem, candidate, oracle, names, type, [=](const Spreads&) { return enough; });
+  }
+};
+
+const Judged& float32() {
+  static const Judged judged{small_problem(small_cases()[0]), Dtype::f32};
+  return judged;
+}
+
+const Judged& bfloat16() {
+  static const Judged judged{small_problem(small_cases()[0] + "/bfloat16"), Dtype::bf16};
+  return judged;
+}
+
+TEST(MeasuredSpreads, AreThoseOfTheNamedTaps) {
+  const Spreads spreads = float32().measure({"layers.0.attention.context", "logits"});
+  ASSERT_EQ(spreads.size(), 2U);
+  const Spread& spread = spreads.at("logits");
+  EXPECT_EQ(spread.reach.shape, float32().candidate.at("logits").shape());
+  // 16 products and sums of values near 1, each off by up to one or two u.
+  EXPECT_GT(spread.whole, 0x1p-24);
+  EXPECT_LT(spread.whole, 50 * 0x1p-24);
+}
+
+TEST(MeasuredSpreads, AreTheSameAtEachCall) {
+  EXPECT_EQ(float32().measure({"logits"}).at("logits").reach.data,
+            float32().measure({"logits"}).at("logits").reach.data);
+}
+
+TEST(MeasuredSpreads, EndEarlyWhereThatIsEnough) {
+  EXPECT_NE(float32().measure({"logits"}, true).at("logits").reach.data,
+            float32().measure({"logits"}, false).at("logits").reach.data);
+}
+
+// The result of a matrix product is rounded once: before that, right implementations differ by float32's
+// error.
+TEST(MeasuredSpreads, LeaveOutTheLastRounding) {
+  const Spread spread = bfloat16().measure({"layers.0.attention.q_proj"}).at("layers.0.attention.q_proj");
+  for (const double reach : spread.reach.data) EXPECT_LT(reach, 0x1p-16);
+}
+
+TEST(MeasuredSpreads, ShowRoundingsInside) {
+  const Spread spread = bfloat16().measure({"layers.0.attention.context"}).at("layers.0.attention.context");
+  EXPECT_GT(root_mean_square(spread.reach.data), 0x1p-12);
+}
+
+// In float32 the products with such values overflow in some orders of summing; the oracle's do not.
+TEST(MeasuredSpreads, OfATapThatOverflowsThereIsNone) {
+  const std::string tap = "layers.0.attention.context";
+  const Judged& judged = float32();
+  ReferenceRun oracle = judged.oracle;
+  Trace trace;
+  for (const auto& [name, value] : oracle.trace.entries()) {
+    Tensor<double> values = is_floating_point(value.dtype()) ? value.to<double>() : Tensor<double>();
+    if (name == tap) values[0] = kInfinity;
+    trace.add(name, name == tap ? Array::from(values) : value);
+  }
+  oracle.trace = trace;
+  const auto never = [](const Spreads&) { return false; };
+  EXPECT_TRUE(
+      measure_spreads(judged.problem, judged.candidate, oracle, {tap}, Dtype::f32, never).contains(tap))
+      << "an element that the oracle leaves infinite has no error";
+}
+
+}  // namespace
+}  // namespace forgecheck

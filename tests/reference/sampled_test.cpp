@@ -1,0 +1,161 @@
+#include "reference/sampled.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
+
+#include "reference/array.h"
+#include "reference/ops/router.h"
+
+namespace forgecheck {
+namespace {
+
+constexpr double kUnit = 0x1p-24;
+const Sampled kX = Sampled::of(0.7);
+
+/// What `compute` gives over many draws.
+std::set<double> outcomes(const std::function<Sampled()>& compute, std::uint64_t seed = 2) {
+  const Sampling sampling(seed);
+  std::set<double> values;
+  for (int draw = 0; draw < 100; ++draw) values.insert(compute().value);
+  return values;
+}
+
+/// Two outcomes, `units` u of `size` above and below `exact`.
+void expect_moved(const std::function<Sampled()>& compute, double exact, double units, double size) {
+  const std::set<double> values = outcomes(compute);
+  ASSERT_EQ(values.size(), 2U);
+  EXPECT_NEAR((exact - *values.begin()) / (kUnit * size), units, 1e-6);
+  EXPECT_NEAR((*values.rbegin() - exact) / (kUnit * size), units, 1e-6);
+}
+
+TEST(Sampling, TheSameSeedDrawsTheSameNumbers) {
+  const auto drawn = [](std::uint64_t seed) {
+    const Sampling sampling(seed);
+    std::vector<double> signs;
+    for (int i = 0; i < 200; ++i) signs.push_back(Sampling::sign());
+    signs.push_back(Sampling::uniform());
+    return signs;
+  };
+  EXPECT_EQ(drawn(3), drawn(3));
+  EXPECT_NE(drawn(3), drawn(4));
+}
+
+TEST(Sampled, SumsAndProductsMoveByOneUnit) {
+  const Sampled y = Sampled::of(0.9);
+  expect_moved([&] { return kX + y; }, 0.7 + 0.9, 1, 1.6);
+  expect_moved([&] { return kX - y; }, 0.7 - 0.9, 1, 0.2);
+  expect_moved([&] { return kX * y; }, 0.7 * 0.9, 1, 0.63);
+}
+
+TEST(Sampled, AResultThatIsAFloatIsExact) {
+  const Sampled two = 2, half = 0.5F;
+  EXPECT_EQ(outcomes([&] { return two + half; }), std::set<double>{2.5});
+  EXPECT_EQ(outcomes([&] { return two * half; }), std::set<double>{1.0});
+  EXPECT_EQ(outcomes([&] { return exp(Sampled(0)); }), std::set<double>{1.0});
+}
+
+TEST(Sampled, ConstantsAreThoseOfFloat32) {
+  EXPECT_EQ(Sampled(1e-5).value, static_cast<double>(1e-5F));
+}
+
+// The table: what libraries lose, in u.
+TEST(Sampled, FunctionsMoveByWhatLibrariesLose) {
+  expect_moved([] { return kX / Sampled(3); }, 0.7 / 3, 4, 0.7 / 3);
+  expect_moved([] { return sqrt(kX); }, std::sqrt(0.7), 4, std::sqrt(0.7));
+  expect_moved([] { return exp(kX); }, std::exp(0.7), 4 + 2.4 * 0.7, std::exp(0.7));
+  expect_moved([] { return exp(-kX); }, std::exp(-0.7), 4 + 2.4 * 0.7, std::exp(-0.7));
+  expect_moved([] { return erf(kX); }, std::erf(0.7), 8, 1);
+  expect_moved([] { return log(kX); }, std::log(0.7), 6, 1);
+  expect_moved([] { return log(Sampled(100)); }, std::log(100), 6, std::log(100));
+  expect_moved([] { return cos(kX); }, std::cos(0.7), 4, std::cos(0.7));
+  expect_moved([] { return sin(kX); }, std::sin(0.7), 4, std::sin(0.7));
+  expect_moved([] { return tanh(kX); }, std::tanh(0.7), 4, std::tanh(0.7));
+  expect_moved([] { return pow(kX, Sampled(3)); }, std::pow(0.7, 3), 8, std::pow(0.7, 3));
+}
+
+TEST(Sampled, CancellationShows) {
+  // 1 + erf(x) near the left tail: the error of erf is 8 u of 1, whatever is left.
+  const std::set<double> values = outcomes([] { return Sampled(1) + erf(Sampled(-3)); });
+  EXPECT_GT((*values.rbegin() - *values.begin()) / (1 - std::erf(3.0)), 0.02);
+}
+
+TEST(MultiplyAdd, EvenSeedsRoundProductAndSum) {
+  for (const double value : outcomes([] { return multiply_add(Sampled(1), kX, kX); }, 4)) {
+    EXPECT_NEAR(value, 1.49, 2 * kUnit * 1.49);
+    EXPECT_GT(std::abs(value - 1.49), 0.3 * kUnit);
+  }
+}
+
+// A TF32 number has 11 bits, two of them 22: what is left of the third product's terms is 2^-22 of the whole.
+TEST(MultiplyAdd, OddSeedsAreThreeProductsOfTf32) {
+  const double whole = 1 + 0x1p-12, less = 1 + 0x1p-12 + 0x1p-23;
+  EXPECT_EQ(*outcomes([&] { return multiply_add(Sampled(0), Sampled::of(whole), Sampled(1)); }, 3).rbegin(),
+            whole);
+  EXPECT_EQ(*outcomes([&] { return multiply_add(Sampled(0), Sampled::of(less), Sampled(1)); }, 3).rbegin(),
+            whole);
+  // small times small is dropped
+  const double dropped = whole * whole - 0x1p-24;
+  EXPECT_EQ(
+      *outcomes([&] { return multiply_add(Sampled(0), Sampled::of(whole), Sampled::of(whole)); }, 3).rbegin(),
+      dropped);
+}
+
+TEST(MultiplyAdd, SumsOnTensorCoresAreCutOff) {
+  const std::set<double> values =
+      outcomes([] { return multiply_add(Sampled(0), Sampled(-3), Sampled(1)); }, 3);
+  EXPECT_EQ(values, (std::set<double>{-3, -3 * (1 - 0x1p-23)}));
+}
+
+TEST(RoundTo, Bfloat16IsOneOfTheTwoNeighboursInProportion) {
+  const Sampling sampling(2);
+  const double below = 1.0, unit = 0x1p-7;
+  int above = 0;
+  for (int draw = 0; draw < 10000; ++draw) {
+    const double value = round_to<SampledBfloat16>(Sampled::of(below + 0.25 * unit)).value;
+    ASSERT_TRUE(value == below || value == below + unit) << value;
+    above += value == below ? 0 : 1;
+  }
+  EXPECT_NEAR(above, 2500, 200);
+}
+
+TEST(RoundTo, ABfloat16StaysWhatItIs) {
+  for (const double value : {0.0, 1.0, -3.140625, 0x1p-133, 0x1p100}) {
+    EXPECT_EQ(outcomes([&] { return round_to<SampledBfloat16>(Sampled::of(value)); }),
+              std::set<double>{value});
+  }
+}
+
+TEST(RoundTo, Float32IsTheComputingType) {
+  EXPECT_EQ(round_to<SampledFloat>(kX).value, 0.7);
+}
+
+TEST(SampledElement, IsReadRoundedAndRecordedUnrounded) {
+  Tensor<SampledBfloat16> tensor({1});
+  tensor[0] = SampledBfloat16(kX);
+  EXPECT_EQ(static_cast<Sampled>(tensor[0]).value, static_cast<double>(static_cast<float>(Bfloat16(0.7F))));
+  const Array array = Array::from(tensor);
+  EXPECT_EQ(array.dtype(), Dtype::f64);
+  EXPECT_EQ(array.at(0), 0.7);
+  EXPECT_EQ(array.to<SampledBfloat16>()[0].value.bits, Bfloat16(0.7F).bits);
+  EXPECT_EQ(array.to<SampledFloat>()[0].value, 0.7F);
+}
+
+TEST(PartialSum, IsRoundedAnewInBfloat16) {
+  const SampledBfloat16 element(Sampled::of(1 + 0x1p-8));
+  EXPECT_EQ(outcomes([&] { return partial_sum(element); }), (std::set<double>{1.0, 1 + 0x1p-7}));
+  EXPECT_EQ(partial_sum(Bfloat16(1.5F)), 1.5F);
+}
+
+TEST(TopK, EqualScoresAreChosenInAnyOrderOfASampledRun) {
+  const Sampling sampling(2);
+  const Tensor<SampledFloat> scores =
+      Array::from(Tensor<float>({1, 4}, {0.5F, 0.5F, 0.1F, 0.5F})).to<SampledFloat>();
+  std::set<std::int64_t> first;
+  for (int draw = 0; draw < 100; ++draw) first.insert(top_k(scores, 1)[0]);
+  EXPECT_EQ(first, (std::set<std::int64_t>{0, 1, 3}));
+}
+
+}  // namespace
+}  // namespace forgecheck
