@@ -38,14 +38,21 @@ double Sampling::uniform() {
   return static_cast<double>(next() >> 11) * 0x1p-53;
 }
 
+namespace {
+
+/// `exact`, off by `units` u of itself.
+Sampled moved(double exact, double units) {
+  return Sampled::moved(exact, units, exact);
+}
+
+}  // namespace
+
 Sampled cos(Sampled x) {
-  const double exact = std::cos(x.value);
-  return Sampled::moved(exact, loss::kCosine, exact);
+  return moved(std::cos(x.value), loss::kCosine);
 }
 
 Sampled sin(Sampled x) {
-  const double exact = std::sin(x.value);
-  return Sampled::moved(exact, loss::kCosine, exact);
+  return moved(std::sin(x.value), loss::kCosine);
 }
 
 Sampled erf(Sampled x) {
@@ -55,7 +62,7 @@ Sampled erf(Sampled x) {
 Sampled exp(Sampled x) {
   const double exact = std::exp(x.value);
   if (x.value == 0 || !std::isfinite(x.value)) return Sampled::of(exact);
-  return Sampled::moved(exact, loss::kExp + loss::kExpSlope * std::abs(x.value), exact);
+  return moved(exact, loss::kExp + loss::kExpSlope * std::abs(x.value));
 }
 
 Sampled log(Sampled x) {
@@ -64,18 +71,15 @@ Sampled log(Sampled x) {
 }
 
 Sampled pow(Sampled x, Sampled exponent) {
-  const double exact = std::pow(x.value, exponent.value);
-  return Sampled::moved(exact, loss::kPower, exact);
+  return moved(std::pow(x.value, exponent.value), loss::kPower);
 }
 
 Sampled sqrt(Sampled x) {
-  const double exact = std::sqrt(x.value);
-  return Sampled::moved(exact, loss::kSquareRoot, exact);
+  return moved(std::sqrt(x.value), loss::kSquareRoot);
 }
 
 Sampled tanh(Sampled x) {
-  const double exact = std::tanh(x.value);
-  return Sampled::moved(exact, loss::kTanh, exact);
+  return moved(std::tanh(x.value), loss::kTanh);
 }
 
 namespace {

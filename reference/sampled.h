@@ -8,9 +8,8 @@
 //   sums and products    move by one unit roundoff u = 2^-24, unless the result is a float32: every
 //                        implementation has that exactly
 //   matrix products      are computed, in every second run, as on tensor cores by kernels that emulate
-//   float32 with
-//                        three products of TF32 (CUTLASS's "3xTF32", which PyTorch's attention on a GPU
-//                        uses); sums are cut off there, not rounded (Fasi et al. 2021)
+//                        float32 with three products of TF32 (CUTLASS's "3xTF32", which PyTorch's attention
+//                        on a GPU uses); sums are cut off there, not rounded (Fasi et al. 2021)
 //   functions            move by what libraries are known to lose: the table `loss` below
 // Roundings to T that are no result of an operation (`round_to`) go up or down at random, in proportion to
 // the distances (stochastic rounding): where another implementation scales, or sums in another order, before
@@ -115,7 +114,8 @@ struct Sampled {
   friend bool operator==(Sampled a, Sampled b) { return a.value == b.value; }
 };
 
-// The functions of the reference, for every computing type.
+// The functions of the reference, for every computing type; abs and tanh are those of its wrong
+// implementations (tests/mutants).
 using std::abs;
 using std::cos;
 using std::erf;

@@ -62,7 +62,7 @@ void Judge::explain(Judgement& judgement, const TapResult& first, const Trace& c
   const Explains explains = [&](const Problem& changed, const Trace& forced) {
     Evidence other;
     other.oracle = run_along(changed, Dtype::f64, Arithmetic(), forced, Forcing::everything);
-    for (const Arithmetic& arithmetic : {Arithmetic(), kPermuted, kReversed}) {
+    for (const Arithmetic& arithmetic : baselines_for(type, false)) {
       other.baselines.push_back(run_along(changed, type, arithmetic, forced, Forcing::everything));
     }
     const std::vector<TapResult> taps = compare_trace(wrong, other, type).taps;
@@ -92,13 +92,13 @@ Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_referen
 
   add_local_errors(judgement.taps, candidate, evidence.oracle.trace);
 
-  // 4. a verdict about nothing is none
+  // 3. a verdict about nothing is none
   const bool has_output = std::ranges::any_of(
       kOutputs, [&](std::string_view output) { return candidate.find(output) != nullptr; });
   if (!has_output)
     return failed(Verdict::untrusted, "the trace has no output (logits, tokens or loss.total)");
 
-  // 5. the worst of all taps, and the first that is wrong
+  // 4. the worst of all taps, and the first that is wrong
   judgement.used = largest_share(judgement.taps);
   judgement.verdict = combined(judgement.taps);
   const auto first =

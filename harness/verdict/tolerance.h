@@ -27,8 +27,9 @@
 //   s     = sqrt(max over the runs of mean((N - O)^2) + mean(h^2) / 3)
 // N before it is rounded to t, as that rounding is h. The bounds become h(O_i) + max(2 kappa e(r), s_i), and
 // max(the above, kWholeSpread s). A bound of each element, not of its row: where a formula cancels, only the
-// elements that do are excused. The runs move every result by the most that it may be off, so that their rms is
-// already more than that of implementations; the maximum is there for roundings that flip in few of the runs.
+// elements that do are excused. The runs move every result by the most that it may be off, so that their rms
+// is already more than that of implementations; the maximum is there for roundings that flip in few of the
+// runs.
 //
 // A row that the oracle and the baselines leave exactly zero must be exactly zero. Deciles, not means or
 // maxima, so that one bad row of the baseline does not excuse the others; the floor is for taps on which the

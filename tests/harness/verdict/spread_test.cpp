@@ -118,22 +118,31 @@ TEST(MeasuredSpreads, ShowRoundingsInside) {
   EXPECT_GT(root_mean_square(spread.reach.data), 0x1p-12);
 }
 
-// In float32 the products with such values overflow in some orders of summing; the oracle's do not.
-TEST(MeasuredSpreads, OfATapThatOverflowsThereIsNone) {
-  const std::string tap = "layers.0.attention.context";
-  const Judged& judged = float32();
-  ReferenceRun oracle = judged.oracle;
-  Trace trace;
-  for (const auto& [name, value] : oracle.trace.entries()) {
-    Tensor<double> values = is_floating_point(value.dtype()) ? value.to<double>() : Tensor<double>();
-    if (name == tap) values[0] = kInfinity;
-    trace.add(name, name == tap ? Array::from(values) : value);
-  }
-  oracle.trace = trace;
+const std::string kContext = "layers.0.attention.context";
+
+Trace with_first(const Trace& trace, const std::string& tap, double first) {
+  Tensor<double> values = trace.at(tap).to<double>();
+  values[0] = first;
+  return with_value(trace, tap, Array::from(values));
+}
+
+/// The spread of attention's context.
+Spreads measure_context(const Trace& candidate, const ReferenceRun& oracle) {
   const auto never = [](const Spreads&) { return false; };
-  EXPECT_TRUE(
-      measure_spreads(judged.problem, judged.candidate, oracle, {tap}, Dtype::f32, never).contains(tap))
-      << "an element that the oracle leaves infinite has no error";
+  return measure_spreads(float32().problem, candidate, oracle, {kContext}, Dtype::f32, never);
+}
+
+TEST(MeasuredSpreads, AnElementThatTheOracleLeavesInfiniteHasNoError) {
+  ReferenceRun oracle = float32().oracle;
+  oracle.trace = with_first(oracle.trace, kContext, kInfinity);
+  const Spreads spreads = measure_context(float32().candidate, oracle);
+  ASSERT_TRUE(spreads.contains(kContext));
+  EXPECT_EQ(spreads.at(kContext).reach[0], 0);
+}
+
+TEST(MeasuredSpreads, OfATapThatARunLeavesNaNThereIsNone) {
+  const Trace broken = with_first(float32().candidate, "layers.0.attention.v_proj", kNan);
+  EXPECT_FALSE(measure_context(broken, float32().oracle).contains(kContext));
 }
 
 }  // namespace
