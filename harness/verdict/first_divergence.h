@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "harness/verdict/hints.h"
+#include "harness/hint/hints.h"
 #include "harness/verdict/spread.h"
 #include "harness/verdict/verdict.h"
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "tests/harness/verdict/hint.h"
+#include "tests/harness/hint/hint.h"
 
 namespace forgecheck {
 namespace {

@@ -1,8 +1,8 @@
-#include "harness/verdict/attention_guess.h"
+#include "harness/hint/attention_guess.h"
 
 #include <algorithm>
 
-#include "harness/verdict/residual.h"
+#include "harness/hint/residual.h"
 #include "reference/ops/attention.h"
 #include "reference/ops/embedding.h"
 #include "reference/ops/rope.h"

@@ -1,4 +1,4 @@
-#include "harness/verdict/residual.h"
+#include "harness/hint/residual.h"
 
 #include "reference/models/adapter.h"
 #include "reference/ops/embedding.h"

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "harness/case/config_value.h"
-#include "harness/verdict/what_if.h"
+#include "harness/hint/what_if.h"
 
 namespace forgecheck {
 

@@ -2,9 +2,9 @@
 #include <cmath>
 #include <functional>
 
-#include "harness/verdict/attention_guess.h"
+#include "harness/hint/attention_guess.h"
 #include "harness/verdict/tap_error.h"
-#include "tests/harness/verdict/hint.h"
+#include "tests/harness/hint/hint.h"
 
 namespace forgecheck {
 namespace {

@@ -1,4 +1,4 @@
-#include "harness/verdict/patterns.h"
+#include "harness/hint/patterns.h"
 
 #include <algorithm>
 #include <cmath>

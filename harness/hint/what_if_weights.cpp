@@ -1,7 +1,7 @@
 // Guesses at parameters: transposed, left out, or another module's.
 #include <algorithm>
 
-#include "harness/verdict/what_if.h"
+#include "harness/hint/what_if.h"
 
 namespace forgecheck {
 

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "harness/verdict/what_if.h"
+#include "harness/hint/what_if.h"
 #include "reference/ops/router.h"
 
 namespace forgecheck {

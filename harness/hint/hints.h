@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "harness/verdict/what_if.h"
+#include "harness/hint/what_if.h"
 
 namespace forgecheck {
 

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "harness/case/config_value.h"
-#include "harness/verdict/residual.h"
-#include "harness/verdict/what_if.h"
+#include "harness/hint/residual.h"
+#include "harness/hint/what_if.h"
 #include "reference/ops/linear.h"
 #include "reference/ops/norm.h"
 

@@ -4,7 +4,7 @@
 #include <functional>
 #include <numeric>
 
-#include "harness/verdict/patterns.h"
+#include "harness/hint/patterns.h"
 
 namespace forgecheck {
 

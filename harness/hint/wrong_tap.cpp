@@ -1,4 +1,4 @@
-#include "harness/verdict/wrong_tap.h"
+#include "harness/hint/wrong_tap.h"
 
 #include <algorithm>
 #include <cmath>

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tests/harness/verdict/hint.h"
+#include "tests/harness/hint/hint.h"
 
 namespace forgecheck {
 namespace {

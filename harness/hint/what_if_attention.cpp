@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "harness/case/config_value.h"
-#include "harness/verdict/attention_guess.h"
-#include "harness/verdict/what_if.h"
+#include "harness/hint/attention_guess.h"
+#include "harness/hint/what_if.h"
 
 namespace forgecheck {
 

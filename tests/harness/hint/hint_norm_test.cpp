@@ -1,7 +1,7 @@
 // Mistakes in a norm, made by one written here a second time.
 #include <cmath>
 
-#include "tests/harness/verdict/hint.h"
+#include "tests/harness/hint/hint.h"
 
 namespace forgecheck {
 namespace {

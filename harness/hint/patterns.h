@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "harness/verdict/wrong_tap.h"
+#include "harness/hint/wrong_tap.h"
 
 namespace forgecheck {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/verdict/wrong_tap.h"
+#include "harness/hint/wrong_tap.h"
 
 namespace forgecheck {
 

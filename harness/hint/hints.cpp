@@ -1,8 +1,8 @@
-#include "harness/verdict/hints.h"
+#include "harness/hint/hints.h"
 
 #include <algorithm>
 
-#include "harness/verdict/patterns.h"
+#include "harness/hint/patterns.h"
 #include "harness/verdict/tap_error.h"
 #include "reference/error.h"
 
