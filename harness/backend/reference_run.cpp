@@ -103,10 +103,14 @@ void run_reference(const Problem& problem, Dtype precision, const Arithmetic& ar
   }
 }
 
+std::size_t sampled_order(std::uint64_t seed) {
+  return seed / 2 % kSampledOrders;
+}
+
 void run_sampled(const Problem& problem, Dtype precision, std::uint64_t seed, Tracer& tracer) {
-  // One third of the runs each: probabilities kept, rounded after and before the division.
-  constexpr Arithmetic kArithmetics[] = {Arithmetic(), kPermuted, kUndivided};
-  const Arithmetic& arithmetic = kArithmetics[seed / 2 % 3];
+  // Probabilities kept, rounded after and before the division.
+  constexpr Arithmetic kOrders[kSampledOrders] = {Arithmetic(), kPermuted, kUndivided};
+  const Arithmetic& arithmetic = kOrders[sampled_order(seed)];
   const Sampling sampling(seed);
   if (precision == Dtype::f32) return run_in<SampledFloat>(problem, arithmetic, tracer);
   if (precision == Dtype::bf16) return run_in<SampledBfloat16>(problem, arithmetic, tracer);

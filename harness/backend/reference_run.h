@@ -13,6 +13,10 @@ namespace forgecheck {
 /// `arithmetic` cannot compute it.
 void run_reference(const Problem& problem, Dtype precision, const Arithmetic& arithmetic, Tracer& tracer);
 
+/// The orders of rounding that sampled runs take in turn, and which of them a seed takes.
+inline constexpr std::size_t kSampledOrders = 3;
+std::size_t sampled_order(std::uint64_t seed);
+
 /// The same in Monte Carlo arithmetic (reference/sampled.h): what a right implementation chosen at random
 /// computes in `precision` (f32 or bf16). The same seed gives the same run.
 void run_sampled(const Problem& problem, Dtype precision, std::uint64_t seed, Tracer& tracer);

@@ -84,10 +84,9 @@ class TraceComparison {
       }
     }
     load_weights(golden);
-    Judge judge(golden.problem);
     for (const std::string& path : {options_.a, options_.b}) {
       const Trace taps = read_taps(path);
-      Judgement judgement = judge.judge(taps, type_of(taps, golden.problem.definition), false);
+      Judgement judgement = judge(golden.problem, taps, type_of(taps, golden.problem.definition), false);
       std::cout << path << ": " << to_string(judgement.verdict) << ", " << judgement.taps.size()
                 << " taps, largest share of a tolerance " << judgement.used << "\n";
       add(path, "reference:f64", case_text(golden.problem.definition), std::move(judgement));

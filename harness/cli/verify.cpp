@@ -37,14 +37,14 @@ Judgement failure(Verdict verdict, const std::string& message) {
 }
 
 /// Runs one backend on the golden's case and judges what comes out.
-Judgement judge_backend(Backend& backend, const Golden& golden, Judge& judge) {
+Judgement judge_backend(Backend& backend, const Golden& golden) {
   const Case& definition = golden.problem.definition;
   if (const std::string refusal = backend.refusal(definition); !refusal.empty()) {
     return failure(Verdict::rejected, refusal);
   }
   try {
     const Trace trace = backend.run(golden.problem, {});
-    return judge.judge(trace, backend.precision(definition), backend.is_plain_reference());
+    return judge(golden.problem, trace, backend.precision(definition), backend.is_plain_reference());
   } catch (const BackendError& error) {
     return failure(Verdict::crashed, error.what());
   } catch (const Error& error) {
@@ -91,13 +91,12 @@ class Verification {
       return;
     }
     load_weights(golden);
-    Judge judge(golden.problem);
     auto start = std::chrono::steady_clock::now();
-    Judgement recorded = judge.judge(golden.expected, golden.type, false);
+    Judgement recorded = judge(golden.problem, golden.expected, golden.type, false);
     add(golden, std::string(kRecording), std::move(recorded), seconds_since(start));
     for (const auto& backend : backends_) {
       start = std::chrono::steady_clock::now();
-      Judgement judgement = judge_backend(*backend, golden, judge);
+      Judgement judgement = judge_backend(*backend, golden);
       add(golden, backend->name(), std::move(judgement), seconds_since(start));
     }
   }

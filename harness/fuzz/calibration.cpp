@@ -45,7 +45,7 @@ double row_size(const Tensor<double>& values, std::int64_t at) {
 
 /// The smallest change of element `at` that is a mismatch at the tap, relative to the row's size: both signs
 /// must be caught. Infinite where nothing up to 64 times the row's size is.
-double smallest_caught(const Judge& judge, const Trace& trace, const std::string& name, std::int64_t at,
+double smallest_caught(const Problem& problem, const Trace& trace, const std::string& name, std::int64_t at,
                        Dtype type) {
   const Array& original = trace.at(name);
   const Tensor<double> values = original.to<double>();
@@ -55,7 +55,8 @@ double smallest_caught(const Judge& judge, const Trace& trace, const std::string
       Tensor<double> changed = values;
       changed[at] += sign * relative * size;
       const Array array = Array::from(changed).cast(original.dtype());
-      const Judgement judgement = judge.judge(with_value(trace, name, array), type, false, Detail::verdicts);
+      const Judgement judgement =
+          judge(problem, with_value(trace, name, array), type, false, Detail::verdicts);
       const auto tap = std::ranges::find(judgement.taps, name, &TapResult::name);
       return tap != judgement.taps.end() && tap->verdict == Verdict::mismatch;
     });
@@ -75,7 +76,6 @@ double smallest_caught(const Judge& judge, const Trace& trace, const std::string
 
 /// Perturbs one value of each tap kind that still lacks samples.
 void note_sensitivity(Calibration& calibration, const Problem& problem, const Trace& trace, Dtype type) {
-  const Judge judge(problem);
   std::vector<std::string> done;
   std::uint64_t draw = seeded_key("sensitivity", problem.definition.seed);
   for (const auto& [name, array] : trace.entries()) {
@@ -88,7 +88,7 @@ void note_sensitivity(Calibration& calibration, const Problem& problem, const Tr
         static_cast<std::int64_t>((splitmix64(draw++) >> 16) % static_cast<std::uint64_t>(array.size()));
     if (row_size(array.to<double>(), at) == 0) continue;
     done.push_back(kind);
-    samples.push_back(smallest_caught(judge, trace, name, at, type));
+    samples.push_back(smallest_caught(problem, trace, name, at, type));
   }
 }
 
@@ -99,8 +99,7 @@ void judge_recordings(Calibration& calibration, const std::filesystem::path& fol
     Golden golden = read_golden(entry.path, entry.name);
     if (golden.problem.definition.run == RunKind::gradients) continue;
     load_weights(golden);
-    const Judgement judgement =
-        Judge(golden.problem).judge(golden.expected, golden.type, false, Detail::verdicts);
+    const Judgement judgement = judge(golden.problem, golden.expected, golden.type, false, Detail::verdicts);
     Recordings& recordings =
         calibration.recordings[(folder / "").parent_path().filename().string() + ": " +
                                golden.producer.backend + ", " + std::string(torch_name(golden.type))];
@@ -155,10 +154,9 @@ Calibration calibrate(const CalibrationOptions& options,
     for (const Dtype type : kTypes) {
       const Problem problem = random_problem(options.seed + static_cast<std::uint64_t>(i), type);
       const std::string line = case_text(problem.definition);
-      const Judge judge(problem);
       for (const auto& candidate : candidates) {
         const Trace trace = candidate->run(problem, {});
-        const Judgement judgement = judge.judge(trace, type, candidate->is_plain_reference());
+        const Judgement judgement = judge(problem, trace, type, candidate->is_plain_reference());
         ++calibration.comparisons;
         if (judgement.verdict == Verdict::undecided) ++calibration.undecided[type];
         if (!is_success(judgement.verdict)) {

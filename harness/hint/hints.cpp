@@ -3,12 +3,32 @@
 #include <algorithm>
 
 #include "harness/hint/patterns.h"
+#include "harness/verdict/baselines.h"
 #include "harness/verdict/tap_error.h"
 #include "reference/error.h"
 
 namespace forgecheck {
 
 namespace {
+
+/// Another mistake is named as well if what it predicts is at most so many times farther from the wrong tap than
+/// the nearest one's prediction: two that both hold differ by rounding, which is within such a factor.
+constexpr double kAsWell = 1.5;
+/// A reader does not look into more.
+constexpr std::size_t kMostNamed = 3;
+
+/// Whether the wrong tap is within its tolerance of the oracle of another problem, forced to another trace.
+bool is_right_in(const Problem& problem, const Trace& forced, const WrongTap& wrong) {
+  Trace tap;
+  tap.add(wrong.name, wrong.candidate.at(wrong.name));
+  Evidence evidence;
+  evidence.oracle = run_along(problem, Dtype::f64, Arithmetic(), forced, Forcing::everything);
+  for (const Arithmetic& arithmetic : baselines_for(wrong.type, false)) {
+    evidence.baselines.push_back(run_along(problem, wrong.type, arithmetic, forced, Forcing::everything));
+  }
+  const std::vector<TapResult> taps = compare_trace(tap, evidence, wrong.type).taps;
+  return !taps.empty() && is_success(taps.front().verdict);
+}
 
 /// A guess put into practice, and how far the wrong tap is from what it predicts.
 struct Tried {
@@ -21,8 +41,7 @@ struct Tried {
 
 class Guessing {
  public:
-  Guessing(const WrongTap& wrong, std::int64_t runs, const Explains& explains)
-      : wrong_(wrong), runs_(runs), explains_(explains) {}
+  Guessing(const WrongTap& wrong, std::int64_t runs) : wrong_(wrong), runs_(runs) {}
 
   Hint run(const std::vector<WhatIf>& guesses) {
     // 1. those that come near
@@ -46,9 +65,6 @@ class Guessing {
   }
 
  private:
-  static constexpr double kAsWell = 1.5;
-  static constexpr std::size_t kMostNamed = 3;
-
   /// None where the guess is not nearer than the oracle.
   std::optional<Tried> attempt(const WhatIf& guess) {
     Tried tried{guess.text, wrong_.problem, without(wrong_.candidate, wrong_.name), std::nullopt, 0.0};
@@ -71,13 +87,12 @@ class Guessing {
   }
 
   bool holds(const Tried& tried) const {
-    if (!tried.predicted) return explains_(tried.problem, tried.forced);
+    if (!tried.predicted) return is_right_in(tried.problem, tried.forced, wrong_);
     return wrong_.numbers && is_explained(wrong_, tried.predicted->to<double>());
   }
 
   const WrongTap& wrong_;
   std::int64_t runs_;
-  const Explains& explains_;
   bool all_tried_ = true;
 };
 
@@ -109,11 +124,11 @@ std::string pattern_of(const WrongTap& wrong,
 
 }  // namespace
 
-Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs, const Explains& explains) {
+Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs) {
   // Rules with a name come first; a factor without one says less than a mistake that explains it.
   std::string text = pattern_of(wrong, {known_factor_hint, other_tap_hint, order_hint});
   if (!text.empty()) return {text, true};
-  Guessing guessing(wrong, runs, explains);
+  Guessing guessing(wrong, runs);
   Hint hint = guessing.run(guesses_at_modules(wrong, modules));
   if (hint.text.empty()) hint = guessing.run(guesses_at_settings(wrong));
   if (hint.text.empty()) {

@@ -2,15 +2,11 @@
 // are those that a known mistake would give.
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "harness/hint/what_if.h"
 
 namespace forgecheck {
-
-/// Whether the wrong tap is within its tolerance of the oracle of another problem, along another trace.
-using Explains = std::function<bool(const Problem& problem, const Trace& forced)>;
 
 struct Hint {
   std::string text;       // empty where no pattern is known
@@ -18,9 +14,9 @@ struct Hint {
 };
 
 /// A hint is given only where it brings the tap within its tolerance. Of several mistakes that explain it,
-/// the nearest; those that fit as well stand beside it. At most `runs` runs of the oracle, not counting those
-/// of `explains`, which is asked for the few that are near. `modules`: the tap's own, and those before it in
+/// the nearest; those that fit as well stand beside it. At most `runs` runs of the oracle, not counting the
+/// comparison of the few that are near. `modules`: the tap's own, and those before it in
 /// its block that the trace does not show.
-Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs, const Explains& explains);
+Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs);
 
 }  // namespace forgecheck

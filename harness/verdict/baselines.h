@@ -11,9 +11,19 @@ namespace forgecheck {
 /// float64.
 std::vector<Arithmetic> baselines_for(Dtype type, bool is_plain_reference);
 
-/// Adds to `evidence` what can excuse taps of `comparison` that fail by the baselines, and returns the
-/// comparison with that: in bfloat16 the other known orders of rounding, then the spread of sampled runs.
-Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Evidence& evidence,
-                  Comparison comparison);
+/// A trace compared with the oracle, and what it was compared by.
+struct JudgedTrace {
+  Evidence evidence;
+  Comparison comparison;
+};
+
+/// Compares `candidate`, computed in `type`, with the oracle and as many right implementations as it takes: the
+/// first baseline always, the others where it comes near to a bound, and where a tap still fails what can excuse
+/// it: in bfloat16 the other known orders of rounding, then the spread of sampled runs.
+JudgedTrace compare_with_oracle(const Problem& problem, const Trace& candidate, Dtype type,
+                                bool is_plain_reference);
+
+/// The largest share of a tolerance.
+double largest_share(const std::vector<TapResult>& taps);
 
 }  // namespace forgecheck

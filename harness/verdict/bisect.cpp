@@ -62,7 +62,7 @@ std::string list(const Names& names) {
 class Bisector {
  public:
   Bisector(const Problem& problem, Backend& backend, const std::function<void(const std::string&)>& say)
-      : problem_(problem), backend_(backend), say_(say), judge_(problem) {
+      : problem_(problem), backend_(backend), say_(say) {
     const ReferenceRun oracle =
         run_along(problem, Dtype::f64, linalg::Kind::plain, Trace(), Forcing::nothing);
     for (const auto& [name, value] : oracle.trace.entries()) all_.push_back(name);
@@ -133,8 +133,8 @@ class Bisector {
   }
 
   Judgement judged(Detail detail) const {
-    return judge_.judge(trace_, backend_.precision(problem_.definition), backend_.is_plain_reference(),
-                        detail);
+    return judge(problem_, trace_, backend_.precision(problem_.definition), backend_.is_plain_reference(),
+                 detail);
   }
 
   bool failed() const {
@@ -169,7 +169,6 @@ class Bisector {
   const Problem& problem_;
   Backend& backend_;
   const std::function<void(const std::string&)>& say_;
-  Judge judge_;
   Names all_;
   std::set<std::string, std::less<>> asked_;
   Trace trace_;

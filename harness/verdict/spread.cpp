@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/backend/reference_run.h"
 #include "harness/verdict/tolerance.h"
 
 namespace forgecheck {
@@ -18,18 +19,23 @@ Tensor<double> values_of(const ReferenceRun& run, const std::string& name) {
 /// The sums that a spread is made of.
 struct Sums {
   Tensor<double> oracle;
-  Tensor<double> squares;   // sum over the runs of (run - oracle)^2
-  Tensor<double> farthest;  // the largest |run - oracle|
-  double whole = 0.0;       // the largest mean over the elements of (run - oracle)^2
+  std::vector<Tensor<double>> squares;  // for each order of rounding, sum over its runs of (run - oracle)^2
+  std::vector<int> runs;                // of each order
+  Tensor<double> farthest;              // the largest |run - oracle|
+  double whole = 0.0;                   // the largest mean over the elements of (run - oracle)^2
   bool finite = true;
 
-  void add(const Tensor<double>& run) {
+  Sums(const Tensor<double>& exact, std::size_t orders)
+      : oracle(exact), squares(orders, Tensor<double>(exact.shape)), runs(orders), farthest(exact.shape) {}
+
+  void add(const Tensor<double>& run, std::size_t order) {
+    ++runs[order];
     double sum = 0;
     for (std::int64_t i = 0; i < oracle.size(); ++i) {
       if (!std::isfinite(oracle[i])) continue;
       const double error = run[i] - oracle[i];
       if (!std::isfinite(error)) finite = false;
-      squares[i] += error * error;
+      squares[order][i] += error * error;
       farthest[i] = std::max(farthest[i], std::abs(error));
       sum += error * error;
     }
@@ -37,13 +43,17 @@ struct Sums {
   }
 };
 
-Spreads spreads_of(const std::map<std::string, Sums>& sums, int runs, Dtype type) {
+Spreads spreads_of(const std::map<std::string, Sums>& sums, Dtype type) {
   Spreads spreads;
   for (const auto& [name, sum] : sums) {
     if (!sum.finite) continue;
     Spread spread{sum.farthest, 0.0};
-    for (std::int64_t i = 0; i < sum.oracle.size(); ++i) {
-      spread.reach[i] = std::max(spread.reach[i], kSpread * std::sqrt(sum.squares[i] / runs));
+    for (std::size_t order = 0; order < sum.runs.size(); ++order) {
+      if (sum.runs[order] == 0) continue;
+      for (std::int64_t i = 0; i < sum.oracle.size(); ++i) {
+        const double rms = std::sqrt(sum.squares[order][i] / sum.runs[order]);
+        spread.reach[i] = std::max(spread.reach[i], kSpread * rms);
+      }
     }
     const double stored = root_mean_square(half_units(sum.oracle, type).data);
     spread.whole = std::sqrt(sum.whole + stored * stored / 3.0);
@@ -55,22 +65,22 @@ Spreads spreads_of(const std::map<std::string, Sums>& sums, int runs, Dtype type
 }  // namespace
 
 Spreads measure_spreads(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
-                        const std::set<std::string>& names, Dtype type,
+                        const std::set<std::string>& names, Dtype type, int draws,
                         const std::function<bool(const Spreads&)>& enough) {
+  // Float32 has nothing to round between operations, so that its orders of rounding are one.
+  const std::size_t orders = type == Dtype::bf16 ? kSampledOrders : 1;
   std::map<std::string, Sums> sums;
-  for (const std::string& name : names) {
-    const Tensor<double> exact = values_of(oracle, name);
-    sums.emplace(name, Sums{exact, Tensor<double>(exact.shape), Tensor<double>(exact.shape)});
-  }
-  for (int draw = 0; draw < kDraws; ++draw) {
+  for (const std::string& name : names) sums.emplace(name, Sums(values_of(oracle, name), orders));
+  for (int draw = 0; draw < draws; ++draw) {
     if (draw == kFirstDraws) {
-      const Spreads some = spreads_of(sums, draw, type);
+      Spreads some = spreads_of(sums, type);
       if (enough(some)) return some;
     }
-    const ReferenceRun run = sampled_along(problem, type, static_cast<std::uint64_t>(draw), candidate, names);
-    for (auto& [name, sum] : sums) sum.add(values_of(run, name));
+    const auto seed = static_cast<std::uint64_t>(draw);
+    const ReferenceRun run = sampled_along(problem, type, seed, candidate, names);
+    for (auto& [name, sum] : sums) sum.add(values_of(run, name), sampled_order(seed) % orders);
   }
-  return spreads_of(sums, kDraws, type);
+  return spreads_of(sums, type);
 }
 
 }  // namespace forgecheck

@@ -23,12 +23,12 @@ struct Spread {
 /// By tap name.
 using Spreads = std::map<std::string, Spread, std::less<>>;
 
-/// The spreads of the floating point taps and choices `names`, in `type` (f32 or bf16), over kDraws runs
-/// (tolerance.h). Draws are seeded: the same call gives the same result. Ends early where `enough` says so of
-/// the spreads over the first kFirstDraws. A tap that a run leaves NaN or infinite where the oracle is not
+/// The spreads of the floating point taps and choices `names`, in `type` (f32 or bf16), over `draws` runs.
+/// Draws are seeded: the same call gives the same result. Ends early where `enough` says so of the spreads
+/// over the first kFirstDraws (tolerance.h). A tap that a run leaves NaN or infinite where the oracle is not
 /// has no spread.
 Spreads measure_spreads(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
-                        const std::set<std::string>& names, Dtype type,
+                        const std::set<std::string>& names, Dtype type, int draws,
                         const std::function<bool(const Spreads&)>& enough);
 
 }  // namespace forgecheck

@@ -75,6 +75,12 @@ double half_unit(double value, const Precision& precision) {
   return std::ldexp(0.5, std::max(exponent - precision.digits, precision.smallest));
 }
 
+/// Whether a tap is one number, of which the baselines are one draw each: its bound is that of the sampled runs.
+/// In float64 there are none.
+bool has_runs_alone(const Tensor<double>& oracle, Dtype type) {
+  return oracle.size() == 1 && type != Dtype::f64;
+}
+
 /// What the tolerances of a tap are made of.
 struct BaselineErrors {
   std::vector<double> size;    // of each row: rms of the oracle
@@ -84,8 +90,13 @@ struct BaselineErrors {
 };
 
 BaselineErrors baseline_errors(const Tensor<double>& oracle, const Tensor<double>& baseline,
-                               const Tensor<double>& stored) {
+                               const Tensor<double>& stored, Dtype type) {
   BaselineErrors errors;
+  if (has_runs_alone(oracle, type)) {
+    errors.size = {std::abs(oracle[0])};
+    errors.beyond = {0.0};
+    return errors;
+  }
   std::vector<double> relative;
   for (std::int64_t r = 0; r < oracle.rows(); ++r) {
     double beyond = 0;
@@ -111,7 +122,7 @@ double row_error(const BaselineErrors& errors, std::size_t r, double unit_accumu
 /// For each row, what its elements may be off beyond their h.
 std::vector<double> row_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline,
                                    const Tensor<double>& stored, Dtype type) {
-  const BaselineErrors errors = baseline_errors(oracle, baseline, stored);
+  const BaselineErrors errors = baseline_errors(oracle, baseline, stored, type);
   std::vector<double> tolerances;
   for (std::size_t r = 0; r < errors.size.size(); ++r) {
     tolerances.push_back(kOutlier * kappa(type) * row_error(errors, r, precision_of(type).unit_accumulated));

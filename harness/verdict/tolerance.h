@@ -24,12 +24,14 @@
 // points, it is held against the spread of right implementations on this case: kDraws runs N of the reference
 // in Monte Carlo arithmetic (reference/sampled.h). Of each element and of the whole
 //   s_i   = max(kSpread rms over the runs of N_i - O_i, max over the runs of |N_i - O_i|)
+//           (in bfloat16 the rms of the order of rounding that has the largest: an implementation has one)
 //   s     = sqrt(max over the runs of mean((N - O)^2) + mean(h^2) / 3)
 // N before it is rounded to t, as that rounding is h. The bounds become h(O_i) + max(2 kappa e(r), s_i), and
 // max(the above, kWholeSpread s). A bound of each element, not of its row: where a formula cancels, only the
 // elements that do are excused. The runs move every result by the most that it may be off, so that their rms
 // is already more than that of implementations; the maximum is there for roundings that flip in few of the
-// runs.
+// runs. A tap of one number (a loss) has no rows to learn from, and a baseline's error there is one draw: in
+// float32 and bfloat16 its e is the floor, and the runs grant the rest.
 //
 // A row that the oracle and the baselines leave exactly zero must be exactly zero. Deciles, not means or
 // maxima, so that one bad row of the baseline does not excuse the others; the floor is for taps on which the
@@ -56,6 +58,10 @@ inline constexpr std::int64_t kNarrowRow = 8;
 inline constexpr std::int64_t kManyElements = 64;
 
 inline constexpr int kDraws = 16;
+/// A trace that does not show which experts were chosen (decode, generate) may have chosen otherwise where two
+/// scores nearly tie. A choice that right implementations make in a few of a hundred runs is in some of so
+/// many.
+inline constexpr int kDrawsOfUnseenChoices = 256;
 inline constexpr double kSpread = 3.0;
 inline constexpr double kWholeSpread = 2.0;
 

@@ -1,5 +1,7 @@
 #include "harness/verdict/verdict.h"
 
+#include <stdexcept>
+
 namespace forgecheck {
 
 std::string to_string(Verdict verdict) {
@@ -19,7 +21,35 @@ std::string to_string(Verdict verdict) {
     case Verdict::unsupported:
       return "unsupported";
   }
-  return "mismatch";
+  throw std::logic_error("a verdict without a name");
+}
+
+namespace {
+
+int severity(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::match:
+      return 0;
+    case Verdict::undecided:
+      return 1;
+    case Verdict::unsupported:
+      return 2;
+    case Verdict::untrusted:
+      return 3;
+    case Verdict::mismatch:
+      return 4;
+    case Verdict::rejected:
+      return 5;
+    case Verdict::crashed:
+      return 6;
+  }
+  throw std::logic_error("a verdict without severity");
+}
+
+}  // namespace
+
+Verdict worse(Verdict a, Verdict b) {
+  return severity(a) < severity(b) ? b : a;
 }
 
 bool is_success(Verdict verdict) {

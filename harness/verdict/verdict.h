@@ -29,6 +29,9 @@ std::string to_string(Verdict verdict);
 /// Whether exit status 0 is still right.
 bool is_success(Verdict verdict);
 
+/// The one that decides of two: match < undecided < unsupported < untrusted < mismatch < rejected < crashed.
+Verdict worse(Verdict a, Verdict b);
+
 struct TapResult {
   std::string name;
   Verdict verdict = Verdict::match;

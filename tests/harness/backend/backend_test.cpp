@@ -42,7 +42,7 @@ Judgement judged(const std::string& name, const std::string& text) {
   EXPECT_EQ(backend->refusal(problem.definition), "");
   const Trace trace = backend->run(problem, {});
   EXPECT_FALSE(trace.empty());
-  return Judge(problem).judge(trace, backend->precision(problem.definition), backend->is_plain_reference());
+  return judge(problem, trace, backend->precision(problem.definition), backend->is_plain_reference());
 }
 
 TEST_P(BackendOnCase, MatchesTheOracleInFloat32) {

@@ -103,8 +103,7 @@ TEST_F(GpuBackendTest, MatchesTheOracleInBothTypes) {
   for (const std::string& text : kCases) {
     for (const std::string dtype : {"/float32", "/bfloat16"}) {
       const Problem problem = seeded_problem(parse_case_text(text + dtype));
-      const Judgement judgement =
-          Judge(problem).judge(backend->run(problem, {}), problem.definition.dtype, false);
+      const Judgement judgement = judge(problem, backend->run(problem, {}), problem.definition.dtype, false);
       // Routing scores that are equal in eight bits are not rare.
       EXPECT_TRUE(is_success(judgement.verdict)) << text << dtype << ": " << judgement.message;
     }
@@ -178,7 +177,7 @@ TEST_F(GpuBackendTest, ARunAfterARefusedOneIsRight) {
   wrong.parameters.erase("layers.1.mlp.down_proj.weight");
   EXPECT_THAT(refused(*backend, wrong), HasSubstr("layers.1.mlp.down_proj.weight"));
   const Problem problem = seeded_problem(parse_case_text(kDense));
-  const Judgement judgement = Judge(problem).judge(backend->run(problem, {}), Dtype::f32, false);
+  const Judgement judgement = judge(problem, backend->run(problem, {}), Dtype::f32, false);
   EXPECT_EQ(judgement.verdict, Verdict::match) << judgement.message;
 }
 

@@ -13,7 +13,7 @@ namespace forgecheck {
 /// The first divergence of a trace that must fail at `tap`.
 inline FirstDivergence divergence_at(const Problem& problem, const Trace& trace, const std::string& tap,
                                      Dtype type = Dtype::f32) {
-  const Judgement judgement = Judge(problem).judge(trace, type, false);
+  const Judgement judgement = judge(problem, trace, type, false);
   EXPECT_FALSE(is_success(judgement.verdict));
   if (!judgement.first_divergence) {
     ADD_FAILURE() << "nothing diverges";

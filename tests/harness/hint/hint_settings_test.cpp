@@ -104,13 +104,12 @@ template <class Change>
 void expect_no_hints(const std::string& text, const Change& change) {
   const Problem problem = small_problem(text);
   const Trace right = run_permuted(problem, Dtype::f32);
-  const Judge judge(problem);
   for (const auto& [name, value] : right.entries()) {
     if (!is_floating_point(value.dtype()) || name.ends_with("expert_counts")) continue;
     SCOPED_TRACE(name);
     Tensor<float> values = value.template to<float>();
     change(name, values);
-    const Judgement judgement = judge.judge(with_tap(right, name, Array::from(values)), Dtype::f32, false);
+    const Judgement judgement = judge(problem, with_tap(right, name, Array::from(values)), Dtype::f32, false);
     if (!judgement.first_divergence) continue;
     EXPECT_EQ(judgement.first_divergence->tap, name);
     EXPECT_EQ(judgement.first_divergence->hint, "");

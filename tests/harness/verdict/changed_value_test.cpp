@@ -45,7 +45,6 @@ TEST_P(ChangedValue, IsAMismatchAtItsTap) {
   Golden golden = read_golden(kGoldens / (GetParam() + ".safetensors"), GetParam());
   load_weights(golden);
   const Dtype type = golden.problem.definition.dtype;
-  const Judge judge(golden.problem);
   int tried = 0;
   for (const auto& [name, value] : golden.expected.entries()) {
     if (!is_floating_point(value.dtype()) || value.size() == 0) continue;
@@ -55,7 +54,7 @@ TEST_P(ChangedValue, IsAMismatchAtItsTap) {
     if (changed.at(i) == value.at(i)) continue;  // a row of zeros
     ++tried;
     const Judgement judgement =
-        judge.judge(with_value(golden.expected, name, changed), type, false, Detail::verdicts);
+        judge(golden.problem, with_value(golden.expected, name, changed), type, false, Detail::verdicts);
     EXPECT_EQ(judgement.verdict, Verdict::mismatch);
     ASSERT_TRUE(judgement.first_divergence.has_value());
     EXPECT_EQ(judgement.first_divergence->tap, name);

@@ -105,6 +105,42 @@ TEST(CompareChoices, ScoresThatAreNoNumbersDecideNothingInTheCandidatesFavour) {
   EXPECT_EQ(choices.compare({0, 1, 3, 1, 1, 2}).verdict, Verdict::mismatch);
 }
 
+// Of the pairs {2, 3} left out and {0, 1} taken, one has no margin: the clear one after it does not hide that.
+TEST(CompareChoices, OneScoreThatIsNoNumberIsNotHiddenByThePairsAfterIt) {
+  Decision oracle{Indices({1, 2}, {2, 3}), Tensor<double>({1, 4}, {kNan, 0.3 - 1e-7, 0.3, 0.3})};
+  Decision baseline = oracle;
+  std::vector<UndecidedChoice> undecided;
+  EXPECT_EQ(
+      compare_choices("tap", Array::from(Indices({1, 2}, {0, 1})), oracle, baseline, Dtype::f32, undecided)
+          .verdict,
+      Verdict::mismatch);
+}
+
+// Row 0 has scores of a million, whose rounding is 0.06: that excuses nothing in row 1.
+TEST(CompareChoices, EachRowHasItsOwnBound) {
+  Decision oracle{Indices({2, 1}, {0, 1}), Tensor<double>({2, 8}, {1e6, 1, 1, 1, 1, 1, 1, 1,  //
+                                                                   0.5, 0.51, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1})};
+  std::vector<UndecidedChoice> undecided;
+  EXPECT_EQ(
+      compare_choices("tap", Array::from(Indices({2, 1}, {0, 0})), oracle, oracle, Dtype::f32, undecided)
+          .verdict,
+      Verdict::mismatch);
+  EXPECT_TRUE(undecided.empty());
+}
+
+TEST(CompareChoices, TheBoundIsThatOfTwoScores) {
+  // Scores of about 1, exact baseline: each may be off by 32 u of the row's size and half a unit.
+  const Tensor<double> scores({1, 2}, {1.0, 1.0});
+  for (const double share : {0.9, 1.1}) {
+    Decision oracle{Indices({1, 1}, {0}), scores};
+    oracle.scores[0] += share * 2 * (32 * 0x1p-24 + 0x1p-24);
+    std::vector<UndecidedChoice> undecided;
+    EXPECT_EQ(compare_choices("tap", Array::from(Indices({1, 1}, {1})), oracle, oracle, Dtype::f32, undecided)
+                  .verdict,
+              share < 1 ? Verdict::undecided : Verdict::mismatch);
+  }
+}
+
 // ---- choices that are none ----
 
 TEST(CompareChoices, WhatIsNoChoiceIsAMismatch) {

@@ -64,7 +64,6 @@ TEST_P(JudgeCase, OneWrongValueIsAMismatchOfItsTap) {
   const Problem problem = small_problem(GetParam());
   const Trace right = run_permuted(problem, Dtype::f32);
   const auto decisions = oracle_decisions(problem);
-  Judge judge(problem);
   for (const auto& [name, value] : right.entries()) {
     SCOPED_TRACE(name);
     Array wrong;
@@ -77,7 +76,7 @@ TEST_P(JudgeCase, OneWrongValueIsAMismatchOfItsTap) {
       integers[integers.size() - 1] += 1;
       wrong = Array::from(integers);
     }
-    const Judgement judgement = judge.judge(with_tap(right, name, wrong), Dtype::f32, false);
+    const Judgement judgement = judge(problem, with_tap(right, name, wrong), Dtype::f32, false);
     EXPECT_EQ(judgement.verdict, Verdict::mismatch);
     EXPECT_THAT(judgement.message, StartsWith(name + " "));
     const auto first = std::ranges::find_if(
@@ -93,12 +92,11 @@ TEST_P(JudgeCase, OneWrongValueIsAMismatchOfItsTap) {
 TEST_P(JudgeCase, ATapOfZerosIsNotBelievedWhereTheOracleIsNotZero) {
   const Problem problem = small_problem(GetParam());
   const Trace right = run_permuted(problem, Dtype::f32);
-  Judge judge(problem);
   for (const auto& [name, value] : right.entries()) {
     if (!is_floating_point(value.dtype()) || name.ends_with("expert_counts")) continue;
     SCOPED_TRACE(name);
     const Tensor<float> zeros(value.shape());
-    const Judgement judgement = judge.judge(with_tap(right, name, Array::from(zeros)), Dtype::f32, false);
+    const Judgement judgement = judge(problem, with_tap(right, name, Array::from(zeros)), Dtype::f32, false);
     if (value.to<float>().data == zeros.data) {  // aux_loss of a model without experts
       EXPECT_EQ(judgement.verdict, Verdict::match);
     } else {
@@ -115,7 +113,7 @@ TEST_P(JudgeCase, TheOracleUsesNothing) {
   const Problem problem = small_problem(GetParam());
   Tracer tracer;
   run_reference(problem, Dtype::f64, linalg::Kind::plain, tracer);
-  const Judgement judgement = Judge(problem).judge(tracer.trace(), Dtype::f64, false);
+  const Judgement judgement = judge(problem, tracer.trace(), Dtype::f64, false);
   EXPECT_EQ(judgement.verdict, Verdict::match) << judgement.message;
   EXPECT_EQ(judgement.used, 0.0);
 }
@@ -124,7 +122,7 @@ TEST_P(JudgeCase, ThePlainReferenceIsNotComparedWithItself) {
   const Problem problem = small_problem(GetParam());
   Tracer tracer;
   run_reference(problem, Dtype::f32, linalg::Kind::plain, tracer);
-  const Judgement judgement = Judge(problem).judge(tracer.trace(), Dtype::f32, true);
+  const Judgement judgement = judge(problem, tracer.trace(), Dtype::f32, true);
   EXPECT_EQ(judgement.verdict, Verdict::match) << judgement.message;
 }
 

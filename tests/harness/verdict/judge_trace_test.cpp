@@ -139,7 +139,7 @@ TEST(JudgeTrace, IntegerLogitsAreAMismatch) {
 TEST(JudgeTrace, AnotherTokenIsAMismatch) {
   const Problem problem = small_problem(kGenerate);
   const Trace right = run_permuted(problem, Dtype::f32);
-  for (const std::int64_t at : {0, 5, 8, 17}) {  // the prompt, the first and last new ones of (2, 4 + 5)
+  for (std::int64_t at = 0; at < 18; ++at) {  // (2, 4 + 5): the prompt and the new ones of both rows
     Tensor<std::int64_t> tokens = right.at("tokens").to_int64();
     tokens[at] = (tokens[at] + 1) % 31;
     EXPECT_EQ(judge_float32(problem, with_tap(right, "tokens", Array::from(tokens))).verdict,
@@ -166,14 +166,14 @@ TEST(JudgeTrace, TokensThatAreNoneAreAMismatch) {
 TEST(JudgeTrace, Bfloat16TapsMayBeStoredInAFinerType) {
   const Problem problem = small_problem(kDense + "/bfloat16");
   const Trace right = run_permuted(problem, Dtype::bf16);
-  const Judgement own = Judge(problem).judge(right, Dtype::bf16, false);
+  const Judgement own = judge(problem, right, Dtype::bf16, false);
   EXPECT_EQ(own.verdict, Verdict::match) << own.message;
   for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
-    const Judgement wider = Judge(problem).judge(stored_in(right, dtype), Dtype::bf16, false);
+    const Judgement wider = judge(problem, stored_in(right, dtype), Dtype::bf16, false);
     EXPECT_EQ(wider.verdict, Verdict::match) << wider.message;
     EXPECT_EQ(wider.used, own.used);
   }
-  const Judgement half = Judge(problem).judge(stored_in(right, Dtype::f16), Dtype::bf16, false);
+  const Judgement half = judge(problem, stored_in(right, Dtype::f16), Dtype::bf16, false);
   EXPECT_EQ(half.verdict, Verdict::match) << half.message;
 }
 

@@ -72,7 +72,7 @@ class KnownOrder : public testing::TestWithParam<int> {
 TEST_P(KnownOrder, OfPartialSumsMatches) {
   Arithmetic arithmetic;
   arithmetic.split_k = GetParam();
-  EXPECT_EQ(Judge(problem).judge(run_as(problem, arithmetic), Dtype::bf16, false).verdict, Verdict::match);
+  EXPECT_EQ(judge(problem, run_as(problem, arithmetic), Dtype::bf16, false).verdict, Verdict::match);
 }
 
 INSTANTIATE_TEST_SUITE_P(Parts, KnownOrder, testing::Values(8, 16, 32));
@@ -80,13 +80,13 @@ INSTANTIATE_TEST_SUITE_P(Parts, KnownOrder, testing::Values(8, 16, 32));
 TEST_F(KnownOrder, OfNormsBeforeTheGainMatches) {
   Arithmetic arithmetic;
   arithmetic.round_before_gain = true;
-  EXPECT_EQ(Judge(problem).judge(run_as(problem, arithmetic), Dtype::bf16, false).verdict, Verdict::match);
+  EXPECT_EQ(judge(problem, run_as(problem, arithmetic), Dtype::bf16, false).verdict, Verdict::match);
 }
 
 TEST_F(KnownOrder, OfParts12IsUnknown) {
   Arithmetic arithmetic;
   arithmetic.split_k = 12;
-  EXPECT_EQ(Judge(problem).judge(run_as(problem, arithmetic), Dtype::bf16, false).verdict, Verdict::mismatch);
+  EXPECT_EQ(judge(problem, run_as(problem, arithmetic), Dtype::bf16, false).verdict, Verdict::mismatch);
 }
 
 // The order is granted to the whole tap: one element of it in an otherwise plain tap is a wrong element.
@@ -104,7 +104,7 @@ TEST_F(KnownOrder, IsNotGrantedToSingleElements) {
   }
   values[farthest] = other.at(farthest);
   const Judgement judgement =
-      Judge(problem).judge(with_value(plain, "layers.0.mlp", bfloat16s(values)), Dtype::bf16, false);
+      judge(problem, with_value(plain, "layers.0.mlp", bfloat16s(values)), Dtype::bf16, false);
   EXPECT_EQ(judgement.verdict, Verdict::mismatch);
   EXPECT_EQ(judgement.first_divergence->tap, "layers.0.mlp");
 }

@@ -73,7 +73,7 @@ inline Trace with_tap(const Trace& trace, const std::string& name, const Array& 
 }
 
 inline Judgement judge_float32(const Problem& problem, const Trace& candidate) {
-  return Judge(problem).judge(candidate, Dtype::f32, false);
+  return judge(problem, candidate, Dtype::f32, false);
 }
 
 }  // namespace forgecheck

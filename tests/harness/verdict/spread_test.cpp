@@ -72,7 +72,8 @@ struct Judged {
   ReferenceRun oracle = run_along(problem, Dtype::f64, linalg::Kind::plain, candidate, Forcing::everything);
 
   Spreads measure(const std::set<std::string>& names, bool enough = false) const {
-    return measure_spreads(problem, candidate, oracle, names, type, [=](const Spreads&) { return enough; });
+    return measure_spreads(problem, candidate, oracle, names, type, kDraws,
+                           [=](const Spreads&) { return enough; });
   }
 };
 
@@ -99,6 +100,34 @@ TEST(MeasuredSpreads, AreThoseOfTheNamedTaps) {
 TEST(MeasuredSpreads, AreTheSameAtEachCall) {
   EXPECT_EQ(float32().measure({"logits"}).at("logits").reach.data,
             float32().measure({"logits"}).at("logits").reach.data);
+}
+
+// Three orders of rounding in turn, two runs each: an implementation has one of them.
+TEST(MeasuredSpreads, ReachThreeTimesTheRootMeanSquareOfOneOrderAndAsFarAsAnyRun) {
+  const std::string context = "layers.0.attention.context";
+  const Tensor<double> oracle = bfloat16().oracle.trace.at(context).to<double>();
+  std::vector<Tensor<double>> squares(3, Tensor<double>(oracle.shape));
+  std::vector<int> runs(3);
+  Tensor<double> farthest(oracle.shape);
+  for (std::uint64_t seed = 0; seed < 16; ++seed) {
+    const ReferenceRun run =
+        sampled_along(bfloat16().problem, Dtype::bf16, seed, bfloat16().candidate, {context});
+    const Tensor<double> values = run.trace.at(context).to<double>();
+    const std::size_t order = seed / 2 % 3;
+    ++runs[order];
+    for (std::int64_t i = 0; i < oracle.size(); ++i) {
+      squares[order][i] += std::pow(values[i] - oracle[i], 2);
+      farthest[i] = std::max(farthest[i], std::abs(values[i] - oracle[i]));
+    }
+  }
+  const Tensor<double> reach = bfloat16().measure({context}).at(context).reach;
+  for (std::int64_t i = 0; i < oracle.size(); ++i) {
+    double expected = farthest[i];
+    for (std::size_t order = 0; order < 3; ++order) {
+      expected = std::max(expected, 3 * std::sqrt(squares[order][i] / runs[order]));
+    }
+    EXPECT_DOUBLE_EQ(reach[i], expected) << i;
+  }
 }
 
 TEST(MeasuredSpreads, EndEarlyWhereThatIsEnough) {
@@ -129,7 +158,7 @@ Trace with_first(const Trace& trace, const std::string& tap, double first) {
 /// The spread of attention's context.
 Spreads measure_context(const Trace& candidate, const ReferenceRun& oracle) {
   const auto never = [](const Spreads&) { return false; };
-  return measure_spreads(float32().problem, candidate, oracle, {kContext}, Dtype::f32, never);
+  return measure_spreads(float32().problem, candidate, oracle, {kContext}, Dtype::f32, kDraws, never);
 }
 
 TEST(MeasuredSpreads, AnElementThatTheOracleLeavesInfiniteHasNoError) {

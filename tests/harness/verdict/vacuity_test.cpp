@@ -15,7 +15,7 @@ namespace {
 using testing::StartsWith;
 
 Judgement judged(const Problem& problem) {
-  return Judge(problem).judge(run_permuted(problem, Dtype::f32), Dtype::f32, false);
+  return judge(problem, run_permuted(problem, Dtype::f32), Dtype::f32, false);
 }
 
 constexpr const char* kDense = "dense[dim=16,n_layers=1,n_heads=2,vocab_size=23]/text_len=6/seed=7";
@@ -134,7 +134,7 @@ TEST(Emptiness, UnwrittenMemoryIsNotTrusted) {
   Tensor<float> values = right.at("logits").to<float>();
   values[3] = std::bit_cast<float>(0xFFFFFFFFU);
   const Judgement judgement =
-      Judge(problem).judge(with_value(right, "logits", Array::from(values)), Dtype::f32, false);
+      judge(problem, with_value(right, "logits", Array::from(values)), Dtype::f32, false);
   EXPECT_EQ(judgement.verdict, Verdict::untrusted);
   EXPECT_THAT(judgement.message, StartsWith("logits was not written: every bit is set in 1 of"));
 }

@@ -1,10 +1,11 @@
 // What is said of the first wrong tap, and of the errors of all taps of a trace that fails.
-#include "harness/verdict/first_divergence.h"
+#include "harness/verdict/explain.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
+#include "harness/hint/hints.h"
 #include "tests/harness/hint/hint.h"
 
 namespace forgecheck {
@@ -89,9 +90,8 @@ TEST(FirstDivergence, SaysNoMoreThanIsAsked) {
   Tensor<float> values = run_permuted(right, Dtype::f32).at("logits").to<float>();
   for (float& value : values.data) value *= 2;
   outputs.add("logits", Array::from(values));
-  const Judge judge(right);
   const auto first = [&](Detail detail) {
-    return *judge.judge(outputs, Dtype::f32, false, detail).first_divergence;
+    return *judge(right, outputs, Dtype::f32, false, detail).first_divergence;
   };
   EXPECT_THAT(first(Detail::verdicts).between, IsEmpty());
   EXPECT_GT(first(Detail::location).between.size(), 20U);
@@ -149,7 +149,7 @@ Hint hint_in_runs(std::int64_t runs) {
                        tap,
                        place_of(tap, right.definition.architecture),
                        TapNumbers{wrong.at(tap).to<double>(), oracle, with_error(oracle, "baseline", 1e-6)}};
-  return find_hint(first, {tap}, runs, [](const Problem&, const Trace&) { return true; });
+  return find_hint(first, {tap}, runs);
 }
 
 TEST(FindHint, SaysWhetherEveryGuessWasTried) {

@@ -1,8 +1,9 @@
-#include "harness/verdict/first_divergence.h"
+#include "harness/verdict/explain.h"
 
 #include <algorithm>
 #include <cmath>
 
+#include "harness/hint/hints.h"
 #include "harness/verdict/operations.h"
 #include "harness/verdict/suspects.h"
 #include "harness/verdict/tap_error.h"
@@ -15,7 +16,7 @@ namespace {
 /// Multiply-adds that may be spent on the search for unseen modules, and as many on hints: some ten seconds
 /// of plain loops.
 constexpr double kEffort = 1e10;
-/// More runs than any case has modules and guesses.
+/// More runs than any case has modules and guesses: so that the number fits an integer where a run costs nothing.
 constexpr double kMostRuns = 10000;
 
 double rms_distance(const Array& a, const Array& b) {
@@ -27,18 +28,18 @@ double rms_distance(const Array& a, const Array& b) {
 }
 
 /// The candidate's numbers beside the oracle's; none of integers, and where the shapes differ.
-std::optional<TapNumbers> numbers_of(const Failure& failure, const std::string& tap,
-                                     const std::optional<Tensor<double>>& baseline) {
+std::optional<TapNumbers> numbers_of(const Failure& failure, const std::string& tap) {
   const Array& value = failure.candidate.at(tap);
-  const Array& oracle = failure.along.trace.at(tap);
-  if (!baseline || !is_floating_point(value.dtype()) || value.shape() != oracle.shape()) return std::nullopt;
-  return TapNumbers{value.to<double>(), oracle.to<double>(), *baseline};
+  const Array& oracle = failure.evidence.oracle.trace.at(tap);
+  const bool numbers = is_floating_point(value.dtype()) && is_floating_point(oracle.dtype());
+  if (!numbers || value.shape() != oracle.shape()) return std::nullopt;
+  return TapNumbers{value.to<double>(), oracle.to<double>(), farthest_baseline(failure.evidence, tap)};
 }
 
 /// The last tap before `tap` that the trace has.
 std::string last_before(const Failure& failure, const std::string& tap) {
   std::string last;
-  for (const auto& [name, value] : failure.along.trace.entries()) {
+  for (const auto& [name, value] : failure.evidence.oracle.trace.entries()) {
     if (name == tap) break;
     if (failure.candidate.find(name) != nullptr) last = name;
   }
@@ -52,7 +53,7 @@ bool all_finite(const TapNumbers& numbers) {
 
 /// How often the oracle may run up to `tap`: it stops there, so that early taps cost less.
 std::int64_t affordable_runs(const Failure& failure, const std::string& tap) {
-  const auto& entries = failure.along.trace.entries();
+  const auto& entries = failure.evidence.oracle.trace.entries();
   const auto at = std::ranges::find(entries, tap, [](const Trace::Entry& entry) { return entry.first; });
   const double share = static_cast<double>(at - entries.begin() + 1) / static_cast<double>(entries.size());
   return static_cast<std::int64_t>(std::min(kMostRuns, kEffort / (share * run_cost(failure.problem))));
@@ -68,9 +69,13 @@ Modules modules_of(const WrongTap& wrong, const std::vector<std::string>& suspec
   return modules;
 }
 
-void describe(FirstDivergence& result, const TapNumbers& numbers, Dtype type, const Spread* spread) {
-  const Tensor<double> used = shares(numbers.values, numbers.oracle,
-                                     element_tolerances(numbers.oracle, numbers.baseline, type, spread));
+/// How the error of the wrong tap is spread over its elements.
+void describe(FirstDivergence& result, const TapNumbers& numbers, const Failure& failure) {
+  const auto spread = failure.evidence.spreads.find(result.tap);
+  const Spread* measured = spread == failure.evidence.spreads.end() ? nullptr : &spread->second;
+  const Tensor<double> used =
+      shares(numbers.values, numbers.oracle,
+             element_tolerances(numbers.oracle, numbers.baseline, failure.type, measured));
   result.worst = worst_element(numbers.values, numbers.oracle, used);
   result.histogram = share_histogram(used);
   result.map = error_map(used);
@@ -80,31 +85,20 @@ void add_note(FirstDivergence& result, const std::string& text) {
   result.note += (result.note.empty() ? "a run of this case takes long: " : "; ") + text;
 }
 
+/// What the taps before handed down: the oracle forced to the candidate's trace beside the oracle unforced.
+void add_inherited_errors(std::vector<TapResult>& taps, const Trace& forced, const Trace& unforced) {
+  for (TapResult& tap : taps) {
+    const Array* value = unforced.find(tap.name);
+    if (value != nullptr) tap.inherited = relative_error(forced.at(tap.name), *value);
+  }
+}
+
 }  // namespace
 
-void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const Trace& along) {
-  for (TapResult& tap : taps) {
-    const Array& value = candidate.at(tap.name);
-    const Array& oracle = along.at(tap.name);
-    // Choices have no order in their row.
-    const bool choices = tap.name.ends_with(".indices") && value.shape() == oracle.shape() &&
-                         !is_floating_point(value.dtype());
-    tap.local =
-        choices ? relative_error(sorted_rows(value), sorted_rows(oracle)) : relative_error(value, oracle);
-  }
-}
-
-void add_inherited_errors(std::vector<TapResult>& taps, const Trace& along, const Trace& alone) {
-  for (TapResult& tap : taps) {
-    const Array* value = alone.find(tap.name);
-    if (value != nullptr) tap.inherited = relative_error(along.at(tap.name), *value);
-  }
-}
-
-FirstDivergence first_divergence(const Failure& failure, const TapResult& first,
-                                 const std::optional<Tensor<double>>& baseline, const Explains& explains,
-                                 Detail detail) {
+FirstDivergence explain(const Failure& failure, const TapResult& first, std::vector<TapResult>& taps,
+                        Detail detail) {
   const Case& definition = failure.problem.definition;
+  const ReferenceRun& oracle = failure.evidence.oracle;
   FirstDivergence result;
   result.tap = first.name;
   result.after = last_before(failure, first.name);
@@ -113,29 +107,31 @@ FirstDivergence first_divergence(const Failure& failure, const TapResult& first,
   result.operation = operation_of(first.name, definition);
 
   // 1. how the error is spread
-  const std::optional<TapNumbers> numbers = numbers_of(failure, first.name, baseline);
-  if (numbers) describe(result, *numbers, failure.type, failure.spread);
+  const std::optional<TapNumbers> numbers = numbers_of(failure, first.name);
+  if (numbers) describe(result, *numbers, failure);
   if (detail == Detail::verdicts) return result;
 
   // 2. which unseen modules may be to blame
   const std::int64_t runs = affordable_runs(failure, first.name);
-  const Suspects suspects =
-      suspects_before(failure.problem, failure.candidate, failure.along, first.name, runs);
+  const Suspects suspects = suspects_before(failure.problem, failure.candidate, oracle, first.name, runs);
   result.between = suspects.taps;
   if (!suspects.exact) add_note(result, "not every unseen module was tried on its own");
   if (detail == Detail::location) return result;
 
-  // 3. what it looks like, and what was handed down
-  if (failure.alone != nullptr) {
-    if (const Array* alone = failure.alone->trace.find(first.name)) {
-      result.inherited_error = rms_distance(failure.along.trace.at(first.name), *alone);
-    }
+  // 3. what was handed down
+  const Trace unforced =
+      run_along(failure.problem, Dtype::f64, Arithmetic(), Trace(), Forcing::nothing).trace;
+  add_inherited_errors(taps, oracle.trace, unforced);
+  if (const Array* value = unforced.find(first.name)) {
+    result.inherited_error = rms_distance(oracle.trace.at(first.name), *value);
   }
+
+  // 4. what it looks like
   if (numbers && !all_finite(*numbers)) return result;
-  const WrongTap wrong{failure.problem, failure.candidate, failure.along,
+  const WrongTap wrong{failure.problem, failure.candidate, oracle,
                        failure.type,    first.name,        place_of(first.name, definition.architecture),
                        numbers};
-  const Hint hint = find_hint(wrong, modules_of(wrong, suspects.taps), runs, explains);
+  const Hint hint = find_hint(wrong, modules_of(wrong, suspects.taps), runs);
   result.hint = hint.text;
   if (!hint.all_tried) add_note(result, "not every known mistake was tried");
   return result;
