@@ -21,7 +21,10 @@ std::vector<std::filesystem::path> safetensors_below(const std::filesystem::path
   if (!std::filesystem::is_directory(folder)) throw FormatError(folder.string() + ": is not a folder");
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file() && entry.path().extension() == kExtension) files.push_back(entry.path());
+    // A link that leads nowhere or in a circle is listed as well: reading it says what is wrong.
+    std::error_code unknown;
+    const bool is_folder = entry.is_directory(unknown);
+    if (!is_folder && entry.path().extension() == kExtension) files.push_back(entry.path());
   }
   std::ranges::sort(files);
   return files;

@@ -69,8 +69,10 @@ Modules modules_of(const WrongTap& wrong, const std::vector<std::string>& suspec
 }
 
 void describe(FirstDivergence& result, const TapNumbers& numbers, Dtype type, const Spread* spread) {
-  const Tensor<double> used = shares(numbers.values, numbers.oracle,
-                                     element_tolerances(numbers.oracle, numbers.baseline, type, spread));
+  const Tensor<double> stored = half_units(numbers.oracle, type);
+  const Tensor<double> used =
+      shares(numbers.values, numbers.oracle, stored,
+             tolerances_beyond(numbers.oracle, numbers.baseline, stored, type, spread));
   result.worst = worst_element(numbers.values, numbers.oracle, used);
   result.histogram = share_histogram(used);
   result.map = error_map(used);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "harness/verdict/baselines.h"
+#include "harness/verdict/notes.h"
 #include "harness/verdict/tolerance.h"
 #include "harness/verdict/vacuity.h"
 
@@ -123,9 +124,10 @@ Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_referen
     judgement.message = "most choices are undecided";
   }
   if (is_success(judgement.verdict)) {
-    judgement.message = vacuity(problem_, evidence.oracle);
+    judgement.message = vacuity(evidence.oracle);
     if (!judgement.message.empty()) judgement.verdict = Verdict::untrusted;
   }
+  if (is_success(judgement.verdict)) judgement.notes = notes_on(problem_, candidate, evidence.oracle);
   return judgement;
 }
 

@@ -73,6 +73,51 @@ TEST_F(ReportFiles, TwoFormsInOneFileAreRefused) {
   EXPECT_FALSE(std::filesystem::exists(at("r")));
 }
 
+TEST_F(ReportFiles, ADashIsStandardOutputAndTheTerminalTextGoesToStandardError) {
+  write_traces();
+  const std::string text = run({"compare", "a.safetensors", "it's b.safetensors"}).out;
+  std::filesystem::create_symlink("/dev/stdout", at("link"));
+  for (const std::string path : {"-", "/dev/stdout", "link"}) {
+    SCOPED_TRACE(path);
+    const Outcome outcome = run({"compare", "a.safetensors", "it's b.safetensors", "--json", path});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(json::parse(outcome.out)["summary"], (json{{"mismatch", 1}}));
+    EXPECT_EQ(outcome.err, text);
+  }
+  EXPECT_TRUE(std::filesystem::is_symlink(at("link")));
+  EXPECT_FALSE(std::filesystem::exists(at("-")));
+  pugi::xml_document document;
+  EXPECT_TRUE(document.load_string(
+      run({"verify", "--filter", "kempnerforge/dense/mha", "--backend", "golden", "--junit", "-"})
+          .out.c_str()));
+  EXPECT_THAT(run({"compare", "a.safetensors", "same.safetensors", "--html", "-"}).out,
+              AllOf(StartsWith("<!doctype html>"), EndsWith("</html>\n")));
+}
+
+TEST_F(ReportFiles, AnnotationsDoNotMixWithAReportOnStandardOutput) {
+  write_traces();
+  setenv("GITHUB_ACTIONS", "true", 1);
+  const Outcome outcome = run({"compare", "a.safetensors", "it's b.safetensors", "--json", "-"});
+  EXPECT_TRUE(json::accept(outcome.out)) << outcome.out;
+  EXPECT_THAT(outcome.err, HasSubstr("::error"));
+}
+
+TEST_F(ReportFiles, TwoFormsOnStandardOutputAreRefused) {
+  write_traces();
+  expect_refused({"compare", "a.safetensors", "same.safetensors", "--json", "-", "--junit", "/dev/stdout"},
+                 {"/dev/stdout: another report is written to the same file"});
+  std::filesystem::create_symlink("r.json", at("link"));
+  expect_refused({"compare", "a.safetensors", "same.safetensors", "--json", "r.json", "--junit", "link"},
+                 {"link: another report is written to the same file"});
+}
+
+TEST_F(ReportFiles, ALinkIntoAMissingFolderIsRefusedBeforeTheWork) {
+  write_traces();
+  std::filesystem::create_symlink("gone/r.json", at("link"));
+  expect_refused({"compare", "a.safetensors", "absent.safetensors", "--json", "link"},
+                 {"--json", "link: the folder", "gone is not there"});
+}
+
 TEST_F(ReportFiles, TheRepeatCommandIsQuotedForAShell) {
   write_traces();
   const Outcome outcome = run({"compare", "a.safetensors", "it's b.safetensors"});
@@ -94,6 +139,59 @@ TEST_F(GithubAnnotations, ArePrintedOnGithubOnly) {
   EXPECT_THAT(outcome.out,
               HasSubstr("\n::error file=it's b.safetensors,title=mismatch%3A it's b.safetensors::"));
   EXPECT_THAT(run({"compare", "a.safetensors", "same.safetensors"}).out, Not(HasSubstr("::")));
+}
+
+using Notes = ReportingProgram;
+
+TEST_F(Notes, AreInEveryFormAndNoFailure) {
+  const std::string case_line = "dense[dim=16,n_layers=1,n_heads=2,vocab_size=23]/text_len=1/seed=7";
+  const std::string note = "the sequence has one position: RoPE and the causal mask change nothing";
+  setenv("GITHUB_ACTIONS", "true", 1);
+  const Outcome outcome = run({"bisect", case_line, "--backend", "reference", "--json", "r.json", "--junit",
+                               "r.xml", "--html", "r.html"});
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("\nnote: " + note), HasSubstr("\n::notice title=note%3A ")));
+  const json result = report("r.json")["results"][0];
+  EXPECT_EQ(result["verdict"], "match");
+  EXPECT_THAT(result["notes"][0].get<std::string>(), StartsWith(note));
+  EXPECT_THAT(file_text(at("r.xml")), HasSubstr("note: " + note));
+  EXPECT_THAT(file_text(at("r.html")), HasSubstr(note));
+
+  const Outcome merged = run({"report", "merge", "r.json", "--json", "m.json"});
+  EXPECT_EQ(merged.status, 0);
+  EXPECT_THAT(merged.out, HasSubstr("\nnote: " + note));
+  EXPECT_EQ(report("m.json")["results"][0]["notes"], result["notes"]);
+}
+
+TEST_F(Notes, AreFailuresUnderStrict) {
+  const std::string case_line = "dense[dim=16,n_layers=1,n_heads=2,vocab_size=23]/text_len=1/seed=7";
+  const std::string note = "the sequence has one position: ";
+  ASSERT_EQ(run({"run", case_line, "--save", "store.safetensors"}).status, 0);
+  std::filesystem::create_directory(at("store"));
+  std::filesystem::copy_file(at("store.safetensors"), at("store/one.safetensors"));
+  const std::vector<std::vector<std::string>> commands = {
+      {"bisect", case_line, "--backend", "reference"},
+      {"compare", "store.safetensors", "store/one.safetensors"},
+      {"verify", "--golden", "store", "--backend", "golden"}};
+  for (std::vector<std::string> words : commands) {
+    SCOPED_TRACE(words[0]);
+    const Outcome usual = run(words);
+    EXPECT_EQ(usual.status, 0) << usual.out;
+    EXPECT_THAT(usual.out, HasSubstr("note: " + note));
+    words.emplace_back("--strict");
+    words.insert(words.end(), {"--json", "r.json"});
+    const Outcome strict = run(words);
+    EXPECT_EQ(strict.status, 1) << strict.out;
+    EXPECT_THAT(strict.out, AllOf(HasSubstr("untrusted: "), HasSubstr("\n  " + note),
+                                  HasSubstr(" --strict\n"), Not(HasSubstr("note: "))));
+    const json result = report("r.json")["results"][0];
+    EXPECT_EQ(result["verdict"], "untrusted");
+    EXPECT_THAT(result["message"].get<std::string>(), StartsWith(note));
+    EXPECT_THAT(result["repeat"].get<std::string>(), EndsWith(" --strict"));
+  }
+  ASSERT_EQ(run({"verify", "--golden", "store", "--backend", "golden", "--json", "r.json"}).status, 0);
+  EXPECT_EQ(run({"report", "merge", "r.json"}).status, 0);
+  EXPECT_EQ(run({"report", "merge", "r.json", "--strict"}).status, 1);
 }
 
 using ReportMerge = ReportingProgram;

@@ -174,7 +174,7 @@ TEST_F(AtomicFiles, AnOpenDescriptorIsWrittenThrough) {
 TEST_F(AtomicFiles, StandardOutputIsKnownByAllOfItsNames) {
   fs::create_symlink("/dev/stdout", directory_.path() / "link");
   for (const fs::path& path : {fs::path("/dev/stdout"), fs::path("/dev/fd/1"), fs::path("/proc/self/fd/1"),
-                              directory_.path() / "link"}) {
+                               directory_.path() / "link"}) {
     EXPECT_TRUE(is_standard_output(path)) << path;
   }
   for (const std::string path : {"/dev/stderr", "/dev/null", "stdout", "/dev/fd/10", "", "/tmp/1"}) {
