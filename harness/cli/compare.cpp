@@ -104,8 +104,8 @@ class TraceComparison {
       Judgement judgement =
           judged_by(options_.report, judge.judge(taps, type_of(taps, golden.problem.definition), false));
       const std::string worst = worst_tap(judgement);
-      out_ << fmt::format("{}: {}, {} taps, worst tolerance used: {}{}\n", path, to_string(judgement.verdict),
-                          judgement.taps.size(), percent(judgement.used),
+      out_ << fmt::format("{}: {}, {}, worst tolerance used: {}{}\n", path, to_string(judgement.verdict),
+                          counted(judgement.taps.size(), "tap"), percent(judgement.used),
                           worst.empty() ? "" : " (" + worst + ")");
       add(path, "reference:f64", case_text(golden.problem.definition), std::move(judgement));
     }

@@ -1,8 +1,8 @@
-#include <algorithm>
-#include <iostream>
+#include <fmt/format.h>
 
 #include "harness/cli/command.h"
 #include "harness/cli/report_options.h"
+#include "harness/report/text.h"
 
 namespace forgecheck {
 
@@ -27,9 +27,12 @@ int merge(const MergeOptions& options, const Invocation& invocation) {
   }
   print_summary(out, merged.report);
   for (const std::string& conflict : merged.conflicts) out << "two verdicts: " << conflict << "\n";
-  if (merged.repeated > 0) out << merged.repeated << " results were in several reports\n";
-  out << reports.size() << " reports, " << merged.report.results.size()
-      << " results: " << summary_line(merged.report) << "\n";
+  if (merged.repeated > 0) {
+    out << fmt::format("{} {} in several reports\n", counted(merged.repeated, "result"),
+                       merged.repeated == 1 ? "was" : "were");
+  }
+  out << fmt::format("{}, {}: {}\n", counted(reports.size(), "report"),
+                     counted(merged.report.results.size(), "result"), summary_line(merged.report));
   write_reports(options.report, merged.report);
   return exit_status(merged.report);
 }

@@ -8,6 +8,7 @@
 #include "harness/cli/report_options.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
+#include "harness/report/text.h"
 #include "harness/verdict/judge.h"
 #include "reference/error.h"
 
@@ -68,8 +69,11 @@ class Verification {
     const auto start = std::chrono::steady_clock::now();
     const std::vector<GoldenEntry> entries = find_goldens(folder_, options_.filter);
     if (entries.empty()) {
+      const std::string folder = folder_.string();
       throw ConfigError(
-          fmt::format("--filter \"{}\": no golden in {} has such a name", options_.filter, folder_.string()));
+          options_.filter.empty()
+              ? "--golden " + folder + ": there is no golden file in it"
+              : fmt::format("--filter \"{}\": no golden in {} has such a name", options_.filter, folder));
     }
     for (std::size_t i = 0; i < entries.size(); ++i) {
       show_progress(fmt::format("[{}/{}] {}", i + 1, entries.size(), entries[i].name));
@@ -77,8 +81,9 @@ class Verification {
     }
     show_progress("");
     print_summary(out_, report_);
-    out_ << fmt::format("{} goldens, {} traces in {:.1f} s: {}\n", entries.size(), report_.results.size(),
-                        seconds_since(start), summary_line(report_));
+    out_ << fmt::format("{}, {} in {:.1f} s: {}\n", counted(entries.size(), "golden"),
+                        counted(report_.results.size(), "trace"), seconds_since(start),
+                        summary_line(report_));
     write_reports(options_.report, report_);
     return exit_status(report_);
   }

@@ -15,6 +15,9 @@ std::string printable(std::string_view text);
 /// With so many significant digits: "0.00668", "inf".
 std::string short_number(double value, int digits = 3);
 
+/// "1 golden", "2 goldens".
+std::string counted(std::size_t count, std::string_view noun);
+
 /// A share of a tolerance as a percentage: "53 %", "0.32 %", "2.68e+05 %", "infinite".
 std::string percent(double share);
 

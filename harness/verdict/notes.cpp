@@ -83,7 +83,7 @@ void note_routers(Notes& notes, const Problem& problem, const ReferenceRun& orac
                                 fmt::join(idle, ", "), decision.scores.width(),
                                 idle.size() == 1 ? "it" : "them"));
   }
-  if (routes && capacity_factor > 0 && !drops) {
+  if (routes && capacity_factor > 0 && !drops && !problem.seeded) {
     notes.push_back(
         fmt::format("moe_capacity_factor = {} drops no token: nothing is shown about it", capacity_factor));
   }
@@ -157,7 +157,7 @@ std::vector<std::string> notes_on(const Problem& problem, const Trace& candidate
   note_masks(notes, problem.inputs);
   note_routers(notes, problem, oracle);
   note_weights(notes, problem, candidate);
-  if (has_one_position(problem)) {
+  if (!problem.seeded && has_one_position(problem)) {
     notes.emplace_back(
         "the sequence has one position: RoPE and the causal mask change nothing, so nothing is shown about "
         "them");

@@ -231,6 +231,8 @@ using BadGolden = ProgramTest;
 
 TEST_F(BadGolden, AFilterThatMatchesNothingIsNamed) {
   expect_refused({"verify", "--filter", "no_such_golden"}, {"--filter \"no_such_golden\""});
+  std::filesystem::create_directory(at("empty"));
+  expect_refused({"verify", "--golden", "empty"}, {"--golden empty: there is no golden file in it"});
   expect_refused({"golden", "record", "--filter", "no_such_case", "--out", "recorded"},
                  {"--filter \"no_such_case\""});
 }

@@ -88,7 +88,7 @@ TEST_F(Verify, TheRepeatCommandFindsTheSame) {
   const std::vector<std::string> words{std::istream_iterator<std::string>(line), {}};
   const Outcome second = run(words);
   EXPECT_EQ(second.status, 1);
-  EXPECT_THAT(second.out, AllOf(HasSubstr(kTampered), HasSubstr("1 goldens")));
+  EXPECT_THAT(second.out, AllOf(HasSubstr(kTampered), HasSubstr("\n1 golden, ")));
 }
 
 TEST_F(Verify, TheReportHasTheFieldsOfTheDesign) {

@@ -36,6 +36,12 @@ TEST(ShortNumber, HasThreeDigits) {
   EXPECT_EQ(short_number(std::numeric_limits<double>::infinity()), "inf");
 }
 
+TEST(Counted, OneIsSingular) {
+  EXPECT_EQ(counted(0, "trace"), "0 traces");
+  EXPECT_EQ(counted(1, "trace"), "1 trace");
+  EXPECT_EQ(counted(2, "trace"), "2 traces");
+}
+
 TEST(Percent, NeverRoundsWhatIsBeyondToTheTolerance) {
   EXPECT_EQ(percent(0), "0 %");
   EXPECT_EQ(percent(0.00321), "0.32 %");
