@@ -30,8 +30,9 @@ std::vector<std::filesystem::path> safetensors_below(const std::filesystem::path
   return files;
 }
 
+/// `path` begins with `folder`; its links are not followed, so that a file has the name under which it lies.
 std::string name_below(const std::filesystem::path& path, const std::filesystem::path& folder) {
-  return std::filesystem::relative(path, folder).generic_string();
+  return path.lexically_relative(folder).generic_string();
 }
 
 std::map<std::string, ManifestEntry> read_manifest(const std::filesystem::path& folder) {

@@ -131,6 +131,22 @@ void print_unsupported(std::ostream& out, const Report& report) {
   for (const auto& [reason, count] : reasons) out << count << " not judged, " << shown(reason) << "\n";
 }
 
+/// Whether there was a trace to compare.
+bool is_measured(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::match:
+    case Verdict::undecided:
+    case Verdict::mismatch:
+    case Verdict::untrusted:
+      return true;
+    case Verdict::rejected:
+    case Verdict::crashed:
+    case Verdict::unsupported:
+      return false;
+  }
+  return true;
+}
+
 /// "53 % (layers.1.mlp, kempnerforge/dense/mha)"; "0 %" where nothing was used.
 std::string worst_of_group(const Result* worst) {
   if (worst == nullptr) return percent(0);
@@ -188,12 +204,14 @@ void print_summary(std::ostream& out, const Report& report) {
   struct Group {
     Report report;
     const Result* worst = nullptr;
+    bool measured = false;
   };
   std::map<std::pair<std::string, std::string>, Group> groups;
   for (const Result& result : report.results) {
     const std::string producer = result.producer.empty() ? "" : " (" + result.producer + ")";
     Group& group = groups[{result.candidate + producer, result.dtype}];
     group.report.results.emplace_back().judgement.verdict = result.judgement.verdict;
+    group.measured = group.measured || is_measured(result.judgement.verdict);
     if (result.judgement.used > (group.worst == nullptr ? 0 : group.worst->judgement.used)) {
       group.worst = &result;
     }
@@ -201,7 +219,7 @@ void print_summary(std::ostream& out, const Report& report) {
   Rows rows;
   for (const auto& [key, group] : groups) {
     rows.push_back({shown(key.first), key.second, summary_line(group.report),
-                    "worst tolerance used: " + shown(worst_of_group(group.worst))});
+                    group.measured ? "worst tolerance used: " + shown(worst_of_group(group.worst)) : ""});
   }
   print_aligned(out, rows, "");
   print_unsupported(out, report);

@@ -13,7 +13,7 @@ enum class Verdict {
   undecided,  // a match but for choices between scores that are equal within their error
   mismatch,
   untrusted,    // the verdict is about nothing: a tap is zero or constant where it should not be, or missing
-  rejected,     // the backend refused the case
+  rejected,     // the backend refused the case, or the recording cannot be read
   crashed,      // the backend failed
   unsupported,  // forgecheck itself cannot judge this kind of case yet
 };

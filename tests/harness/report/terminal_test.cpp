@@ -173,6 +173,11 @@ TEST(PrintNotes, OfAFailureAreNotPrintedAndManyAreCounted) {
                     testing::EndsWith("\nand 3 more notes: --json or --html lists them\n")));
 }
 
+TEST(PrintSummary, WithoutATraceNoToleranceIsUsed) {
+  EXPECT_EQ(summary({{}, {result_with(Verdict::rejected), result_with(Verdict::crashed)}}),
+            "cpu:openblas    1 rejected, 1 crashed\n");
+}
+
 TEST(PrintSummary, SaysWhatWasNotJudgedAndWhy) {
   Result result = result_with(Verdict::unsupported);
   result.judgement.message = "gradients are not supported yet";

@@ -188,7 +188,7 @@ TEST(Notes, ASequenceOfOnePositionInARealBatchIsNoted) {
           ",max_text_len=8,cross_attention_every_n_layers=1]/text_len=1,image_tokens=3/seed=7"};
   for (const std::string& text : single) EXPECT_THAT(notes_of(trained(text)), ElementsAre(note)) << text;
   EXPECT_THAT(notes_of(small_problem(single[0])), IsEmpty()) << "the case was made that way";
-  for (const std::string several :
+  for (const std::string& several :
        {"dense" + model + "]/text_len=2/seed=7", "dense" + model + "]/text_len=1/generate=3/seed=7",
         "joint_decoder" + model + ",max_text_len=8]/text_len=1,image_tokens=3/seed=7",
         "joint_decoder" + model +
