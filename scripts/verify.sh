@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The main job: installs what is missing, builds the program, and judges every recorded trace and every backend
-# of this machine, the emulated GPU under 16 schedules. Arguments go to `forgecheck verify`.
+# The main job: installs what is missing, builds the program, and checks every recorded trace and every available
+# backend against the oracle, the emulated GPU under 16 schedules. In the repository's own goldens a note is a failure.
+# Arguments go to `forgecheck verify`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,5 +9,8 @@ scripts/install.sh
 echo "verify: build (preset release)"
 cmake --preset release > /dev/null
 cmake --build --preset release
-echo "verify: forgecheck verify $*"
-build/release/forgecheck verify --gpu-runs 16 "$@"
+arguments=(--gpu-runs 16)
+[[ " $*" == *" --golden"* ]] || arguments+=(--strict)
+arguments+=("$@")
+echo "verify: forgecheck verify ${arguments[*]}"
+build/release/forgecheck verify "${arguments[@]}"

@@ -41,7 +41,7 @@ struct Known {
   const char* name;
   const char* description;
   std::unique_ptr<Backend> (*make)(const std::string& name, std::int64_t gpu_runs);
-  std::string (*unavailable)();  // why this build or machine has it not
+  std::string (*unavailable)();  // why it is unavailable in this build or on this machine, or empty
 };
 
 template <Arithmetic arithmetic, bool always_double = false>
@@ -91,7 +91,7 @@ std::unique_ptr<Backend> make_backend(const std::string& name, std::int64_t gpu_
     const std::string unavailable = known.unavailable();
     if (name == known.name) {
       if (unavailable.empty()) return known.make(name, gpu_runs);
-      throw BackendUnavailable("backend " + name + " is not available: " + unavailable);
+      throw BackendUnavailable("backend " + name + " is unavailable: " + unavailable);
     }
     if (unavailable.empty()) names += (names.empty() ? "" : ", ") + std::string(known.name);
   }

@@ -32,21 +32,20 @@ class Backend {
 struct BackendStatus {
   std::string name;
   std::string description;
-  std::string unavailable;  // why this machine cannot run it, or empty
+  std::string unavailable;  // why it is unavailable, or empty
 };
 
 /// Every backend that the program knows.
 std::vector<BackendStatus> list_backends();
 
-/// The backends that `verify` runs without being asked: all that this machine has. With
-/// FORGECHECK_REQUIRE_GPU=1 in the environment "gpu:cuda" is one of them even where it cannot be had.
+/// The backends that `verify` runs without being asked: all that are available. With
+/// FORGECHECK_REQUIRE_GPU=1 in the environment "gpu:cuda" is one of them even where it is unavailable.
 std::vector<std::string> default_backends();
 
 /// "reference" (the case's dtype), "reference:f64", "cpu:permuted", "cpu:openblas", "cpu:onednn", "gpu:cuda",
 /// "gpu:simt".
 /// `gpu_runs`: how often a GPU backend runs each case, see make_gpu_backend().
-/// Throws ConfigError on an unknown name (with those there are), BackendUnavailable where this machine has it
-/// not.
+/// Throws ConfigError on an unknown name (with those there are), BackendUnavailable where it is unavailable.
 std::unique_ptr<Backend> make_backend(const std::string& name, std::int64_t gpu_runs = 1);
 
 }  // namespace forgecheck

@@ -1,5 +1,4 @@
-#include <cstdio>
-#include <iostream>
+#include <fmt/format.h>
 
 #include "harness/backend/backend.h"
 #include "harness/cli/command.h"
@@ -7,14 +6,15 @@
 namespace forgecheck {
 
 void add_backends(CLI::App& app, Invocation& invocation) {
-  CLI::App* command = add_command(app, "backends", "List what this machine can run, and why not the rest",
-                                  "forgecheck backends");
+  CLI::App* command = add_command(
+      app, "backends", "List every backend, and why those that this machine cannot run are unavailable",
+      "forgecheck backends");
   command->callback([&invocation] {
     invocation.action = [] {
       for (const BackendStatus& backend : list_backends()) {
         const std::string state =
-            backend.unavailable.empty() ? "" : " [not available: " + backend.unavailable + "]";
-        std::printf("%-16s %s%s\n", backend.name.c_str(), backend.description.c_str(), state.c_str());
+            backend.unavailable.empty() ? "" : " [unavailable: " + backend.unavailable + "]";
+        fmt::print("{:<16} {}{}\n", backend.name, backend.description, state);
       }
       return kAllMatch;
     };

@@ -25,19 +25,22 @@ int run(const BisectOptions& options, const Invocation& invocation) {
     return kFailure;
   }
   const auto start = std::chrono::steady_clock::now();
-  std::cout << case_text(problem.definition) << " on " << backend->name() << "\n";
+  std::ostream& out = terminal(options.report);
+  out << case_text(problem.definition) << " on " << backend->name() << "\n";
   Bisection bisection =
-      bisect(problem, *backend, [](const std::string& line) { std::cout << line << std::endl; });
+      bisect(problem, *backend, [&out](const std::string& line) { out << line << std::endl; });
 
   Result result;
   result.case_line = case_text(problem.definition);
   result.candidate = backend->name();
-  result.judgement = std::move(bisection.judgement);
-  result.repeat = "forgecheck bisect '" + options.definition + "' --backend " + options.backend;
+  result.judgement = judged_by(options.report, std::move(bisection.judgement));
+  result.repeat =
+      repeat_line(options.report, {"forgecheck", "bisect", options.definition, "--backend", options.backend});
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (!is_success(result.judgement.verdict)) print_failure(std::cout, result);
+  if (!is_success(result.judgement.verdict)) print_failure(out, result);
   Report report{invocation.arguments, {}};
   report.results.push_back(std::move(result));
+  print_notes(out, report);
   write_reports(options.report, report);
   return exit_status(report);
 }
@@ -46,7 +49,7 @@ int run(const BisectOptions& options, const Invocation& invocation) {
 
 void add_bisect(CLI::App& app, Invocation& invocation) {
   CLI::App* command = add_command(
-      app, "bisect", "Find the first module to blame, asking the backend for more taps only as needed",
+      app, "bisect", "Find the first wrong module of a backend, asking it for more taps only as needed",
       "forgecheck bisect 'dense[dim=64,n_layers=4,n_heads=4,vocab_size=61]/text_len=12/seed=7' "
       "--backend cpu:openblas");
   auto options = std::make_shared<BisectOptions>();

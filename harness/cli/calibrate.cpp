@@ -57,14 +57,14 @@ void add_calibrate(CLI::App& app, Invocation& invocation) {
   CLI::App* command = add_command(
       app, "calibrate", "Judge right implementations on random models: the evidence for the tolerances",
       "forgecheck calibrate --runs 100 --seed 7 --samples 0");
-  command->add_option("--runs", options->runs, "Random models (default 2500)");
-  command->add_option("--seed", options->seed, "Seed of the first (default 0)");
+  command->add_option("--runs", options->runs, "How many random models (default 2500)");
+  command->add_option("--seed", options->seed, "Seed of the first random model (default 0)");
   command->add_option("--samples", options->samples,
-                      "Values to perturb for each kind of tap and type (default 20; 0: none)");
+                      "How many values to change for each kind of tap and type (default 20; 0: none)");
   command->add_option(
       "--traces", options->traces,
-      "Folder of recordings of another right implementation (repeatable; --runs 0: these alone)");
-  command->add_option("--save", options->save, "Write the evidence to this file instead of the terminal");
+      "Folder of recordings of another right implementation (repeatable; with --runs 0 only these)");
+  command->add_option("--save", options->save, "Write the evidence to this file instead of standard output");
   command->callback(
       [options, &invocation] { invocation.action = [options] { return run_calibrate(*options); }; });
 }

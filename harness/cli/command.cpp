@@ -25,7 +25,7 @@ std::filesystem::path golden_folder(const std::string& given) {
   for (const std::filesystem::path folder : {"golden", FORGECHECK_SOURCE_DIR "/golden"}) {
     if (std::filesystem::is_directory(folder)) return folder;
   }
-  throw ConfigError("--golden: there is no golden folder here; name one");
+  throw ConfigError("--golden: there is no folder golden here; name one");
 }
 
 namespace {

@@ -36,11 +36,11 @@ std::filesystem::path golden_folder(const std::string& given);
 std::int64_t parse_integer(const std::string& option, const std::string& text);
 std::uint64_t parse_unsigned(const std::string& option, const std::string& text);
 
-/// "the folder /x is not there" for a path below no folder; empty where a file can be made.
+/// "the folder /x is not there" for a path in a folder that is missing; empty where a file can be made.
 std::string missing_folder_of(const std::string& path);
 
-/// Throws ConfigError where `path`, given for `option`, has no folder to be written to: better before the
-/// work. An empty path asks for nothing.
+/// Throws ConfigError where the folder of `path`, given for `option`, is missing: better before the work. An
+/// empty path asks for nothing.
 void require_folder_of(const std::string& option, const std::string& path);
 
 /// The words as one line that a shell reads as the same words.

@@ -76,7 +76,8 @@ int generate_tokens(const GenerateArguments& arguments) {
 
 void add_generate(CLI::App& app, Invocation& invocation) {
   CLI::App* command = add_command(
-      app, "generate", "Continue a prompt with the KV cache, greedily or sampled; prints the new tokens",
+      app, "generate",
+      "Continue a prompt with the KV cache, greedily or by sampling, and print the new tokens",
       "forgecheck generate --checkpoint model.safetensors --config config.toml --tokens 1,2,3 -n 32");
   auto arguments = std::make_shared<GenerateArguments>();
   command
@@ -90,10 +91,11 @@ void add_generate(CLI::App& app, Invocation& invocation) {
   command->add_option("-n,--max-new-tokens", arguments->options.max_new_tokens, "How many tokens to add")
       ->required();
   command->add_option("--temperature", arguments->options.sampling.temperature, "0 (the default) is greedy");
-  command->add_option("--top-k", arguments->options.sampling.top_k, "Keep the k largest logits (0: all)");
+  command->add_option("--top-k", arguments->options.sampling.top_k,
+                      "Draw from the k largest logits (0, the default: all)");
   command->add_option("--top-p", arguments->options.sampling.top_p,
-                      "Keep the most likely tokens of this mass");
-  command->add_option("--seed", arguments->seed, "Seed of the draws");
+                      "Draw from the most likely tokens whose probabilities reach this sum (default 1)");
+  command->add_option("--seed", arguments->seed, "Seed of the draws (default 0)");
   command->add_option("--eos-token-id", arguments->eos_token_id, "Stop at this token");
   command->add_option("--backend", arguments->backend, "Backend (default: reference)");
   command->add_option("--dtype", arguments->dtype, "float32 (the default) or bfloat16");

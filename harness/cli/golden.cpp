@@ -151,7 +151,7 @@ int manifest(const GoldenOptions& options) {
 }  // namespace
 
 void add_golden(CLI::App& app, Invocation& invocation) {
-  CLI::App* golden = add_command(app, "golden", "The store of recorded traces",
+  CLI::App* golden = add_command(app, "golden", "List, show, check and record golden files: recorded traces",
                                  "forgecheck golden record --cases golden/reference/cases.txt");
   golden->require_subcommand(1);
   auto options = std::make_shared<GoldenOptions>();
@@ -169,19 +169,19 @@ void add_golden(CLI::App& app, Invocation& invocation) {
       ->add_option("--filter", options->filter, filter);
   add("show", "One golden file: its case, producer and tensors", "forgecheck golden show moe/softmax_top2",
       show)
-      ->add_option("NAME", options->name, "Its name, or a part that only one has")
+      ->add_option("NAME", options->name, "Its name, or a part of it that no other name has")
       ->required();
-  add("check", "Compare the files with manifest.json", "forgecheck golden check", check);
-  add("manifest", "Write manifest.json again", "forgecheck golden manifest", manifest);
+  add("check", "Compare every file with manifest.json", "forgecheck golden check", check);
+  add("manifest", "Write manifest.json for the files that are there", "forgecheck golden manifest", manifest);
   CLI::App* command =
-      add("record", "Record a list of cases, the same bytes each time",
+      add("record", "Record a list of cases; the same bytes each time",
           "forgecheck golden record --cases my_cases.txt --out my_goldens --backend reference:f64", record);
   command->add_option("--cases", options->cases,
                       "File of lines `name case` (default: golden/reference/cases.txt)");
-  command->add_option("--random", options->random, "Record so many random cases instead of a list");
+  command->add_option("--random", options->random, "Record this many random cases instead of a list");
   command->add_option("--seed", options->seed, "Seed of the first random case (default: 0)");
-  command->add_option("--dtype", options->dtype, "Of the random cases: float32 (default) or bfloat16");
-  command->add_option("--out", options->out, "Folder to write to (default: that of the list)");
+  command->add_option("--dtype", options->dtype, "Type of the random cases: float32 (default) or bfloat16");
+  command->add_option("--out", options->out, "Folder to write to (default: the folder of the list)");
   command->add_option("--backend", options->backend, "Backend to record (default: reference:f64)");
   command->add_option("--filter", options->filter, filter);
 }

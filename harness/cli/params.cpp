@@ -1,6 +1,4 @@
-#include <cstdio>
-#include <iostream>
-#include <numeric>
+#include <fmt/format.h>
 
 #include "harness/cli/command.h"
 #include "harness/io/checkpoint.h"
@@ -22,14 +20,13 @@ void print_total(const std::string& what, const std::vector<ParameterInfo>& para
   std::int64_t count = 0, buffers = 0;
   for (const ParameterInfo& info : parameters)
     (info.is_buffer() ? buffers : count) += element_count(info.shape);
-  std::cout << what << ": " << parameters.size() << " tensors, " << grouped(count) << " parameters";
-  if (buffers > 0) std::cout << " and " << grouped(buffers) << " buffer elements";
+  fmt::print("{}: {} tensors, {} parameters", what, parameters.size(), grouped(count));
+  if (buffers > 0) fmt::print(" and {} buffer elements", grouped(buffers));
   for (const Dtype dtype : {Dtype::f64, Dtype::f32, Dtype::bf16}) {
     const double bytes = static_cast<double>(count + buffers) * static_cast<double>(size_of(dtype));
-    std::printf(", %s %.3f GiB", std::string(torch_name(dtype)).c_str(), bytes / (1 << 30));
-    std::fflush(stdout);
+    fmt::print(", {} {:.3f} GiB", torch_name(dtype), bytes / (1 << 30));
   }
-  std::cout << "\n";
+  fmt::print("\n");
 }
 
 int print_parameters(const std::string& config, bool totals_only) {
@@ -38,10 +35,8 @@ int print_parameters(const std::string& config, bool totals_only) {
   const std::vector<ParameterInfo> adapter = adapter_parameters(architecture);
   if (!totals_only) {
     for (const ParameterInfo& info : all_parameters(architecture)) {
-      std::printf("%-56s %-20s %s\n", info.name.c_str(), to_string(info.shape).c_str(),
-                  grouped(element_count(info.shape)).c_str());
+      fmt::print("{:<56} {:<20} {}\n", info.name, to_string(info.shape), grouped(element_count(info.shape)));
     }
-    std::fflush(stdout);
   }
   print_total(arch_name(architecture), model);
   if (!adapter.empty()) print_total("adapter", adapter);
@@ -51,8 +46,9 @@ int print_parameters(const std::string& config, bool totals_only) {
 }  // namespace
 
 void add_params(CLI::App& app, Invocation& invocation) {
-  CLI::App* command = add_command(app, "params", "Print every parameter of a model without allocating one",
-                                  "forgecheck params configs/llama_70b.toml --total");
+  CLI::App* command = add_command(
+      app, "params", "Print the name, shape and size of every parameter of a model; none is allocated",
+      "forgecheck params configs/llama_70b.toml --total");
   auto config = std::make_shared<std::string>();
   auto totals_only = std::make_shared<bool>(false);
   command->add_option("CONFIG", *config, "KempnerForge's .toml or Hugging Face's config.json")->required();

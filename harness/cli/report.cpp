@@ -1,8 +1,8 @@
-#include <algorithm>
-#include <iostream>
+#include <fmt/format.h>
 
 #include "harness/cli/command.h"
 #include "harness/cli/report_options.h"
+#include "harness/report/text.h"
 
 namespace forgecheck {
 
@@ -19,15 +19,20 @@ int merge(const MergeOptions& options, const Invocation& invocation) {
   MergedReport merged = merge_reports(reports);
   merged.report.command = invocation.arguments;
 
+  std::ostream& out = terminal(options.report);
   std::size_t failures = 0;
-  for (const Result& result : merged.report.results) {
-    if (!is_success(result.judgement.verdict)) print_failure(std::cout, result, ++failures > kFullFailures);
+  for (Result& result : merged.report.results) {
+    result.judgement = judged_by(options.report, std::move(result.judgement));
+    if (!is_success(result.judgement.verdict)) print_failure(out, result, ++failures > kFullFailures);
   }
-  print_summary(std::cout, merged.report);
-  for (const std::string& conflict : merged.conflicts) std::cout << "two verdicts: " << conflict << "\n";
-  if (merged.repeated > 0) std::cout << merged.repeated << " results were in several reports\n";
-  std::cout << reports.size() << " reports, " << merged.report.results.size()
-            << " results: " << summary_line(merged.report) << "\n";
+  print_summary(out, merged.report);
+  for (const std::string& conflict : merged.conflicts) out << "two verdicts: " << conflict << "\n";
+  if (merged.repeated > 0) {
+    out << fmt::format("{} {} in several reports\n", counted(merged.repeated, "result"),
+                       merged.repeated == 1 ? "was" : "were");
+  }
+  out << fmt::format("{}, {}: {}\n", counted(reports.size(), "report"),
+                     counted(merged.report.results.size(), "result"), summary_line(merged.report));
   write_reports(options.report, merged.report);
   return exit_status(merged.report);
 }
@@ -35,10 +40,10 @@ int merge(const MergeOptions& options, const Invocation& invocation) {
 }  // namespace
 
 void add_report(CLI::App& app, Invocation& invocation) {
-  CLI::App* report = add_command(app, "report", "Reports that were written with --json",
+  CLI::App* report = add_command(app, "report", "Work with the reports that --json wrote",
                                  "forgecheck report merge A.json B.json");
   report->require_subcommand(1);
-  CLI::App* command = add_command(*report, "merge", "Put several reports (of shards, of machines) into one",
+  CLI::App* command = add_command(*report, "merge", "Merge several reports (of shards, of machines) into one",
                                   "forgecheck report merge shard1.json shard2.json --html report.html");
   auto options = std::make_shared<MergeOptions>();
   command->add_option("REPORT", options->files, "Files that --json wrote")->required();

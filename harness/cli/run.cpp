@@ -1,12 +1,16 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <cmath>
-#include <cstdio>
 #include <iostream>
 
 #include "harness/backend/backend.h"
 #include "harness/cli/command.h"
 #include "harness/cli/load_problem.h"
+#include "harness/cli/tap_pattern.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
+#include "reference/error.h"
 
 namespace forgecheck {
 
@@ -33,15 +37,30 @@ void print_tap(const std::string& name, const Array& value) {
     squares += x * x;
     largest = std::max(largest, std::abs(x));
   }
-  std::printf("%-44s %-8s %-12s", name.c_str(), std::string(torch_name(value.dtype())).c_str(),
-              to_string(value.shape()).c_str());
+  fmt::print("{:<44} {:<8} {:<12}", name, torch_name(value.dtype()), to_string(value.shape()));
   if (value.size() > kShown) {
-    std::printf(" rms %-10.4g max %.4g", std::sqrt(squares / static_cast<double>(value.size())), largest);
+    fmt::print(" rms {:<10.4g} max {:.4g}", std::sqrt(squares / static_cast<double>(value.size())), largest);
   } else {
-    for (std::int64_t i = 0; i < value.size(); ++i) std::printf(" %.9g", value.at(i));
+    for (std::int64_t i = 0; i < value.size(); ++i) fmt::print(" {:.9g}", value.at(i));
   }
-  if (not_finite > 0) std::printf("  %lld not finite", static_cast<long long>(not_finite));
-  std::printf("\n");
+  if (not_finite > 0) fmt::print("  {} not finite", not_finite);
+  fmt::print("\n");
+}
+
+/// The taps that match `pattern`, all where it is empty. Throws ConfigError naming the nearest where none
+/// does.
+Trace run_for(const std::string& pattern, const Problem& problem, Backend& backend) {
+  if (pattern.empty()) return backend.run(problem, {});
+  std::vector<std::string> others;
+  Trace trace = backend.run(problem, [&](std::string_view name) {
+    const bool wanted = glob_match(pattern, name);
+    if (!wanted) others.emplace_back(name);
+    return wanted;
+  });
+  if (!trace.empty()) return trace;
+  constexpr std::size_t kShown = 3;
+  throw ConfigError(fmt::format("--taps \"{}\": no tap of this case has such a name; the nearest are {}",
+                                pattern, fmt::join(nearest_taps(pattern, std::move(others), kShown), ", ")));
 }
 
 int run(const RunOptions& options) {
@@ -52,18 +71,12 @@ int run(const RunOptions& options) {
     std::cerr << "forgecheck: " << options.backend << ": " << refusal << "\n";
     return kFailure;
   }
-  TapFilter wants;
-  if (!options.taps.empty()) {
-    wants = [&](std::string_view name) { return glob_match(options.taps, name); };
-  }
-  const Trace trace = backend->run(problem, wants);
-  std::cout << case_text(problem.definition) << " on " << backend->name() << "\n";
+  const Trace trace = run_for(options.taps, problem, *backend);
+  fmt::print("{} on {}\n", case_text(problem.definition), backend->name());
   for (const auto& [name, value] : trace.entries()) print_tap(name, value);
-  std::fflush(stdout);
-  if (trace.empty()) std::cout << "no tap matches " << options.taps << "\n";
   if (!options.save.empty()) {
     write_golden(options.save, problem, trace, this_producer(backend->name()));
-    std::cout << "saved to " << options.save << "\n";
+    fmt::print("saved to {}\n", options.save);
   }
   return kAllMatch;
 }

@@ -1,12 +1,14 @@
+#include <fmt/format.h>
+
 #include <chrono>
-#include <cmath>
-#include <iostream>
+#include <optional>
 
 #include "harness/backend/backend.h"
 #include "harness/cli/command.h"
 #include "harness/cli/report_options.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
+#include "harness/report/text.h"
 #include "harness/verdict/judge.h"
 #include "reference/error.h"
 
@@ -14,7 +16,8 @@ namespace forgecheck {
 
 namespace {
 
-/// The recording itself as a candidate. It is always judged; asked for alone, no backend is run.
+/// The recording itself as a candidate. It is always judged; where it is the only one asked for, no backend
+/// is run.
 constexpr std::string_view kRecording = "golden";
 
 struct VerifyOptions {
@@ -55,7 +58,7 @@ Judgement judge_backend(Backend& backend, const Golden& golden) {
 class Verification {
  public:
   Verification(const VerifyOptions& options, std::filesystem::path folder, const Invocation& invocation)
-      : options_(options), folder_(std::move(folder)) {
+      : options_(options), folder_(std::move(folder)), out_(terminal(options.report)) {
     report_.command = invocation.arguments;
     for (const std::string& name : options.backends) {
       if (name != kRecording) backends_.push_back(make_backend(name, options.gpu_runs));
@@ -66,63 +69,81 @@ class Verification {
     const auto start = std::chrono::steady_clock::now();
     const std::vector<GoldenEntry> entries = find_goldens(folder_, options_.filter);
     if (entries.empty()) {
-      throw ConfigError("--filter \"" + options_.filter + "\": no golden below " + folder_.string() +
-                        " has such a name");
+      const std::string folder = folder_.string();
+      throw ConfigError(
+          options_.filter.empty()
+              ? "--golden " + folder + ": there is no golden file in it"
+              : fmt::format("--filter \"{}\": no golden in {} has such a name", options_.filter, folder));
     }
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      show_progress("[" + std::to_string(i + 1) + "/" + std::to_string(entries.size()) + "] " +
-                    entries[i].name);
+      show_progress(fmt::format("[{}/{}] {}", i + 1, entries.size(), entries[i].name));
       verify(entries[i]);
     }
     show_progress("");
-    print_summary(std::cout, report_);
-    std::cout << entries.size() << " goldens, " << report_.results.size() << " traces in "
-              << std::round(seconds_since(start) * 10) / 10 << " s: " << summary_line(report_) << "\n";
+    print_summary(out_, report_);
+    out_ << fmt::format("{}, {} in {:.1f} s: {}\n", counted(entries.size(), "golden"),
+                        counted(report_.results.size(), "trace"), seconds_since(start),
+                        summary_line(report_));
     write_reports(options_.report, report_);
     return exit_status(report_);
   }
 
  private:
+  /// Judges the recording, then every backend on its case. A file that cannot be read, or that its own case
+  /// refuses, is one rejected result; the others are judged all the same.
   void verify(const GoldenEntry& entry) {
-    Golden golden = read_golden(entry.path, entry.name);
-    if (golden.problem.definition.run == RunKind::gradients) {
-      add(golden, std::string(kRecording), failure(Verdict::unsupported, "gradients are not supported yet"),
-          0.0);
+    std::optional<Golden> golden;
+    auto start = std::chrono::steady_clock::now();
+    try {
+      golden = read_golden(entry.path, entry.name);
+      if (golden->problem.definition.run == RunKind::gradients) {
+        add(entry, golden, kRecording, failure(Verdict::unsupported, "gradients are not supported yet"), 0.0);
+        return;
+      }
+      load_weights(*golden);
+      start = std::chrono::steady_clock::now();
+      Judgement recorded = judge(golden->problem, golden->expected, golden->type, false);
+      add(entry, golden, kRecording, std::move(recorded), seconds_since(start));
+    } catch (const Error& error) {
+      const std::string path = entry.path.string(), what = error.what();
+      const std::string message = what.starts_with(path) ? what : path + ": " + what;
+      add(entry, golden, kRecording, failure(Verdict::rejected, message), seconds_since(start));
       return;
     }
-    load_weights(golden);
-    auto start = std::chrono::steady_clock::now();
-    Judgement recorded = judge(golden.problem, golden.expected, golden.type, false);
-    add(golden, std::string(kRecording), std::move(recorded), seconds_since(start));
     for (const auto& backend : backends_) {
       start = std::chrono::steady_clock::now();
-      Judgement judgement = judge_backend(*backend, golden);
-      add(golden, backend->name(), std::move(judgement), seconds_since(start));
+      Judgement judgement = judge_backend(*backend, *golden);
+      add(entry, golden, backend->name(), std::move(judgement), seconds_since(start));
     }
   }
 
-  void add(const Golden& golden, const std::string& candidate, Judgement judgement, double seconds) {
+  /// `golden`: none where it cannot be read, so that its case is not known.
+  void add(const GoldenEntry& entry, const std::optional<Golden>& golden, std::string_view candidate,
+           Judgement judgement, double seconds) {
     Result result;
-    result.case_line = case_text(golden.problem.definition);
-    result.file = golden.name + ".safetensors";
+    result.file = entry.name + ".safetensors";
     result.candidate = candidate;
-    result.judgement = std::move(judgement);
+    result.judgement = judged_by(options_.report, std::move(judgement));
     std::vector<std::string> repeat = {"forgecheck",     "verify",   "--golden",
-                                       folder_.string(), "--filter", golden.name};
-    if (candidate != kRecording) repeat.insert(repeat.end(), {"--backend", candidate});
-    result.repeat = shell_line(repeat);
+                                       folder_.string(), "--filter", entry.name};
+    if (candidate != kRecording) repeat.insert(repeat.end(), {"--backend", std::string(candidate)});
+    result.repeat = repeat_line(options_.report, std::move(repeat));
     result.seconds = seconds;
-    result.dtype = torch_name(golden.problem.definition.dtype);
-    if (candidate == kRecording) result.producer = golden.producer.backend;
+    if (golden) {
+      result.case_line = case_text(golden->problem.definition);
+      result.dtype = torch_name(golden->problem.definition.dtype);
+      if (candidate == kRecording) result.producer = golden->producer.backend;
+    }
     if (!is_success(result.judgement.verdict)) {
       show_progress("");
-      print_failure(std::cout, result, ++failures_ > kFullFailures);
+      print_failure(out_, result, ++failures_ > kFullFailures);
     }
     report_.results.push_back(std::move(result));
   }
 
   const VerifyOptions& options_;
   std::filesystem::path folder_;
+  std::ostream& out_;
   std::vector<std::unique_ptr<Backend>> backends_;
   std::size_t failures_ = 0;
   Report report_;
@@ -133,19 +154,19 @@ class Verification {
 void add_verify(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<VerifyOptions>();
   CLI::App* command = add_command(
-      app, "verify", "Judge every recorded trace, and every backend on the same cases, against the oracle",
+      app, "verify", "Check every recorded trace against the oracle, and every backend on the same cases",
       "forgecheck verify --filter 'kempnerforge/moe/*' --backend cpu:openblas --json report.json");
   command->add_option("--golden", options->golden, "Folder of golden files (default: the repository's)");
   command->add_option("--filter", options->filter,
                       "Only goldens whose name matches (* and ?) or contains this");
   command->add_option(
       "--backend", options->backends,
-      "Backend to judge (repeatable; default: all of this machine; golden: the recordings alone)");
+      "Backend to judge (repeatable; default: every available one; golden: only the recordings)");
   command
       ->add_option(
           "--gpu-runs", options->gpu_runs,
-          "Runs of each case on a GPU backend, of which every bit must agree; on the emulator each takes "
-          "another order of threads (default 1)")
+          "How often a GPU backend runs each case; every bit must be the same each time, and on the emulator "
+          "each run takes another order of threads (default 1)")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}));
   add_report_options(*command, options->report);
   command->callback([options, &invocation] {

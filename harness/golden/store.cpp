@@ -21,14 +21,18 @@ std::vector<std::filesystem::path> safetensors_below(const std::filesystem::path
   if (!std::filesystem::is_directory(folder)) throw FormatError(folder.string() + ": is not a folder");
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file() && entry.path().extension() == kExtension) files.push_back(entry.path());
+    // A link that leads nowhere or in a circle is listed as well: reading it says what is wrong.
+    std::error_code unknown;
+    const bool is_folder = entry.is_directory(unknown);
+    if (!is_folder && entry.path().extension() == kExtension) files.push_back(entry.path());
   }
   std::ranges::sort(files);
   return files;
 }
 
+/// `path` begins with `folder`; its links are not followed, so that a file has the name under which it lies.
 std::string name_below(const std::filesystem::path& path, const std::filesystem::path& folder) {
-  return std::filesystem::relative(path, folder).generic_string();
+  return path.lexically_relative(folder).generic_string();
 }
 
 std::map<std::string, ManifestEntry> read_manifest(const std::filesystem::path& folder) {

@@ -1,4 +1,9 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <set>
+#include <span>
 #include <string_view>
 
 #include "harness/report/report.h"
@@ -52,35 +57,54 @@ std::string message_of(const Result& result) {
   const std::vector<UndecidedChoice>& choices = judgement.undecided;
   for (std::size_t i = 0; i < std::min(kChoices, choices.size()); ++i) line("", choice_text(choices[i]));
   if (choices.size() > kChoices) {
-    line("", "and " + std::to_string(choices.size() - kChoices) + " more undecided choices");
+    line("", fmt::format("and {} more undecided choices", choices.size() - kChoices));
   }
   line("repeat: ", result.repeat);
   return text;
 }
 
-void print_kind(std::ostream& out, const std::string& kind, const std::vector<const Result*>& results) {
-  const std::size_t shown = results.size() > kShown ? kShown - 1 : results.size();
-  for (std::size_t i = 0; i < shown; ++i) {
-    const Result& result = *results[i];
-    const std::string title = to_string(result.judgement.verdict) + ": " + comparison(result);
-    out << annotation(kind, result.file, title, message_of(result));
+struct Annotation {
+  std::string file;
+  std::string title;
+  std::string message;
+};
+
+Annotation verdict_annotation(const Result& result) {
+  return {result.file, to_string(result.judgement.verdict) + ": " + comparison(result), message_of(result)};
+}
+
+/// The notes of a success, one a line.
+Annotation note_annotation(const Result& result) {
+  return {result.file, "note: " + subject(result),
+          fmt::format("{}\nrepeat: {}", fmt::join(result.judgement.notes, "\n"), result.repeat)};
+}
+
+void print_kind(std::ostream& out, const std::string& kind, const std::vector<Annotation>& all) {
+  const std::size_t shown = all.size() > kShown ? kShown - 1 : all.size();
+  for (const Annotation& one : std::span(all).first(shown)) {
+    out << annotation(kind, one.file, one.title, one.message);
   }
-  if (shown < results.size()) {
-    out << annotation(kind, "", "forgecheck",
-                      "and " + std::to_string(results.size() - shown) + " more, see the log");
+  if (shown < all.size()) {
+    out << annotation(kind, "", "forgecheck", fmt::format("and {} more, see the log", all.size() - shown));
   }
 }
 
 }  // namespace
 
 void print_annotations(std::ostream& out, const Report& report) {
-  std::vector<const Result*> failures, undecided;
+  std::vector<Annotation> failures, notices;
+  std::set<std::pair<std::string, std::vector<std::string>>> noted;  // every backend has a golden's notes
   for (const Result& result : report.results) {
-    if (!is_success(result.judgement.verdict)) failures.push_back(&result);
-    if (result.judgement.verdict == Verdict::undecided) undecided.push_back(&result);
+    const Judgement& judgement = result.judgement;
+    if (!is_success(judgement.verdict)) failures.push_back(verdict_annotation(result));
+    if (judgement.verdict == Verdict::undecided) notices.push_back(verdict_annotation(result));
+    const bool has_notes = is_success(judgement.verdict) && !judgement.notes.empty();
+    if (has_notes && noted.emplace(subject(result), judgement.notes).second) {
+      notices.push_back(note_annotation(result));
+    }
   }
   print_kind(out, "error", failures);
-  print_kind(out, "notice", undecided);
+  print_kind(out, "notice", notices);
 }
 
 }  // namespace forgecheck

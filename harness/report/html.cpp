@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdlib>
 
 #include "harness/io/atomic_file.h"
@@ -20,6 +21,14 @@ void shorten(Json& value, int digits) {
   }
 }
 
+/// The index of the first failure, else of the first result; "" without any.
+std::string opened_on(const std::vector<Result>& results) {
+  if (results.empty()) return "";
+  const auto failure = std::ranges::find_if(
+      results, [](const Result& result) { return !is_success(result.judgement.verdict); });
+  return std::to_string(failure == results.end() ? 0 : failure - results.begin());
+}
+
 }  // namespace
 
 void write_html_report(const std::filesystem::path& path, const Report& report) {
@@ -35,9 +44,12 @@ void write_html_report(const std::filesystem::path& path, const Report& report) 
       json += c;
     }
   }
-  const std::size_t place = kPage.find(kReportPlace);
+  const std::size_t open = kPage.find(kOpenPlace), place = kPage.find(kReportPlace);
+  const std::size_t after_open = open + kOpenPlace.size();
   AtomicFile file(path);
-  file.write(kPage.substr(0, place));
+  file.write(kPage.substr(0, open));
+  file.write(opened_on(report.results));
+  file.write(kPage.substr(after_open, place - after_open));
   file.write(json);
   file.write(kPage.substr(place + kReportPlace.size()));
   file.commit();

@@ -189,7 +189,7 @@ TapResult read_tap(const Field& field) {
 
 Result read_result(const Field& field) {
   field.require_object({"case", "file", "candidate", "producer", "dtype", "oracle", "verdict", "used",
-                        "first_divergence", "undecided", "message", "repeat", "seconds", "taps"});
+                        "first_divergence", "undecided", "message", "notes", "repeat", "seconds", "taps"});
   Result result;
   result.case_line = field.at("case").text();
   result.file = text_if_any(field, "file");
@@ -206,6 +206,7 @@ Result read_result(const Field& field) {
     judgement.undecided.push_back(read_undecided(choice));
   }
   judgement.message = field.at("message").text();
+  if (const auto notes = field.find("notes")) judgement.notes = notes->texts();
   result.repeat = field.at("repeat").text();
   result.seconds = field.at("seconds").number();
   for (const Field& tap : field.at("taps").items()) judgement.taps.push_back(read_tap(tap));

@@ -95,10 +95,9 @@ Json to_json(const Result& result) {
                  {"used", number(judgement.used)},
                  {"first_divergence", first ? to_json(*first) : Json(nullptr)},
                  {"undecided", undecided},
-                 {"message", judgement.message},
-                 {"repeat", result.repeat},
-                 {"seconds", number(result.seconds)},
-                 {"taps", taps}});
+                 {"message", judgement.message}});
+  add_if_any(object, "notes", judgement.notes);
+  object.update({{"repeat", result.repeat}, {"seconds", number(result.seconds)}, {"taps", taps}});
   return object;
 }
 

@@ -1,6 +1,6 @@
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <map>
 #include <pugixml.hpp>
 #include <sstream>
@@ -20,9 +20,7 @@ void set(pugi::xml_node node, const char* name, const std::string& value) {
 }
 
 void set_seconds(pugi::xml_node node, double seconds) {
-  std::array<char, 40> text{};
-  std::snprintf(text.data(), text.size(), "%.6f", seconds);
-  node.append_attribute("time") = text.data();
+  node.append_attribute("time") = fmt::format("{:.6f}", seconds).c_str();
 }
 
 /// The element that stands for a verdict; null for a success.
@@ -78,11 +76,10 @@ void add_case(pugi::xml_node suite, const Result& result) {
       outcome.text() = printable(text.str()).c_str();
     }
   }
-  std::string choices;
-  for (const UndecidedChoice& choice : judgement.undecided) {
-    choices += choice_text(choice) + "\n";
-  }
-  if (!choices.empty()) node.append_child("system-out").text() = printable(choices).c_str();
+  std::string lines;
+  for (const UndecidedChoice& choice : judgement.undecided) lines += choice_text(choice) + "\n";
+  for (const std::string& note : judgement.notes) lines += "note: " + note + "\n";
+  if (!lines.empty()) node.append_child("system-out").text() = printable(lines).c_str();
 }
 
 }  // namespace

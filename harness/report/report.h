@@ -13,7 +13,7 @@
 namespace forgecheck {
 
 struct Result {
-  std::string case_line;  // empty where a trace does not say its case
+  std::string case_line;  // empty where the case is not known
   std::string file;       // below the golden folder, with its extension; empty without one
   std::string candidate;
   std::string oracle = "reference:f64";
@@ -48,18 +48,21 @@ inline constexpr std::size_t kFullFailures = 10;
 void print_failure(std::ostream& out, const Result& result, bool brief = false);
 
 /// For each candidate and dtype its verdicts and the largest share of a tolerance that any tap used; then
-/// what was not judged, and why.
+/// what was not judged, and why; then the notes.
 void print_summary(std::ostream& out, const Report& report);
 
-/// Workflow commands that GitHub shows beside the run: failures as errors, undecided results as notices, at
-/// most 10 of each.
+/// Each note on a success once, with the results that it is about; at most 10.
+void print_notes(std::ostream& out, const Report& report);
+
+/// Workflow commands that GitHub shows beside the run: failures as errors, undecided results and notes as
+/// notices, at most 10 of each.
 void print_annotations(std::ostream& out, const Report& report);
 
-// ---- as files, each written through a temporary file; all throw FormatError ----
+// ---- as files, each written as AtomicFile does; all throw FormatError ----
 
 void write_json_report(const std::filesystem::path& path, const Report& report);
 void write_junit_report(const std::filesystem::path& path, const Report& report);
-/// One page with everything in it.
+/// A self-contained page.
 void write_html_report(const std::filesystem::path& path, const Report& report);
 
 /// Reads what write_json_report wrote. Throws FormatError "<path>: results[3].verdict = ...: ..." for

@@ -1,6 +1,8 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
-#include <array>
-#include <cstdio>
+#include <cmath>
 #include <map>
 #include <span>
 
@@ -11,7 +13,7 @@ namespace forgecheck {
 
 namespace {
 
-/// Text of any origin behind an indentation of two: its further lines are marked as its own.
+/// Text of any origin, after an indentation of two: its further lines are marked.
 std::string shown(std::string_view text) {
   std::string result;
   for (const char c : printable(text)) {
@@ -47,8 +49,11 @@ void print_divergence(std::ostream& out, const FirstDivergence& first) {
     if (!text.empty()) out << "  " << label << ": " << shown(text) << "\n";
   };
   line("first divergence", place(first));
-  line("error", short_number(first.local_error) + " made here, " + short_number(first.inherited_error) +
-                    " inherited; tolerance " + short_number(first.tolerance));
+  // Of another shape or kind of value there is no error to measure: the message says all that is known.
+  if (first.tolerance != 0 || std::isfinite(first.local_error)) {
+    line("error", fmt::format("{:.3g} made here, {:.3g} inherited; tolerance {:.3g}", first.local_error,
+                              first.inherited_error, first.tolerance));
+  }
   line("operation", first.operation.formula);
   line("source", first.operation.source);
   line("upstream", first.operation.upstream);
@@ -126,7 +131,61 @@ void print_unsupported(std::ostream& out, const Report& report) {
   for (const auto& [reason, count] : reasons) out << count << " not judged, " << shown(reason) << "\n";
 }
 
+/// Whether there was a trace to compare.
+bool is_measured(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::match:
+    case Verdict::undecided:
+    case Verdict::mismatch:
+    case Verdict::untrusted:
+      return true;
+    case Verdict::rejected:
+    case Verdict::crashed:
+    case Verdict::unsupported:
+      return false;
+  }
+  return true;
+}
+
+/// "53 % (layers.1.mlp, kempnerforge/dense/mha)"; "0 %" where nothing was used.
+std::string worst_of_group(const Result* worst) {
+  if (worst == nullptr) return percent(0);
+  const std::string tap = worst_tap(worst->judgement);
+  return fmt::format("{} ({}{}{})", percent(worst->judgement.used), tap, tap.empty() ? "" : ", ",
+                     golden_name(*worst));
+}
+
+/// A note with the results that it is about, each once.
+std::string note_text(const std::string& note, const std::vector<std::string>& subjects) {
+  constexpr std::size_t kShown = 3;
+  const auto first = std::span(subjects).first(std::min(kShown, subjects.size()));
+  const std::string more =
+      subjects.size() > kShown ? fmt::format(" and {} more", subjects.size() - kShown) : "";
+  return fmt::format("note: {} ({}{})", note, fmt::join(first, ", "), more);
+}
+
 }  // namespace
+
+void print_notes(std::ostream& out, const Report& report) {
+  constexpr std::size_t kShown = 10;
+  std::map<std::string, std::vector<std::string>> notes;
+  for (const Result& result : report.results) {
+    if (!is_success(result.judgement.verdict)) continue;  // --strict made them its message
+    for (const std::string& note : result.judgement.notes) {
+      std::vector<std::string>& subjects = notes[note];
+      const std::string name = golden_name(result);
+      if (std::ranges::find(subjects, name) == subjects.end()) subjects.push_back(name);
+    }
+  }
+  std::size_t left = kShown;
+  for (const auto& [note, subjects] : notes) {
+    if (left-- == 0) break;
+    out << shown(note_text(note, subjects)) << "\n";
+  }
+  if (notes.size() > kShown) {
+    out << fmt::format("and {} more notes: --json or --html lists them\n", notes.size() - kShown);
+  }
+}
 
 void print_failure(std::ostream& out, const Result& result, bool brief) {
   const Judgement& judgement = result.judgement;
@@ -144,28 +203,27 @@ void print_failure(std::ostream& out, const Result& result, bool brief) {
 void print_summary(std::ostream& out, const Report& report) {
   struct Group {
     Report report;
-    double used = 0.0;
-    std::string by;
+    const Result* worst = nullptr;
+    bool measured = false;
   };
   std::map<std::pair<std::string, std::string>, Group> groups;
   for (const Result& result : report.results) {
     const std::string producer = result.producer.empty() ? "" : " (" + result.producer + ")";
     Group& group = groups[{result.candidate + producer, result.dtype}];
     group.report.results.emplace_back().judgement.verdict = result.judgement.verdict;
-    if (result.judgement.used > group.used) {
-      group.used = result.judgement.used;
-      group.by = golden_name(result);
+    group.measured = group.measured || is_measured(result.judgement.verdict);
+    if (result.judgement.used > (group.worst == nullptr ? 0 : group.worst->judgement.used)) {
+      group.worst = &result;
     }
   }
   Rows rows;
   for (const auto& [key, group] : groups) {
-    std::array<char, 64> headroom{};
-    std::snprintf(headroom.data(), headroom.size(), "headroom %.3f used at most", group.used);
     rows.push_back({shown(key.first), key.second, summary_line(group.report),
-                    headroom.data() + (group.by.empty() ? "" : ", by " + shown(group.by))});
+                    group.measured ? "worst tolerance used: " + shown(worst_of_group(group.worst)) : ""});
   }
   print_aligned(out, rows, "");
   print_unsupported(out, report);
+  print_notes(out, report);
 }
 
 }  // namespace forgecheck

@@ -1,9 +1,12 @@
 #include "harness/report/text.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <iterator>
 
 namespace forgecheck {
@@ -49,9 +52,7 @@ std::string printable(std::string_view text) {
       result += text.substr(0, length);
     } else {
       for (const char byte : text.substr(0, length)) {
-        std::array<char, 8> escaped{};
-        std::snprintf(escaped.data(), escaped.size(), "\\x%02x", static_cast<unsigned char>(byte));
-        result += escaped.data();
+        result += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
       }
     }
     text.remove_prefix(length);
@@ -60,9 +61,26 @@ std::string printable(std::string_view text) {
 }
 
 std::string short_number(double value, int digits) {
-  std::array<char, 40> text{};
-  std::snprintf(text.data(), text.size(), "%.*g", digits, value);
-  return text.data();
+  return fmt::format("{:.{}g}", value, digits);
+}
+
+std::string counted(std::size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string percent(double share) {
+  if (std::isinf(share)) return "infinite";
+  const double value = 100 * share;
+  if (value < 10) return fmt::format("{:.2g} %", value);
+  // What is beyond a tolerance must not be rounded to 100 %.
+  if (value < 1000) return fmt::format("{:.0f} %", share > 1 ? std::ceil(value) : value);
+  return fmt::format("{:.3g} %", value);
+}
+
+std::string worst_tap(const Judgement& judgement) {
+  const auto worst = std::ranges::max_element(judgement.taps, {}, &TapResult::used);
+  const bool used = worst != judgement.taps.end() && worst->used > 0 && worst->used == judgement.used;
+  return used ? worst->name : "";
 }
 
 std::string subject(const Result& result) {
@@ -91,19 +109,17 @@ std::string place(const FirstDivergence& first) {
 }
 
 std::string element_text(const WorstElement& worst) {
-  std::string index;
-  for (const std::int64_t i : worst.index) index += (index.empty() ? "" : ", ") + std::to_string(i);
-  return "[" + index + "]: candidate " + short_number(worst.candidate, 9) + ", oracle " +
-         short_number(worst.oracle, 9);
+  return fmt::format("[{}]: candidate {:.9g}, oracle {:.9g}", fmt::join(worst.index, ", "), worst.candidate,
+                     worst.oracle);
 }
 
 std::string choice_text(const UndecidedChoice& choice) {
-  return "undecided: " + choice.tap + " of token " + std::to_string(choice.row) + ", margin " +
-         short_number(choice.margin) + ", bound " + short_number(choice.bound);
+  return fmt::format("undecided: {} of token {}, margin {:.3g}, bound {:.3g}", choice.tap, choice.row,
+                     choice.margin, choice.bound);
 }
 
 std::string bin_label(std::size_t bin) {
-  if (bin == 0) return "exact";
+  if (bin == 0) return "none";
   if (bin < std::size(kShareEdges)) return "to " + short_number(kShareEdges[bin]);
   return "above " + short_number(kShareEdges[std::size(kShareEdges) - 1]);
 }

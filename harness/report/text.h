@@ -15,6 +15,15 @@ std::string printable(std::string_view text);
 /// With so many significant digits: "0.00668", "inf".
 std::string short_number(double value, int digits = 3);
 
+/// "1 golden", "2 goldens".
+std::string counted(std::size_t count, std::string_view noun);
+
+/// A share of a tolerance as a percentage: "53 %", "0.32 %", "2.68e+05 %", "infinite".
+std::string percent(double share);
+
+/// The tap that used the largest share of a tolerance; "" where none was used.
+std::string worst_tap(const Judgement& judgement);
+
 /// What was judged: the golden's file, else the case, else the candidate.
 std::string subject(const Result& result);
 
@@ -31,7 +40,7 @@ std::string element_text(const WorstElement& worst);
 /// "undecided: layers.0.mlp.router.indices of token 4, margin 1e-09, bound 1e-07".
 std::string choice_text(const UndecidedChoice& choice);
 
-/// The name of a bin of a ShareHistogram: "exact", "to 0.01", ..., "above 100".
+/// The name of a bin of a ShareHistogram: "none", "to 0.01", ..., "above 100".
 std::string bin_label(std::size_t bin);
 
 }  // namespace forgecheck

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "harness/verdict/baselines.h"
+#include "harness/verdict/notes.h"
 #include "harness/verdict/tap_error.h"
 #include "harness/verdict/vacuity.h"
 
@@ -90,9 +91,10 @@ Judgement judge(const Problem& problem, const Trace& candidate, Dtype type, bool
     set(judgement, Verdict::untrusted, "most choices are undecided");
   }
   if (is_success(judgement.verdict)) {
-    judgement.message = vacuity(problem, oracle);
+    judgement.message = vacuity(oracle);
     if (!judgement.message.empty()) judgement.verdict = Verdict::untrusted;
   }
+  if (is_success(judgement.verdict)) judgement.notes = notes_on(problem, candidate, oracle);
   return judgement;
 }
 

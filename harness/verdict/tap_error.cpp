@@ -5,6 +5,8 @@
 #include <iterator>
 #include <limits>
 
+#include "harness/verdict/tolerance.h"
+
 namespace forgecheck {
 
 namespace {
@@ -56,11 +58,10 @@ Array sorted_rows(const Array& integers) {
 }
 
 Tensor<double> shares(const Tensor<double>& values, const Tensor<double>& oracle,
-                      const Tensor<double>& tolerances) {
+                      const Tensor<double>& stored, const Tensor<double>& beyond) {
   Tensor<double> result(oracle.shape);
   for (std::int64_t i = 0; i < oracle.size(); ++i) {
-    const double error = distance(values[i], oracle[i]);
-    result[i] = error == 0 ? 0 : tolerances[i] > 0 ? error / tolerances[i] : kInfinity;
+    result[i] = share_used(distance(values[i], oracle[i]), stored[i], beyond[i]);
   }
   return result;
 }

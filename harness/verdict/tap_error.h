@@ -13,12 +13,13 @@ double relative_error(const Array& x, const Array& reference);
 /// Integers with each row sorted.
 Array sorted_rows(const Array& integers);
 
-/// The share of its tolerance that each element's error takes: 0 without error, infinite where one value is a
-/// number and the other is not, or where nothing is tolerated. All of one shape.
+/// The share of its tolerance that each element uses, as the verdict measures it (share_used in tolerance.h):
+/// infinite where one value is a number and the other is not. `stored` is h, `beyond` what is tolerated
+/// beyond it. All of one shape.
 Tensor<double> shares(const Tensor<double>& values, const Tensor<double>& oracle,
-                      const Tensor<double>& tolerances);
+                      const Tensor<double>& stored, const Tensor<double>& beyond);
 
-/// The element with the largest share; among equals the one with the largest error. None without an error.
+/// The element with the largest share; among equals the one with the largest error. None where none uses any.
 std::optional<WorstElement> worst_element(const Tensor<double>& values, const Tensor<double>& oracle,
                                           const Tensor<double>& shares);
 

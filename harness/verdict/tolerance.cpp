@@ -130,19 +130,6 @@ std::vector<double> row_tolerances(const Tensor<double>& oracle, const Tensor<do
   return tolerances;
 }
 
-/// What each element may be off beyond its h; 0 where the oracle is not finite.
-Tensor<double> tolerances_beyond(const Tensor<double>& oracle, const Tensor<double>& baseline,
-                                 const Tensor<double>& stored, Dtype type, const Spread* spread) {
-  const std::vector<double> rows = row_tolerances(oracle, baseline, stored, type);
-  Tensor<double> tolerances(oracle.shape);
-  for (std::int64_t i = 0; i < oracle.size(); ++i) {
-    if (!std::isfinite(oracle[i])) continue;
-    const double reach = spread == nullptr ? 0.0 : spread->reach[i];
-    tolerances[i] = std::max(rows[static_cast<std::size_t>(i / oracle.width())], reach);
-  }
-  return tolerances;
-}
-
 /// The bound on rms(C - O); infinite where the tap is too small to have one.
 double rms_tolerance(const Tensor<double>& oracle, const Tensor<double>& baseline,
                      const Tensor<double>& stored, Dtype type, const Spread* spread) {
@@ -205,6 +192,22 @@ double kappa(Dtype type) {
   }
 }
 
+Tensor<double> tolerances_beyond(const Tensor<double>& oracle, const Tensor<double>& baseline,
+                                 const Tensor<double>& stored, Dtype type, const Spread* spread) {
+  const std::vector<double> rows = row_tolerances(oracle, baseline, stored, type);
+  Tensor<double> tolerances(oracle.shape);
+  for (std::int64_t i = 0; i < oracle.size(); ++i) {
+    if (!std::isfinite(oracle[i])) continue;
+    const double reach = spread == nullptr ? 0.0 : spread->reach[i];
+    tolerances[i] = std::max(rows[static_cast<std::size_t>(i / oracle.width())], reach);
+  }
+  return tolerances;
+}
+
+double share_used(double error, double stored, double beyond) {
+  return share(std::max(0.0, error - stored), beyond);
+}
+
 Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type,
                                   const Spread* spread) {
   const Tensor<double> stored = half_units(oracle, type);
@@ -245,7 +248,7 @@ TapResult compare_floating(const std::string& name, const Array& candidate, cons
   std::int64_t worst = 0;
   for (std::int64_t i = 0; i < oracle.size(); ++i) {
     errors[i] = distance(values[i], oracle[i]);
-    const double used = share(std::max(0.0, errors[i] - stored[i]), beyond[i]);
+    const double used = share_used(errors[i], stored[i], beyond[i]);
     if (i > 0 && used <= result.used) continue;
     worst = i;
     result.error = errors[i];

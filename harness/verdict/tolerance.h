@@ -99,6 +99,14 @@ Tensor<double> half_units(const Tensor<double>& values, Dtype type);
 Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type,
                                   const Spread* spread = nullptr);
 
+/// What each element may be off beyond its h; 0 where the oracle is not finite. `spread` may be null.
+Tensor<double> tolerances_beyond(const Tensor<double>& oracle, const Tensor<double>& baseline,
+                                 const Tensor<double>& stored, Dtype type, const Spread* spread);
+
+/// The share of its tolerance that an element uses: (error - h) / what it may be off beyond h, at least 0.
+/// Infinite where there is an error and nothing is tolerated.
+double share_used(double error, double stored, double beyond);
+
 /// Compares one floating point tap. `oracle` and `baseline` have the same shape; `spread` may be null.
 TapResult compare_floating(const std::string& name, const Array& candidate, const Tensor<double>& oracle,
                            const Tensor<double>& baseline, Dtype type, const Spread* spread = nullptr);

@@ -1,27 +1,17 @@
-// Comparisons about nothing: they pass, or fail, without saying anything of an implementation. Their verdict
-// is `untrusted`.
+// Comparisons about nothing: whatever their outcome, they show nothing about an implementation. Their verdict
+// is `untrusted`. What a right trace merely does not exercise is a note (notes.h).
 #pragma once
 
 #include <string>
 
-#include "harness/backend/problem.h"
 #include "harness/verdict/run_along.h"
 #include "reference/array.h"
 
 namespace forgecheck {
 
-/// Experts that a router with seeded gates leaves without a token are suspicious from this many expected
-/// tokens on.
-inline constexpr double kExpectedTokens = 64.0;
-
-/// Why a case that matches shows nothing of what it was made for, or "":
-///   a mask that masks nothing: key_padding_mask, image_mask or frame_mask all true, one document in every
-///   row seeded weights, and a router that leaves an expert without a token where about kExpectedTokens or
-///   more would be
-///     its share (with trained weights that is the model's own doing)
-///   logits that are all the same number
+/// Why a trace that matches shows nothing at all, or "": its logits are the same number everywhere.
 /// `oracle`: its run along the candidate's trace.
-std::string vacuity(const Problem& problem, const ReferenceRun& oracle);
+std::string vacuity(const ReferenceRun& oracle);
 
 /// What a floating point tap that is wrong holds instead of results, or "": memory that nobody wrote to
 /// (every bit set, as fresh device memory is), zeros, or one number everywhere, where `oracle` has other

@@ -12,8 +12,8 @@ enum class Verdict {
   match,
   undecided,  // a match but for choices between scores that are equal within their error
   mismatch,
-  untrusted,    // the trace says nothing: a tap is zero or constant where it should not be, or is missing
-  rejected,     // the backend refused the case
+  untrusted,    // the verdict is about nothing: a tap is zero or constant where it should not be, or missing
+  rejected,     // the backend refused the case, or the recording cannot be read
   crashed,      // the backend failed
   unsupported,  // forgecheck itself cannot judge this kind of case yet
 };
@@ -67,8 +67,9 @@ struct WorstElement {
   double oracle = 0.0;
 };
 
-/// How many elements of a tap used which share of their tolerance. Bin 0 counts those without any error,
-/// bin i > 0 shares above kShareEdges[i - 1], the next edge included.
+/// How many elements of a tap used which share of their tolerance. Bin 0 counts those that used none: off by
+/// no more than the rounding of their own type. Bin i > 0 counts shares above kShareEdges[i - 1], the next
+/// edge included.
 inline constexpr double kShareEdges[] = {0.0, 0.01, 0.1, 1.0, 10.0, 100.0};
 using ShareHistogram = std::vector<std::size_t>;
 
@@ -102,6 +103,7 @@ struct Judgement {
   std::vector<UndecidedChoice> undecided;
   std::optional<FirstDivergence> first_divergence;
   std::string message;
+  std::vector<std::string> notes;  // of a success: what the trace does not show (notes.h)
 };
 
 }  // namespace forgecheck

@@ -28,11 +28,23 @@ function short(value, digits = 3) {
   return text.replace('-', '−');
 }
 
+// A share of a tolerance; what is beyond the tolerance is never rounded to 100 %.
+function percent(share) {
+  const x = 100 * number(share);
+  if (!Number.isFinite(x)) return 'infinite';
+  return (x < 10 || x >= 1000 ? short(x, 2) : String(x > 100 ? Math.ceil(x) : Math.round(x))) + ' %';
+}
+
+// Whether there is an error to measure: not of another shape or kind of value, where the message says what is known.
+function isMeasured(error, tolerance) {
+  return number(tolerance) !== 0 || Number.isFinite(number(error));
+}
+
 function count(value, one, many) {
   return `${value.toLocaleString('en')} ${value === 1 ? one : many}`;
 }
 
-// The bin of a share of a tolerance: 0 exact, then up to each edge, then above the last.
+// The bin of a share of a tolerance: 0 none, then up to each edge, then above the last.
 const SHARE_EDGES = [0, 0.01, 0.1, 1, 10, 100];
 const RELATIVE_EDGES = [0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-2];
 function bin(value, edges) {

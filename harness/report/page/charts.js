@@ -90,7 +90,7 @@ function histogramSection(first) {
   const {edges, counts} = first.histogram;
   const largest = Math.max(1, ...counts), all = counts.reduce((a, b) => a + b, 0);
   const row = (value, i) => el(
-      'tr', {}, el('th', {scope: 'row'}, binLabel(i, edges, 'exact')),
+      'tr', {}, el('th', {scope: 'row'}, binLabel(i, edges, 'none')),
       el('td', {}, value.toLocaleString('en')),
       el('td', {class: 'bar'}, el('span', {class: `s${i}`, style: `width: ${100 * value / largest}%`, hidden: value === 0})));
   return el('section', {}, el('h3', {}, 'Elements by share of the tolerance'),
@@ -151,5 +151,5 @@ function heatSection(first) {
   return el('section', {}, el('h3', {}, `The errors of ${first.tap}`),
             el('p', {}, `Its last axis runs to the right, all others down. A cell is ${high} by ${wide} ` +
                         `${high * wide === 1 ? 'element' : 'elements'} and shows the worst.`),
-            frame, readout, legend('s', SHARE_EDGES, 'exact'));
+            frame, readout, legend('s', SHARE_EDGES, 'none'));
 }

@@ -8,6 +8,7 @@ function divergenceSection(result) {
   const first = result.first_divergence;
   const between = first.between || [];
   const times = number(first.tolerance) > 0 ? `, ${short(number(first.local_error) / number(first.tolerance))} times the tolerance` : '';
+  const measured = isMeasured(first.local_error, first.tolerance);
   const operation = first.operation || {};
   const facts = [
     ['operation', operation.formula && code(operation.formula)],
@@ -23,8 +24,8 @@ function divergenceSection(result) {
                first.after ? [': the tap before it, ', code(first.after), ', is right'] : null,
                between.length > 0 ? ['. The trace does not show ', between.map((name, i) => [i ? ', ' : '', code(name)]),
                                      ', where the fault may lie as well'] : null,
-               `. The error made here is ${short(first.local_error)}${times}; ` +
-               `what it was handed is off by ${short(first.inherited_error)}.`),
+               measured ? `. The error made here is ${short(first.local_error)}${times}; ` +
+                          `the inherited error is ${short(first.inherited_error)}.` : '.'),
             facts.length > 0 ? el('dl', {}, facts.map(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]))
                              : null);
 }
@@ -52,7 +53,9 @@ function undecidedSection(result) {
 
 // Every tap, made when it is opened.
 function tapsSection(result) {
-  const row = (tap) => [[badge(tap.verdict, false), ' ', code(tap.name)], short(tap.error), short(tap.tolerance), short(tap.used),
+  const numbers = (tap) => isMeasured(tap.error, tap.tolerance) ? [short(tap.error), short(tap.tolerance), percent(tap.used)]
+                                                                : ['', '', ''];
+  const row = (tap) => [[badge(tap.verdict, false), ' ', code(tap.name)], ...numbers(tap),
                         tap.local ? short(tap.local) : '', tap.inherited ? short(tap.inherited) : '', tap.message || ''];
   const details = el('details', {}, el('summary', {}, `All ${count(result.taps.length, 'tap', 'taps')}`));
   details.addEventListener('toggle', () => {
@@ -67,13 +70,14 @@ function detail(result) {
     ['case', result.case && code(result.case)],
     ['candidate', result.candidate + (result.producer ? ` (recorded by ${result.producer})` : '')],
     ['oracle', result.oracle],
-    ['used', result.taps.length > 0 && `${short(result.used)} times a tolerance at most`],
+    ['worst tolerance used', result.taps.length > 0 && percent(result.used)],
     ['time', `${short(result.seconds)} s`],
   ].filter(([, value]) => value);
   return [
     el('p', {class: 'back'}, el('a', {href: '#'}, '← all results')),
     el('h2', {}, badge(result.verdict, true), ' ', el('span', {class: 'subject'}, subject(result))),
     result.message ? el('pre', {class: 'message'}, result.message) : null,
+    (result.notes || []).map((note) => el('p', {class: 'note'}, 'Note: ', note)),
     el('dl', {}, facts.map(([name, value]) => [el('dt', {}, name), el('dd', {}, value)])),
     first ? divergenceSection(result) : null,
     result.repeat ? repeatSection(result) : null,
@@ -99,13 +103,13 @@ function overview() {
   });
   const verdicts = VERDICT_NAMES.filter((name) => report.summary[name]);
   const row = ({name, dtype, counts, used, by}) => [
-    name, dtype, verdicts.map((verdict) => counts[verdict] || ''), short(used),
+    name, dtype, verdicts.map((verdict) => counts[verdict] || ''), percent(used),
     by === null ? '' : el('a', {href: `#${by}`}, subject(report.results[by]).replace(/\.safetensors$/, ''))].flat();
   const rows = [...groups].sort(([a], [b]) => a < b ? -1 : 1).map(([, group]) => row(group));
   return [
     el('details', {open: matchMedia('(min-width: 821px)').matches}, el('summary', {}, el('h2', {}, 'Candidates')),
-       table(['candidate', 'dtype', ...verdicts.map((name) => badge(name, false)), 'largest share', 'by'], rows, 'Candidates')),
-    el('p', {class: 'note'}, 'A share is the error of a tap divided by its tolerance: up to 1 is right. ',
+       table(['candidate', 'dtype', ...verdicts.map((name) => badge(name, false)), 'worst tolerance used', 'by'], rows, 'Candidates')),
+    el('p', {class: 'note'}, 'An error of up to 100 % of its tolerance is right. ',
        el('span', {class: 'keys'}, 'Keys: ', el('kbd', {}, '/'), ' search, ', el('kbd', {}, '↑'), ' ', el('kbd', {}, '↓'),
           ' move in the list, ', el('kbd', {}, 'Enter'), ' open, ', el('kbd', {}, 'Esc'), ' back.')),
   ];

@@ -5,7 +5,7 @@ const filters = {verdict: null};
 const texts = report.results.map((result) => {
   const first = result.first_divergence;
   return [result.file, result.case, result.candidate, result.producer, result.verdict, result.message, first && first.tap,
-          first && first.hint].join('\n').toLowerCase();
+          first && first.hint, ...(result.notes || [])].join('\n').toLowerCase();
 });
 
 const ORDERS = {
@@ -25,8 +25,8 @@ function item(index) {
     badge(result.verdict, false),
     el('span', {class: 'name'}, name.slice(0, cut), el('b', {}, name.slice(cut))),
     el('span', {class: 'candidate'}, result.candidate),
-    el('span', {class: 'share', title: 'largest share of a tolerance'},
-       judged ? [el('span', {class: 'track'}, el('span', {class: used < 1 ? '' : 'over', style: `width: ${100 * used}%`})), short(result.used, 2)]
+    el('span', {class: 'share', title: 'worst tolerance used'},
+       judged ? [el('span', {class: 'track'}, el('span', {class: used < 1 ? '' : 'over', style: `width: ${100 * used}%`})), percent(result.used)]
               : null)));
 }
 
@@ -51,7 +51,7 @@ function chosen() {
   return index >= 0 && index < report.results.length ? index : null;
 }
 
-// Scrolls the list alone, and only if need be: the page stays where it is.
+// Scrolls the list only, and only if need be: the page stays where it is.
 function showInList(link) {
   const frame = byId('list').getBoundingClientRect(), box = link.getBoundingClientRect();
   if (box.top < frame.top || box.bottom > frame.bottom) byId('list').scrollTop += box.top - frame.top - frame.height / 2;
@@ -127,4 +127,6 @@ byId('candidate').addEventListener('change', showList);
 byId('order').addEventListener('change', showList);
 showCounts();
 showList();
+// A page opens on the first failure; a link to a result (page.html#3) on that one.
+if (location.hash === '' && document.body.dataset.open !== '') history.replaceState(null, '', `#${document.body.dataset.open}`);
 showChosen();

@@ -19,7 +19,7 @@ function arrange(taps) {
   return arranged;
 }
 
-// The modules of all rows in one order: a module stands behind the one that it follows in its row.
+// The modules of all rows in one order: a module stands after the one that it follows in its row.
 function columnsOf(rows) {
   const columns = [];
   for (const row of rows) {
@@ -46,8 +46,9 @@ function describe(tap) {
   if (tap.missing) return `${tap.name}: not in the trace, the fault may lie here`;
   const inherited = tap.inherited ? `; inherited ${short(tap.inherited)} of its size` : '';
   const local = tap.local ? `; ${short(tap.local)} of its size` : '';
+  if (!isMeasured(tap.error, tap.tolerance)) return `${tap.name} ${tap.message || tap.verdict}`;
   return `${tap.name}: ${tap.verdict}, error ${short(tap.error)}, tolerance ${short(tap.tolerance)}, ` +
-         `used ${short(tap.used)}${local}${inherited}`;
+         `used ${percent(tap.used)} of it${local}${inherited}`;
 }
 
 function mapSection(result) {
@@ -90,7 +91,7 @@ function mapSection(result) {
       const step = inherited ? `i${bin(tap.inherited, RELATIVE_EDGES)}` : `s${bin(tap.used, SHARE_EDGES)}`;
       node.className = node.className.replace(/ ?\b[si]\d\b/, '') + ` ${step}`;
     }
-    legends.replaceChildren(inherited ? legend('i', RELATIVE_EDGES, 'none') : legend('s', SHARE_EDGES, 'exact'));
+    legends.replaceChildren(inherited ? legend('i', RELATIVE_EDGES, 'none') : legend('s', SHARE_EDGES, 'none'));
   };
   const choice = (label, inherited) => el(
       'label', {}, el('input', {type: 'radio', name: 'map', checked: !inherited, disabled: inherited && !hasInherited,

@@ -80,7 +80,7 @@ TEST(GpuBackendNames, AMissingDeviceSaysWhy) {
     make_backend("gpu:cuda");
     ADD_FAILURE() << "was made";
   } catch (const BackendUnavailable& error) {
-    EXPECT_THAT(error.what(), HasSubstr("backend gpu:cuda is not available: " + cuda_unavailable()));
+    EXPECT_THAT(error.what(), HasSubstr("backend gpu:cuda is unavailable: " + cuda_unavailable()));
   }
 }
 

@@ -201,10 +201,18 @@ TEST_F(CommandLine, RandomRecordingsNameWhatTheyCannotUse) {
   expect_refused({"golden", "record", "--random", "2", "--out", "recorded", "--seed", "-1"}, {"--seed -1"});
 }
 
-TEST_F(CommandLine, ABackendThatThisMachineHasNotIsStatusThree) {
-  const Outcome outcome = run({"verify", "--backend", "gpu:cuda"});
-  EXPECT_EQ(outcome.status, 3);
-  EXPECT_NE(outcome.err.find("gpu:cuda is not available"), std::string::npos) << outcome.err;
+// Without a visible device "gpu:cuda" is unavailable on every machine.
+TEST_F(CommandLine, AnUnavailableBackendIsStatusThree) {
+  setenv("CUDA_VISIBLE_DEVICES", "", 1);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"verify"}, {"run", kDense}, {"bisect", kDense}}) {
+    std::vector<std::string> arguments = words;
+    arguments.insert(arguments.end(), {"--backend", "gpu:cuda"});
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 3) << words[0];
+    EXPECT_THAT(outcome.err, HasSubstr("backend gpu:cuda is unavailable: "));
+  }
+  unsetenv("CUDA_VISIBLE_DEVICES");
 }
 
 TEST_F(BadCase, AnUnknownFieldIsNamedWithTheNearestOne) {
@@ -223,6 +231,8 @@ using BadGolden = ProgramTest;
 
 TEST_F(BadGolden, AFilterThatMatchesNothingIsNamed) {
   expect_refused({"verify", "--filter", "no_such_golden"}, {"--filter \"no_such_golden\""});
+  std::filesystem::create_directory(at("empty"));
+  expect_refused({"verify", "--golden", "empty"}, {"--golden empty: there is no golden file in it"});
   expect_refused({"golden", "record", "--filter", "no_such_case", "--out", "recorded"},
                  {"--filter \"no_such_case\""});
 }

@@ -53,6 +53,15 @@ TEST_F(Program, ListsItsCommandsAndItsVersion) {
   EXPECT_TRUE(std::regex_match(version.out, std::regex("forgecheck \\d+\\.\\d+\\.\\d+\n"))) << version.out;
 }
 
+TEST_F(Program, SaysWhyABackendIsUnavailable) {
+  setenv("CUDA_VISIBLE_DEVICES", "", 1);  // no device, whatever the machine has
+  const Outcome outcome = run({"backends"});
+  unsetenv("CUDA_VISIBLE_DEVICES");
+  EXPECT_TRUE(
+      std::regex_search(outcome.out, std::regex("\ngpu:cuda +CUDA kernels on a GPU \\[unavailable: .+\\]\n")))
+      << outcome.out;
+}
+
 TEST_F(Program, ListsTheBackends) {
   const Outcome outcome = run({"backends"});
   EXPECT_EQ(outcome.status, 0);
@@ -145,6 +154,15 @@ TEST_F(Program, RunShowsTheTapsAskedForAndSavesAGolden) {
   const Outcome again = run({"run", "saved.safetensors"});
   EXPECT_EQ(again.status, 0) << again.err;
   EXPECT_THAT(again.out, HasSubstr("\nlogits "));
+}
+
+TEST_F(Program, APatternThatMatchesNoTapIsRefusedWithTheNearestTaps) {
+  expect_refused({"run", kDense, "--taps", "zzz", "--save", "saved.safetensors"},
+                 {"--taps \"zzz\": no tap of this case has such a name; the nearest are "});
+  EXPECT_FALSE(std::filesystem::exists(at("saved.safetensors")));
+  expect_refused({"run", kDense, "--taps", "layers.0.atention.q_*"},
+                 {"the nearest are layers.0.attention.q_proj, layers.0."});
+  expect_refused({"run", kDense, "--taps", "logit"}, {"the nearest are logits, "});
 }
 
 TEST_F(Program, RecordingTwiceGivesTheSameBytes) {

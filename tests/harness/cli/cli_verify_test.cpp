@@ -88,7 +88,7 @@ TEST_F(Verify, TheRepeatCommandFindsTheSame) {
   const std::vector<std::string> words{std::istream_iterator<std::string>(line), {}};
   const Outcome second = run(words);
   EXPECT_EQ(second.status, 1);
-  EXPECT_THAT(second.out, AllOf(HasSubstr(kTampered), HasSubstr("1 goldens")));
+  EXPECT_THAT(second.out, AllOf(HasSubstr(kTampered), HasSubstr("\n1 golden, ")));
 }
 
 TEST_F(Verify, TheReportHasTheFieldsOfTheDesign) {
@@ -141,7 +141,123 @@ TEST_F(Verify, TheBackendGoldenJudgesTheRecordingAlone) {
   for (const json& result : found["results"]) EXPECT_EQ(result["candidate"], "golden");
 }
 
+/// A store with two right goldens and some that cannot be read.
+class BadFiles : public JudgingProgram {
+ protected:
+  void SetUp() override {
+    unsetenv("GITHUB_ACTIONS");
+    copy_golden("store/a.safetensors");
+    copy_golden("store/z.safetensors");
+  }
+  void TearDown() override { unsetenv("GITHUB_ACTIONS"); }
+  Outcome verify(std::vector<std::string> more) const {
+    more.insert(more.begin(), {"verify", "--golden", "store", "--backend", "reference"});
+    return run(more);
+  }
+  /// The result of that file, which must be the only one that is no match.
+  json rejected(const std::string& file) const {
+    json found;
+    const json results = report("r.json")["results"];
+    for (const json& result : results) {
+      if (result["file"] == file) {
+        found = result;
+      } else {
+        EXPECT_EQ(result["verdict"], "match") << result["file"];
+      }
+    }
+    EXPECT_EQ(results.size(), 5U) << "two goldens, each on two candidates, and the bad one";
+    EXPECT_EQ(found["verdict"], "rejected");
+    EXPECT_EQ(found["candidate"], "golden");
+    return found;
+  }
+};
+
+TEST_F(BadFiles, ACorruptHeaderIsOneRejectedResultInEveryForm) {
+  write("store/m.safetensors", "no header");
+  setenv("GITHUB_ACTIONS", "true", 1);
+  const Outcome outcome = verify({"--json", "r.json", "--junit", "r.xml", "--html", "r.html"});
+  EXPECT_EQ(outcome.status, 1) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  const json result = rejected("m.safetensors");
+  const std::string message = result["message"];
+  EXPECT_THAT(message, testing::StartsWith("store/m.safetensors: "));
+  EXPECT_EQ(result["case"], "");
+  EXPECT_EQ(result["repeat"], "forgecheck verify --golden store --filter m");
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("rejected: m.safetensors on golden\n  " + message + "\n  repeat: "),
+                    HasSubstr("3 goldens, 5 traces"), HasSubstr(": 4 match, 1 rejected\n"),
+                    HasSubstr("::error file=m.safetensors,title=rejected%3A m.safetensors on golden::")));
+  EXPECT_THAT(file_text(at("r.xml")),
+              AllOf(HasSubstr("<failure type=\"rejected\""), HasSubstr("name=\"m\"")));
+  EXPECT_THAT(file_text(at("r.html")), AllOf(HasSubstr("data-open=\"2\""), HasSubstr("m.safetensors")));
+  EXPECT_EQ(run({"report", "merge", "r.json"}).status, 1);
+}
+
+TEST_F(BadFiles, ALinkThatLeadsNowhereOrInACircleIsOneRejectedResult) {
+  for (const std::string target : {"gone.safetensors", "m.safetensors"}) {
+    SCOPED_TRACE(target);
+    std::filesystem::remove(at("store/m.safetensors"));
+    std::filesystem::create_symlink(target, at("store/m.safetensors"));
+    EXPECT_EQ(verify({"--json", "r.json"}).status, 1);
+    EXPECT_THAT(rejected("m.safetensors")["message"].get<std::string>(),
+                testing::StartsWith("store/m.safetensors: "));
+  }
+}
+
+TEST_F(BadFiles, AFileWithoutReadPermissionIsOneRejectedResult) {
+  if (geteuid() == 0) GTEST_SKIP() << "root may read every file";
+  copy_golden("store/m.safetensors");
+  std::filesystem::permissions(at("store/m.safetensors"), std::filesystem::perms::none);
+  EXPECT_EQ(verify({"--json", "r.json"}).status, 1);
+  EXPECT_THAT(rejected("m.safetensors")["message"].get<std::string>(), HasSubstr("Permission denied"));
+}
+
+// The file is whole, but its tokens are outside the vocabulary: the oracle refuses to run.
+TEST_F(BadFiles, InputsThatTheCaseRefusesAreOneRejectedResult) {
+  SafetensorsFile file = read_safetensors(golden_path("kempnerforge/dense/mha.safetensors"));
+  Array& tokens = file.tensors.at("input.tokens");
+  Tensor<std::int64_t> values = tokens.to_int64();
+  values[0] = 100000;
+  tokens = Array::from(values);
+  write_safetensors(at("store/m.safetensors"), file.tensors, file.metadata);
+  EXPECT_EQ(verify({"--json", "r.json"}).status, 1);
+  const json result = rejected("m.safetensors");
+  EXPECT_THAT(result["message"].get<std::string>(),
+              AllOf(testing::StartsWith("store/m.safetensors: "), HasSubstr("tokens[0] = 100000")));
+  EXPECT_THAT(result["case"].get<std::string>(), testing::StartsWith("dense"));
+}
+
+TEST_F(Verify, ATapOfAnotherShapeSaysOnlyTheShapes) {
+  SafetensorsFile file = read_safetensors(golden_path("kempnerforge/dense/mha.safetensors"));
+  Array& tap = file.tensors.at("expected." + kTampered);
+  Shape shape = tap.shape();
+  const std::string expected = to_string(shape);
+  shape[0] *= shape[1];
+  shape.erase(shape.begin() + 1);
+  tap = Array::from(tap.to<float>().reshaped(shape));
+  std::filesystem::create_directory(at("store"));
+  write_safetensors(at("store/m.safetensors"), file.tensors, file.metadata);
+  const Outcome outcome = run({"verify", "--golden", "store", "--backend", "golden"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("\n  " + kTampered + " has shape " + to_string(shape) + ", expected " +
+                                     expected + "\n  first divergence: " + kTampered));
+  EXPECT_THAT(outcome.out, testing::Not(HasSubstr("error:")));
+  EXPECT_THAT(outcome.out, testing::Not(HasSubstr("made here")));
+}
+
 using Compare = JudgingProgram;
+
+TEST_F(Compare, AFolderIsCalledAFolder) {
+  copy_golden("a.safetensors");
+  std::filesystem::create_directory(at("folder"));
+  const std::string what = "folder: is a folder, expected a .safetensors file";
+  expect_refused({"compare", "folder", "folder"}, {what});
+  expect_refused({"compare", "a.safetensors", "folder"}, {what});
+  expect_refused({"compare", "folder", "a.safetensors"}, {what});
+  expect_refused({"compare", "a.safetensors", "gone"}, {"gone: is not there"});
+  std::filesystem::create_symlink("loop", at("loop"));
+  expect_refused({"compare", "loop", "a.safetensors"}, {"loop: cannot be opened"});
+}
 
 TEST_F(Compare, AFileWithItselfSaysNothing) {
   copy_golden("a.safetensors");

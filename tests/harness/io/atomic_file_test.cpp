@@ -1,9 +1,11 @@
 // A file appears whole or not at all, and nothing is left beside it.
 #include "harness/io/atomic_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <iterator>
 #include <thread>
@@ -81,6 +83,103 @@ TEST_F(AtomicFiles, RefusalsNameThePath) {
     EXPECT_THAT(error.what(), testing::HasSubstr("folder: cannot be replaced: "));
   }
   EXPECT_EQ(files(), 1);
+}
+
+TEST_F(AtomicFiles, ASymbolicLinkStaysAndItsTargetIsReplaced) {
+  const fs::path folder = directory_.path();
+  fs::create_directory(folder / "data");
+  directory_.write("data/a.txt", "old");
+  fs::create_symlink("data/a.txt", folder / "link");
+  fs::create_symlink("link", folder / "link_to_link");
+  fs::create_symlink("data/new.txt", folder / "dangling");
+  write_atomically(folder / "link_to_link", "text");
+  write_atomically(folder / "dangling", "new");
+  for (const std::string name : {"link", "link_to_link", "dangling"}) {
+    EXPECT_TRUE(fs::is_symlink(folder / name)) << name;
+  }
+  EXPECT_FALSE(fs::is_symlink(folder / "data" / "a.txt"));
+  EXPECT_EQ(get("data/a.txt"), "text");
+  EXPECT_EQ(get("data/new.txt"), "new");
+  EXPECT_EQ(files(), 4) << "nothing is left beside the links";
+}
+
+TEST_F(AtomicFiles, LinksInACircleAreRefused) {
+  const fs::path loop = directory_.path() / "loop";
+  fs::create_symlink("loop", loop);
+  try {
+    write_atomically(loop, "x");
+    ADD_FAILURE() << "accepted";
+  } catch (const FormatError& error) {
+    EXPECT_EQ(error.what(), loop.string() + ": is a symbolic link that leads in a circle");
+  }
+  EXPECT_TRUE(fs::is_symlink(loop));
+  EXPECT_EQ(files(), 1);
+}
+
+/// The read end of a named pipe, which is made here.
+class Pipe {
+ public:
+  explicit Pipe(const fs::path& path) {
+    EXPECT_EQ(mkfifo(path.c_str(), 0600), 0);
+    file_ = open(path.c_str(), O_RDONLY | O_NONBLOCK);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  ~Pipe() { close(file_); }
+  std::string read_all() const {
+    char text[64] = {};
+    const ssize_t count = read(file_, text, sizeof text);
+    return {text, static_cast<std::size_t>(std::max<ssize_t>(0, count))};
+  }
+
+ private:
+  int file_ = -1;
+};
+
+TEST_F(AtomicFiles, ANamedPipeIsWrittenToAndNotReplaced) {
+  const fs::path path = directory_.path() / "pipe";
+  const Pipe pipe(path);
+  fs::create_symlink("pipe", directory_.path() / "link");
+  write_atomically(path, "text");
+  EXPECT_EQ(pipe.read_all(), "text");
+  write_atomically(directory_.path() / "link", "more");
+  EXPECT_EQ(pipe.read_all(), "more");
+  EXPECT_TRUE(fs::is_fifo(path));
+  EXPECT_TRUE(fs::is_symlink(directory_.path() / "link"));
+  EXPECT_EQ(files(), 2);
+}
+
+TEST_F(AtomicFiles, ADeviceIsWrittenToAndNotReplaced) {
+  fs::create_symlink("/dev/null", directory_.path() / "null");
+  write_atomically(directory_.path() / "null", "text");
+  EXPECT_TRUE(fs::is_symlink(directory_.path() / "null"));
+  EXPECT_TRUE(fs::is_character_file(directory_.path() / "null"));
+}
+
+// /dev/stdout leads to /proc/self/fd/1, and this to a file that a shell has open: to replace it would lose
+// what is written to the descriptor later.
+TEST_F(AtomicFiles, AnOpenDescriptorIsWrittenThrough) {
+  const fs::path path = directory_.path() / "a.txt";
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT, 0600);
+  ASSERT_EQ(write(file, "one, ", 5), 5);
+  fs::create_symlink("/proc/self/fd/" + std::to_string(file), directory_.path() / "link");
+  write_atomically("/dev/fd/" + std::to_string(file), "two, ");
+  write_atomically(directory_.path() / "link", "three, ");
+  ASSERT_EQ(write(file, "four", 4), 4);
+  close(file);
+  EXPECT_EQ(get("a.txt"), "one, two, three, four");
+  EXPECT_EQ(files(), 2);
+}
+
+TEST_F(AtomicFiles, StandardOutputIsKnownByAllOfItsNames) {
+  fs::create_symlink("/dev/stdout", directory_.path() / "link");
+  for (const fs::path& path : {fs::path("/dev/stdout"), fs::path("/dev/fd/1"), fs::path("/proc/self/fd/1"),
+                               directory_.path() / "link"}) {
+    EXPECT_TRUE(is_standard_output(path)) << path;
+  }
+  for (const std::string path : {"/dev/stderr", "/dev/null", "stdout", "/dev/fd/10", "", "/tmp/1"}) {
+    EXPECT_FALSE(is_standard_output(path)) << path;
+  }
 }
 
 TEST_F(AtomicFiles, LeftoversOfAKilledWriterArePassedOver) {

@@ -42,6 +42,16 @@ TEST(Annotations, AnUndecidedResultIsANoticeWithItsFirstChoices) {
   EXPECT_THAT(text, HasSubstr("%0Aand 2 more undecided choices%0Arepeat: "));
 }
 
+TEST(Annotations, NotesAreANoticeOnceForAGolden) {
+  Result other = noted_result({"image_mask is true everywhere", "one, two"});
+  other.candidate = "reference";
+  EXPECT_EQ(annotations({noted_result({"image_mask is true everywhere", "one, two"}), other}),
+            "::notice file=kempnerforge/dense/mha.safetensors,title=note%3A "
+            "kempnerforge/dense/mha.safetensors::image_mask is true everywhere%0Aone, two%0Arepeat: "
+            "forgecheck verify --filter kempnerforge/dense/mha\n");
+  EXPECT_THAT(annotations({full_result()}), testing::Not(HasSubstr("::notice")));
+}
+
 TEST(Annotations, WhatGithubWouldMisreadIsEscaped) {
   Result result = result_with(Verdict::crashed);
   result.file = "a,b:c%.safetensors";

@@ -28,8 +28,10 @@ std::size_t occurrences(const std::string& text, const std::string& part) {
 }
 
 TEST(HtmlReport, ThePageHasOnePlaceForTheReport) {
-  EXPECT_EQ(occurrences(std::string(kPage), std::string(kReportPlace)), 1U);
-  EXPECT_EQ(occurrences(written(write_html_report, {}), std::string(kReportPlace)), 0U);
+  for (const std::string_view place : {kReportPlace, kOpenPlace}) {
+    EXPECT_EQ(occurrences(std::string(kPage), std::string(place)), 1U);
+    EXPECT_EQ(occurrences(written(write_html_report, {}), std::string(place)), 0U);
+  }
 }
 
 TEST(HtmlReport, ThePageIsMadeOfAllItsParts) {
@@ -67,6 +69,26 @@ TEST(HtmlReport, HasTheReportInIt) {
   EXPECT_EQ(first.at("between").size(), 2U);
   EXPECT_EQ(first.at("local_error"), "inf");
   EXPECT_EQ(json.at("summary"), Json::parse(R"({"match": 1, "mismatch": 1})"));
+}
+
+TEST(HtmlReport, OpensOnTheFirstFailureElseOnTheFirstResult) {
+  const Result match = result_with(Verdict::match), undecided = result_with(Verdict::undecided);
+  const auto opened = [](std::vector<Result> results) {
+    const std::string page = written(write_html_report, {{}, std::move(results)});
+    const std::string before = " data-open=\"";
+    const std::size_t start = page.find(before) + before.size();
+    return page.substr(start, page.find('"', start) - start);
+  };
+  EXPECT_EQ(opened({match, undecided, full_result(), result_with(Verdict::crashed)}), "2");
+  EXPECT_EQ(opened({match, undecided}), "0");
+  EXPECT_EQ(opened({}), "");
+  EXPECT_NE(kPage.find("document.body.dataset.open"), std::string_view::npos) << "the script reads it";
+}
+
+TEST(HtmlReport, ShowsTheNotes) {
+  const Json json = Json::parse(embedded(written(write_html_report, {{}, {noted_result({"a note"})}})));
+  EXPECT_EQ(json.at("results").at(0).at("notes"), Json({"a note"}));
+  EXPECT_NE(kPage.find("result.notes"), std::string_view::npos) << "the script shows them";
 }
 
 TEST(HtmlReport, NumbersHaveAsManyDigitsAsThePageShows) {

@@ -80,6 +80,12 @@ TEST(JsonReport, ValuesWithoutANumberAreTexts) {
   EXPECT_EQ(result.at("first_divergence").at("tolerance"), "nan");
 }
 
+TEST(JsonReport, NotesAreAListOfTexts) {
+  const Json json = json_of({{}, {noted_result({"one", "two"})}}).at("results").at(0);
+  EXPECT_EQ(json.at("notes"), Json({"one", "two"}));
+  EXPECT_EQ(json.at("verdict"), "match");
+}
+
 TEST(JsonReport, UndecidedChoicesAreGivenInFull) {
   const Json undecided = json_of({{}, {full_result()}}).at("results").at(0).at("undecided");
   EXPECT_EQ(undecided, Json::parse(R"([{"tap": "layers.0.mlp.router.indices", "token": 4, "candidate": [0, 3],
@@ -90,7 +96,8 @@ TEST(JsonReport, WhatThereIsNotIsNullEmptyOrLeftOut) {
   Result result = result_with(Verdict::match);
   result.file.clear();
   const Json json = json_of({{}, {result}}).at("results").at(0);
-  for (const std::string key : {"file", "dtype", "producer"}) EXPECT_FALSE(json.contains(key)) << key;
+  for (const std::string key : {"file", "dtype", "producer", "notes"})
+    EXPECT_FALSE(json.contains(key)) << key;
   EXPECT_TRUE(json.at("first_divergence").is_null());
   EXPECT_EQ(json.at("undecided"), Json::array());
   EXPECT_EQ(json.at("taps"), Json::array());
@@ -143,6 +150,7 @@ TEST(ReadJsonReport, EveryFieldComesBack) {
   EXPECT_EQ(result.judgement.verdict, Verdict::mismatch);
   EXPECT_EQ(result.judgement.used, kInfinity);
   EXPECT_EQ(result.judgement.message, expected.judgement.message);
+  EXPECT_EQ(result.judgement.notes, expected.judgement.notes);
 
   ASSERT_EQ(result.judgement.taps.size(), 2U);
   const TapResult& tap = result.judgement.taps[1];

@@ -108,6 +108,13 @@ TEST_F(JunitReport, UndecidedChoicesPassAndAreListed) {
                "undecided: layers.0.mlp.router.indices of token 4, margin 1e-09, bound 1e-07\n");
 }
 
+TEST_F(JunitReport, NotesPassAndAreListed) {
+  const pugi::xml_node test = parse_case(noted_result({"image_mask is true everywhere", "another"}));
+  EXPECT_FALSE(test.child("failure"));
+  EXPECT_STREQ(test.child("system-out").text().as_string(),
+               "note: image_mask is true everywhere\nnote: another\n");
+}
+
 TEST_F(JunitReport, EveryTextIsValidXml) {
   Result result = result_with(Verdict::crashed);
   std::string every;

@@ -31,6 +31,7 @@ inline Result full_result() {
   Judgement& judgement = result.judgement;
   judgement.used = kInfinity;
   judgement.message = "layers.0.mlp is nan";
+  judgement.notes = {"image_mask is true everywhere: nothing is shown about it"};
   judgement.taps = {{"norm", Verdict::match, 1e-7, 1e-6, 0.1, "", 0.0, 0.0},
                     {"layers.0.mlp", Verdict::mismatch, kInfinity, 2e-7, kInfinity, "is nan", 0.5, 3e-8}};
   judgement.undecided = {{"layers.0.mlp.router.indices", 4, {0, 3}, {0, 2}, 1e-9, 1e-7}};
@@ -47,6 +48,13 @@ inline Result full_result() {
   first.note = "a run of this case takes long: not every known mistake was tried";
   first.histogram = {1, 20, 400, 30, 2, 0, 1};
   first.map = {2, 3, 4, 16, {0.0, 0.1, 1.0 / 3, 1e300, kInfinity, 5e-324}};
+  return result;
+}
+
+/// A match with these notes.
+inline Result noted_result(std::vector<std::string> notes) {
+  Result result = result_with(Verdict::match);
+  result.judgement.notes = std::move(notes);
   return result;
 }
 

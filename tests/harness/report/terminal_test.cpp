@@ -55,6 +55,18 @@ TEST(PrintFailure, WhatTheJudgeDoesNotSayIsLeftOut) {
   }
 }
 
+// Of another shape there is no error to measure.
+TEST(PrintFailure, WithoutAToleranceNoErrorIsPrinted) {
+  Result result = result_with(Verdict::mismatch);
+  result.judgement.message = "logits has shape 2x3, expected 2x4";
+  FirstDivergence& first = result.judgement.first_divergence.emplace();
+  first.tap = "logits";
+  first.local_error = std::numeric_limits<double>::infinity();
+  const std::string text = failure(result);
+  EXPECT_THAT(text, Not(HasSubstr("error")));
+  EXPECT_THAT(text, Not(HasSubstr("inf")));
+}
+
 TEST(PrintFailure, TheWorstTapsStandInColumns) {
   Result result = result_with(Verdict::mismatch);
   result.judgement.taps = {{"a", Verdict::mismatch, 1.0, 0.1, 10.0, "", 0.25, 1e-7},
@@ -86,7 +98,7 @@ TEST(PrintFailure, ManyBrokenTapsAreCounted) {
 TEST(PrintFailure, EveryBinThatHasAnElementHasABar) {
   const std::string text = failure(full_result());
   EXPECT_THAT(text, HasSubstr("elements of layers.0.mlp by the share"));
-  EXPECT_THAT(text, HasSubstr("\n    exact        1  #\n"));
+  EXPECT_THAT(text, HasSubstr("\n    none         1  #\n"));
   EXPECT_THAT(text, HasSubstr("\n    to 0.1     400  " + std::string(40, '#') + "\n"));
   EXPECT_THAT(text, HasSubstr("\n    to 1        30  ###\n"));
   EXPECT_THAT(text, HasSubstr("\n    to 100       0\n"));
@@ -118,14 +130,52 @@ TEST(PrintSummary, HasALineForEachCandidateAndDtype) {
   third.dtype = "bfloat16";
   first.judgement.used = 0.125;
   second.judgement.used = 0.25;
+  second.judgement.taps = {{"norm", Verdict::match, 1e-7, 1e-6, 0.1, ""},
+                           {"layers.0.mlp", Verdict::match, 1e-7, 4e-7, 0.25, ""}};
   second.file = "kempnerforge/dense/gqa.safetensors";
   second.judgement.verdict = Verdict::undecided;
   third.candidate = "golden";
   third.producer = "kempnerforge";
   EXPECT_EQ(summary({{}, {first, second, third}}),
-            "cpu:openblas           float32   1 match, 1 undecided  headroom 0.250 used at most, by "
-            "kempnerforge/dense/gqa\n"
-            "golden (kempnerforge)  bfloat16  1 match               headroom 0.000 used at most\n");
+            "cpu:openblas           float32   1 match, 1 undecided  worst tolerance used: 25 % "
+            "(layers.0.mlp, kempnerforge/dense/gqa)\n"
+            "golden (kempnerforge)  bfloat16  1 match               worst tolerance used: 0 %\n");
+}
+
+TEST(PrintSummary, NamesNoTapWhereNoneUsedTheWorst) {
+  Result result = result_with(Verdict::mismatch);
+  result.judgement.taps = {{"norm", Verdict::match, 1e-7, 1e-6, 0.1, ""}};
+  result.judgement.used = std::numeric_limits<double>::infinity();  // a tap that the case does not have
+  EXPECT_THAT(summary({{}, {result}}),
+              HasSubstr("worst tolerance used: infinite (kempnerforge/dense/mha)\n"));
+}
+
+TEST(PrintNotes, EachOnceWithTheResultsThatItIsAbout) {
+  const std::string note = "image_mask is true everywhere: nothing is shown about it";
+  std::vector<Result> results(6, noted_result({note}));
+  for (std::size_t i = 1; i < results.size(); ++i)
+    results[i].file = "vlm/" + std::to_string(i) + ".safetensors";
+  results.push_back(results[1]);  // another backend on the same golden
+  results.back().candidate = "reference";
+  results.push_back(noted_result({"another note"}));
+  EXPECT_THAT(summary({{}, results}),
+              testing::EndsWith("\nnote: another note (kempnerforge/dense/mha)\n"
+                                "note: " +
+                                note + " (kempnerforge/dense/mha, vlm/1, vlm/2 and 3 more)\n"));
+}
+
+TEST(PrintNotes, OfAFailureAreNotPrintedAndManyAreCounted) {
+  EXPECT_THAT(summary({{}, {full_result()}}), Not(HasSubstr("note: ")));
+  std::vector<Result> results;
+  for (int i = 0; i < 13; ++i) results.push_back(noted_result({"note " + std::to_string(10 + i)}));
+  EXPECT_THAT(summary({{}, results}),
+              AllOf(HasSubstr("\nnote: note 19 "), Not(HasSubstr("note: note 20")),
+                    testing::EndsWith("\nand 3 more notes: --json or --html lists them\n")));
+}
+
+TEST(PrintSummary, WithoutATraceNoToleranceIsUsed) {
+  EXPECT_EQ(summary({{}, {result_with(Verdict::rejected), result_with(Verdict::crashed)}}),
+            "cpu:openblas    1 rejected, 1 crashed\n");
 }
 
 TEST(PrintSummary, SaysWhatWasNotJudgedAndWhy) {

@@ -36,6 +36,22 @@ TEST(ShortNumber, HasThreeDigits) {
   EXPECT_EQ(short_number(std::numeric_limits<double>::infinity()), "inf");
 }
 
+TEST(Counted, OneIsSingular) {
+  EXPECT_EQ(counted(0, "trace"), "0 traces");
+  EXPECT_EQ(counted(1, "trace"), "1 trace");
+  EXPECT_EQ(counted(2, "trace"), "2 traces");
+}
+
+TEST(Percent, NeverRoundsWhatIsBeyondToTheTolerance) {
+  EXPECT_EQ(percent(0), "0 %");
+  EXPECT_EQ(percent(0.00321), "0.32 %");
+  EXPECT_EQ(percent(0.532), "53 %");
+  EXPECT_EQ(percent(0.998), "100 %");
+  EXPECT_EQ(percent(1.001), "101 %");
+  EXPECT_EQ(percent(2680), "2.68e+05 %");
+  EXPECT_EQ(percent(std::numeric_limits<double>::infinity()), "infinite");
+}
+
 TEST(Subject, IsTheFileElseTheCaseElseTheCandidate) {
   Result result;
   result.candidate = "b.safetensors";
@@ -70,7 +86,7 @@ TEST(Place, SaysWhatIsRightAndWhatCannotBeSeen) {
 }
 
 TEST(BinLabel, NamesEachBinOnce) {
-  EXPECT_EQ(bin_label(0), "exact");
+  EXPECT_EQ(bin_label(0), "none");
   EXPECT_EQ(bin_label(1), "to 0.01");
   EXPECT_EQ(bin_label(5), "to 100");
   EXPECT_EQ(bin_label(6), "above 100");
