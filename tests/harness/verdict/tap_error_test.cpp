@@ -50,10 +50,10 @@ TEST(Shares, AreErrorsBeyondTheRoundingOverWhatIsToleratedBeyondIt) {
 }
 
 // A bfloat16 tap whose baseline is right but for the last rounding: half a unit in the last place is some
-// thousand times what is tolerated beyond it.
+// thousand times what is tolerated beyond it. 48 elements: too few for a bound on the whole.
 TEST(Shares, AreThoseOfTheVerdict) {
   for (const Dtype type : {Dtype::f32, Dtype::bf16}) {
-    const Tensor<double> oracle = draws("oracle", {4, 16}, 1.7);
+    const Tensor<double> oracle = draws("oracle", {3, 16}, 1.7);
     const Tensor<double> baseline = Array::from(oracle).cast(type).to<double>();
     for (const double units : {0.9, 3.0, 40.0}) {
       Tensor<double> values = baseline;
@@ -70,7 +70,7 @@ TEST(Shares, AreThoseOfTheVerdict) {
         EXPECT_EQ(largest, 0) << "it uses none";
       } else {
         EXPECT_EQ(largest, result.used);
-        EXPECT_GT(largest, 100) << "of what the type allows beyond its rounding";
+        EXPECT_GT(largest, type == Dtype::bf16 ? 100 : 0);
       }
     }
   }
