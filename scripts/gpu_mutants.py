@@ -5,7 +5,7 @@ tests/gpu/mutants/*.toml hold the table, one file an area, with any number of `[
 
     name      unique, for the mistake
     mistake   one sentence
-    file      a .cu, .cuh or .cpp of gpu/runtime, gpu/ops or gpu/models
+    file      a .cu, .cuh, .cpp or .h of gpu/runtime, gpu/ops or gpu/models
     old, new  the replacement; `old` stands exactly once in the file
     test      the test that fails, as test_gpu names it (* for any text)
 
@@ -58,7 +58,7 @@ def make_mutant(path, row):
     if row.keys() != set(Mutant.__annotations__):
         raise TableError(f"{where}: has {sorted(row)}, expected {sorted(Mutant.__annotations__)}")
     mutant = Mutant(**row)
-    require_replacement(where, mutant.file, r"gpu/(runtime|ops|models)/[a-z_]+\.(cuh?|cpp)", mutant.old, mutant.new)
+    require_replacement(where, mutant.file, r"gpu/(runtime|ops|models)/[a-z_]+\.(cuh?|cpp|h)", mutant.old, mutant.new)
     return mutant
 
 

@@ -49,7 +49,7 @@ void multiply(Device& device, T* out, const T* x, std::int64_t rows, const Devic
   FORGECHECK_CUDA(cublasGemmEx(device.blas(), CUBLAS_OP_T, CUBLAS_OP_N, out_features,
                                blas_size(rows, "linear"), in_features, &alpha, weight.get(), blas_type<T>(),
                                in_features, x, blas_type<T>(), in_features, &beta, out, blas_type<T>(),
-                               out_features, CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_GEMM_DEFAULT));
+                               out_features, kBlasCompute, CUBLAS_GEMM_DEFAULT));
 }
 
 }  // namespace

@@ -172,7 +172,7 @@ DeviceTensor<T> grouped_linear(Device& device, const DeviceTensor<T>& x, const D
     FORGECHECK_CUDA(cublasGemmEx(device.blas(), CUBLAS_OP_N, CUBLAS_OP_N, as_int(width), as_int(tokens),
                                  as_int(in), &one, weight.get() + e * in * width, type, as_int(width),
                                  x.get() + begin * in, type, as_int(in), &zero, out.get() + begin * width,
-                                 type, as_int(width), CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_GEMM_DEFAULT));
+                                 type, as_int(width), kBlasCompute, CUBLAS_GEMM_DEFAULT));
   }
   return out;
 }

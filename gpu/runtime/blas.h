@@ -1,4 +1,4 @@
-// What cuBLAS wants to be told: element types, and sizes as int.
+// What cuBLAS wants to be told: how it may compute, element types, and sizes as int.
 #pragma once
 
 #include <cublas_v2.h>
@@ -10,6 +10,12 @@
 #include "reference/error.h"
 
 namespace forgecheck::gpu {
+
+/// Sums in float32, on tensor cores where the inputs are bfloat16. float32 inputs stay float32 (no TF32), and
+/// where a sum is split its parts are added up in float32 too, not in the type of the output.
+inline constexpr cublasComputeType_t kBlasCompute = CUBLAS_COMPUTE_32F;
+inline constexpr auto kBlasMath =
+    static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH | CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION);
 
 template <class T>
 constexpr cudaDataType blas_type() {

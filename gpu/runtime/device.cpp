@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "gpu/runtime/blas.h"
 #include "gpu/runtime/check.h"
 #include "gpu/runtime/guards.h"
 #include "reference/error.h"
@@ -33,8 +34,7 @@ Device::Device(Checks checks) : checks_(checks) {
   FORGECHECK_CUDA(cudaStreamCreateWithFlags(&copy_stream_, cudaStreamNonBlocking));
   FORGECHECK_CUDA(cublasCreate(&blas_));
   FORGECHECK_CUDA(cublasSetStream(blas_, stream_));
-  // float32 products are float32 products: no TF32.
-  FORGECHECK_CUDA(cublasSetMathMode(blas_, CUBLAS_PEDANTIC_MATH));
+  FORGECHECK_CUDA(cublasSetMathMode(blas_, kBlasMath));
   if (checks_ == Checks::guards) {
     FORGECHECK_CUDA(cudaMalloc(&first_broken_, sizeof *first_broken_));
     FORGECHECK_CUDA(cudaMemsetAsync(first_broken_, 0xFF, sizeof *first_broken_, stream_));

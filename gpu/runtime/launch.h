@@ -14,6 +14,9 @@ namespace forgecheck::gpu {
 inline constexpr int kWarp = 32;
 /// Dynamic shared memory that every kernel may have; more has to be asked for.
 inline constexpr std::size_t kPlainSharedBytes = std::size_t{48} << 10;
+/// What nvcc takes for granted of shared memory that is aligned to 16 bytes: it may read an array of 8 bytes
+/// by one load of 16.
+inline constexpr std::size_t kSharedUnit = 16;
 inline constexpr std::int64_t kMaxGrid = (std::int64_t{1} << 31) - 1;
 
 #ifdef __CUDACC__
@@ -28,8 +31,9 @@ using simt::shared_memory;
 #endif
 
 #if defined(__CUDACC__) || defined(FORGECHECK_SIMT)
-/// Gives `kernel` to the device's stream: `blocks` blocks of `threads` threads with `shared_bytes` each.
-/// Nothing to do where blocks is 0. Throws CudaError naming the kernel where it cannot be launched.
+/// Gives `kernel` to the device's stream: `blocks` blocks of `threads` threads with `shared_bytes` each,
+/// rounded up to a multiple of 16. Nothing to do where blocks is 0. Throws CudaError naming the kernel where
+/// it cannot be launched.
 template <class... Parameters, class... Arguments>
 void launch(Device& device, const char* name, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
             std::size_t shared_bytes, Arguments&&... arguments) {
@@ -38,6 +42,7 @@ void launch(Device& device, const char* name, void (*kernel)(Parameters...), std
     throw CudaError(std::string("kernel ") + name + ": " + std::to_string(blocks) +
                     " blocks, at most 2^31 - 1 can be");
   }
+  shared_bytes = (shared_bytes + kSharedUnit - 1) / kSharedUnit * kSharedUnit;
   if (shared_bytes > kPlainSharedBytes) {
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(shared_bytes)),

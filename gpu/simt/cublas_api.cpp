@@ -91,8 +91,11 @@ Product checked(const cublasContext& handle, cublasOperation_t transa, cublasOpe
     refuse("alpha or beta is null");
   }
   require_types(a, b, c, compute);
+  const int math = handle.math & ~CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
   const bool tf32 = compute == CUBLAS_COMPUTE_32F_FAST_TF32 ||
-                    (compute == CUBLAS_COMPUTE_32F && handle.math == CUBLAS_TF32_TENSOR_OP_MATH);
+                    (compute == CUBLAS_COMPUTE_32F && math == CUBLAS_TF32_TENSOR_OP_MATH);
+  const bool pedantic = compute == CUBLAS_COMPUTE_32F_PEDANTIC || math == CUBLAS_PEDANTIC_MATH;
+  const bool reduced = !pedantic && math == handle.math;
   return {m,
           n,
           k,
@@ -103,7 +106,8 @@ Product checked(const cublasContext& handle, cublasOperation_t transa, cublasOpe
           {nullptr, c, m, n, ldc},
           *static_cast<const float*>(alpha),
           *static_cast<const float*>(beta),
-          tf32};
+          tf32,
+          reduced};
 }
 
 void require_on_device(const Device& d, const Matrix& matrix, const std::string& name,
@@ -183,7 +187,14 @@ cublasStatus_t cublasGetStream(cublasHandle_t handle, cudaStream_t* stream) {
 }
 
 cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMath_t mode) {
-  return call(handle, [&](Device&) { handle->math = mode; });
+  return call(handle, [&](Device&) {
+    const int base = mode & ~CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
+    require(base == CUBLAS_DEFAULT_MATH || base == CUBLAS_PEDANTIC_MATH || base == CUBLAS_TF32_TENSOR_OP_MATH,
+            "the math mode", mode,
+            "it must be CUBLAS_DEFAULT_MATH, _PEDANTIC_MATH or _TF32_TENSOR_OP_MATH, perhaps with "
+            "CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION");
+    handle->math = mode;
+  });
 }
 
 cublasStatus_t cublasSetPointerMode(cublasHandle_t handle, cublasPointerMode_t mode) {

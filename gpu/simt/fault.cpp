@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gpu/simt/block.h"
+#include "gpu/simt/memory_operand.h"
 #include "gpu/simt/runtime.h"
 #include "gpu/simt/sanitizer.h"
 #include "gpu/simt/source_line.h"
@@ -21,6 +22,7 @@ namespace {
 struct sigaction previous;
 const void* fault_address;
 const void* fault_instruction;
+bool fault_without_address;  // an access that the processor refused before it looked the address up
 
 std::string at(const void* instruction) {
   const SourceLine line = source_line(instruction);
@@ -34,6 +36,13 @@ std::string at(const void* instruction) {
   if (thread.fiber.overflowed_at(fault_address)) {
     std::string message = "the thread's local memory is too large" + at(fault_instruction);
     fail(cudaErrorIllegalAddress, "stack overflow", std::move(message));
+  }
+  if (fault_without_address && is_canonical(fault_address)) {
+    std::string message = "vector access to " +
+                          (fault_address == nullptr ? "an address that is no multiple of its size"
+                                                    : describe_address(fault_address)) +
+                          at(fault_instruction);
+    fail(cudaErrorMisalignedAddress, "misaligned", std::move(message));
   }
   std::string message = "access to " + describe_address(fault_address) + at(fault_instruction);
   fail(cudaErrorIllegalAddress, "out of bounds", std::move(message));
@@ -72,6 +81,9 @@ void on_fault(int, siginfo_t* info, void* raw_context) {
   auto& context = *static_cast<ucontext_t*>(raw_context);
   fault_address = info->si_addr;
   fault_instruction = instruction_of(context);
+  // x86-64 has no address for two faults: a vector that is not aligned, and an address that no memory can have.
+  fault_without_address = info->si_code == SI_KERNEL;
+  if (fault_without_address) fault_address = memory_operand(context);
   // Another thread of the host may fault while a kernel runs.
   if (on_device() && block().current->fiber.owns(stack_of(context))) {
     Fiber& fiber = block().current->fiber;

@@ -60,15 +60,24 @@ void run(const Product& p) {
       read_inputs ? packed(p.a, p.transpose_a, p.m, p.k, tf32) : std::vector<float>();
   const std::vector<float> b =
       read_inputs ? packed(p.b, p.transpose_b, p.k, p.n, tf32) : std::vector<float>();
-  std::vector<float> sums(static_cast<std::size_t>(p.m));
+  const std::int64_t terms = read_inputs ? p.k : 0;
+  const std::int64_t split = p.reduced && p.c.type == CUDA_R_16BF ? terms / 2 : 0;
+  std::vector<float> sums(static_cast<std::size_t>(p.m)), first_part;
   for (std::int64_t j = 0; j < p.n; ++j) {
     sums.assign(sums.size(), 0);
-    for (std::int64_t l = 0; l < p.k && read_inputs; ++l) {
+    for (std::int64_t l = 0; l < terms; ++l) {
+      if (l == split && split > 0) {
+        first_part = sums;
+        sums.assign(sums.size(), 0);
+      }
       const float* column = a.data() + l * p.m;
       const float factor = b[static_cast<std::size_t>(l + j * p.k)];
       for (std::size_t i = 0; i < sums.size(); ++i) {
         sums[i] += column[i] * factor;
       }
+    }
+    for (std::size_t i = 0; i < sums.size() && split > 0; ++i) {
+      sums[i] = static_cast<float>(__nv_bfloat16(first_part[i])) + static_cast<float>(__nv_bfloat16(sums[i]));
     }
     for (std::int64_t i = 0; i < p.m; ++i) {
       const float scaled = p.alpha * sums[static_cast<std::size_t>(i)];

@@ -22,10 +22,11 @@ struct Product {
   bool transpose_a, transpose_b;
   Matrix a, b, c;  // C's data is written
   float alpha, beta;
-  bool tf32;  // round float32 inputs to 10 bits of fraction
+  bool tf32;     // round float32 inputs to 10 bits of fraction
+  bool reduced;  // sum in two halves of k, each rounded to C's type
 };
 
-/// C = alpha op(A) op(B) + beta C: float32 sums in the order of k, rounded once to C's type.
+/// C = alpha op(A) op(B) + beta C: float32 sums in the order of k, rounded once to C's type unless `reduced`.
 void run(const Product& product);
 
 }  // namespace simt

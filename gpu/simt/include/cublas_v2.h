@@ -24,6 +24,9 @@ enum cublasMath_t {
   CUBLAS_DEFAULT_MATH = 0,
   CUBLAS_PEDANTIC_MATH = 2,
   CUBLAS_TF32_TENSOR_OP_MATH = 3,  // float32 inputs are rounded to 10 bits of fraction, as tensor cores do
+  // A flag for any of them. Without it a sum may be split and its parts rounded to the type of the output
+  // (pedantic modes never do): the emulator does so where the output is bfloat16.
+  CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION = 16,
 };
 enum cublasComputeType_t {
   CUBLAS_COMPUTE_32F = 68,

@@ -1,4 +1,4 @@
-// What is true of the forward call whatever the weights: rows, chunks and stages do not know of each other.
+// What is true of the forward call whatever the weights: rows, chunks and stages do not depend on each other.
 #include "gpu/models/transformer.h"
 
 #include "gpu/models/generate.h"
@@ -31,6 +31,21 @@ Problem problem_of(const std::string& text) {
   return seeded_problem(parse_case_text(text));
 }
 
+/// Logits of the same rows, where cuBLAS was free to take another kernel. Each of about ten modules may round
+/// the stream otherwise, by a few units.
+template <class T>
+void expect_equal_up_to_products(const Tensor<double>& logits, const Tensor<double>& whole) {
+  ASSERT_EQ(logits.shape, whole.shape);
+  double largest = 0, size = 0;
+  for (std::int64_t i = 0; i < whole.size(); ++i) {
+    const double difference = std::abs(logits[i] - whole[i]);
+    EXPECT_TRUE(std::isfinite(difference)) << i;
+    largest = std::max(largest, difference);
+    size = std::max(size, std::abs(whole[i]));
+  }
+  EXPECT_LE(largest, 64 * machine_epsilon(device_dtype<T>()) * size);
+}
+
 /// Row b of every input that has rows.
 Inputs sample_of(const Inputs& inputs, std::int64_t b) {
   Inputs sample = inputs;
@@ -46,7 +61,9 @@ Inputs sample_of(const Inputs& inputs, std::int64_t b) {
   return sample;
 }
 
-// Dropless token choice too: only capacity and expert choice let tokens compete.
+// Dropless token choice too: only capacity and expert choice let tokens compete. The emulator gives the same
+// bits. On a device cuBLAS takes another kernel for another number of rows, so logits are equal only up to the
+// rounding of products; that our own kernels give the same bits is tested with each kernel.
 TYPED_TEST(TransformerTest, ARowDoesNotDependOnTheBatchAroundIt) {
   const std::string cases[] = {
       "dense[" + kSizes + "]/batch=3,text_len=33,documents=3/seed=1",
@@ -61,11 +78,18 @@ TYPED_TEST(TransformerTest, ARowDoesNotDependOnTheBatchAroundIt) {
   for (const std::string& text : cases) {
     SCOPED_TRACE(text);
     const Problem problem = problem_of(text);
-    const std::vector<std::byte> all = this->bytes(this->logits(problem, problem.inputs));
+    const Tensor<double> all = this->get(this->logits(problem, problem.inputs));
     for (std::int64_t b = 0; b < 3; ++b) {
-      const std::vector<std::byte> alone = this->bytes(this->logits(problem, sample_of(problem.inputs, b)));
-      ASSERT_EQ(alone.size() * 3, all.size());
-      EXPECT_TRUE(std::equal(alone.begin(), alone.end(), all.begin() + b * std::ssize(alone))) << "row " << b;
+      SCOPED_TRACE("row " + std::to_string(b));
+      const Tensor<double> single = this->get(this->logits(problem, sample_of(problem.inputs, b)));
+      ASSERT_EQ(single.size() * 3, all.size());
+      const auto begin = all.data.begin() + b * single.size();
+      const Tensor<double> row(single.shape, {begin, begin + single.size()});
+#ifdef FORGECHECK_SIMT
+      EXPECT_EQ(single.data, row.data);
+#else
+      expect_equal_up_to_products<TypeParam>(single, row);
+#endif
     }
   }
 }
@@ -102,14 +126,7 @@ TYPED_TEST(TransformerTest, ChunksOnACacheGiveTheLogitsOfTheWhole) {
     const Trace trace = recorder.finish();
     EXPECT_EQ(trace.at("layers.4.kv_cache.v").shape(), (Shape{2, 2, 35, 4}));
     const Tensor<double> logits = trace.at("logits").template to<double>();
-    ASSERT_EQ(logits.shape, whole.shape);
-    double largest = 0, size = 0;
-    for (std::int64_t i = 0; i < whole.size(); ++i) {
-      largest = std::max(largest, std::abs(logits[i] - whole[i]));
-      size = std::max(size, std::abs(whole[i]));
-    }
-    // Each of ten modules may round the stream otherwise, by a few units.
-    EXPECT_LE(largest, 64 * machine_epsilon(device_dtype<TypeParam>()) * size);
+    expect_equal_up_to_products<TypeParam>(logits, whole);
   }
 }
 

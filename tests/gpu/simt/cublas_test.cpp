@@ -61,7 +61,11 @@ TEST_F(Cublas, EveryTransposeAndLeadingDimension) {
   }
 }
 
+const auto no_reduced_sums =
+    static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH | CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION);
+
 TEST_F(Cublas, Bfloat16InputsAreSummedInFloatAndRoundedOnce) {
+  ASSERT_EQ(cublasSetMathMode(handle, no_reduced_sums), CUBLAS_STATUS_SUCCESS);
   const std::vector<float> a = {1, 1.0F / 256, 1.0F / 512};  // 1 x 3; a sum that bfloat16 steps would lose
   const std::vector<float> b = {1, 1, 1};
   const DeviceArray<__nv_bfloat16> da(to_bf16(a)), db(to_bf16(b)), rounded(1);
@@ -148,6 +152,41 @@ TEST_F(Cublas, Tf32LosesDigits) {
   EXPECT_EQ(product(CUBLAS_DEFAULT_MATH), fine);
   EXPECT_EQ(product(CUBLAS_TF32_TENSOR_OP_MATH), 1.0F);
   EXPECT_EQ(product(CUBLAS_PEDANTIC_MATH), fine);
+  EXPECT_EQ(product(no_reduced_sums), fine);
+  EXPECT_EQ(product(static_cast<cublasMath_t>(CUBLAS_TF32_TENSOR_OP_MATH |
+                                              CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)),
+            1.0F);
+}
+
+TEST_F(Cublas, PartsOfASumAreRoundedToBfloat16WhereThatIsAllowed) {
+  const float one = 1, zero = 0;
+  const DeviceArray<__nv_bfloat16> a(to_bf16({1, 1.0F / 256, -1, 0})), b(to_bf16({1, 1, 1, 1})), c(1);
+  const DeviceArray<float> wide(1);
+  const auto multiply = [&](void* out, cudaDataType type, cublasComputeType_t compute) {
+    EXPECT_EQ(cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 4, &one, a.data(), CUDA_R_16BF, 1,
+                           b.data(), CUDA_R_16BF, 4, &zero, out, type, 1, compute, CUBLAS_GEMM_DEFAULT),
+              CUBLAS_STATUS_SUCCESS);
+  };
+  const auto rounded = [&](cublasMath_t mode, cublasComputeType_t compute = CUBLAS_COMPUTE_32F) {
+    EXPECT_EQ(cublasSetMathMode(handle, mode), CUBLAS_STATUS_SUCCESS);
+    multiply(c.data(), CUDA_R_16BF, compute);
+    return static_cast<float>(c.values()[0]);
+  };
+  EXPECT_EQ(rounded(CUBLAS_DEFAULT_MATH), 0.0F);  // 1 + 1/256 became 1
+  EXPECT_EQ(rounded(CUBLAS_DEFAULT_MATH, CUBLAS_COMPUTE_32F_PEDANTIC), 1.0F / 256);
+  EXPECT_EQ(rounded(CUBLAS_PEDANTIC_MATH), 1.0F / 256);
+  EXPECT_EQ(rounded(no_reduced_sums), 1.0F / 256);
+  EXPECT_EQ(cublasSetMathMode(handle, CUBLAS_DEFAULT_MATH), CUBLAS_STATUS_SUCCESS);
+  multiply(wide.data(), CUDA_R_32F, CUBLAS_COMPUTE_32F);  // the output is no smaller than the sums
+  EXPECT_EQ(wide.values()[0], 1.0F / 256);
+}
+
+TEST_F(Cublas, AnUnknownMathModeIsRefused) {
+  for (const int mode : {1, 4, 17}) {
+    const cublasStatus_t status = cublasSetMathMode(handle, static_cast<cublasMath_t>(mode));
+    EXPECT_EQ(status, CUBLAS_STATUS_INVALID_VALUE);
+    EXPECT_THAT(cublasGetStatusString(status), HasSubstr("the math mode is " + std::to_string(mode)));
+  }
 }
 
 TEST_F(Cublas, EmptyProducts) {
