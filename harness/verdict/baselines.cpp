@@ -57,7 +57,7 @@ Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Ev
     for (const Arithmetic& arithmetic : other_orders()) {
       if (excusable(comparison, candidate, evidence.oracle).empty()) return comparison;
       evidence.other_rounding.push_back(run_along(problem, type, arithmetic, candidate, Forcing::everything));
-      comparison = compare_trace(candidate, evidence, type);
+      comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
     }
   }
   const std::vector<const TapResult*> failed = excusable(comparison, candidate, evidence.oracle);
@@ -66,7 +66,7 @@ Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Ev
   for (const TapResult* tap : failed) names.insert(tap->name);
   evidence.spreads = measure_spreads(problem, candidate, evidence.oracle, names, type,
                                      [&](const Spreads& some) { return is_hopeless(*failed.front(), some); });
-  return compare_trace(candidate, evidence, type);
+  return compare_trace(candidate, evidence, problem.definition.architecture, type);
 }
 
 }  // namespace forgecheck

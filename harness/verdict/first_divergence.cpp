@@ -61,9 +61,12 @@ std::int64_t affordable_runs(const Failure& failure, const std::string& tap) {
 /// The wrong tap's own module, and those of its block among the suspects.
 Modules modules_of(const WrongTap& wrong, const std::vector<std::string>& suspects) {
   Modules modules = {wrong.name};
+  const TapName& own = wrong.place.name;
   for (const std::string& tap : suspects) {
-    if (place_of(tap, wrong.problem.definition.architecture).block == wrong.place.block)
-      modules.push_back(tap);
+    const TapName name = place_of(tap, wrong.problem.definition.architecture).name;
+    const bool same_block =
+        name.block == own.block && (own.block == BlockKind::none || name.index == own.index);
+    if (same_block) modules.push_back(tap);
   }
   return modules;
 }
@@ -82,13 +85,14 @@ void add_note(FirstDivergence& result, const std::string& text) {
 
 }  // namespace
 
-void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const Trace& along) {
+void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const Trace& along,
+                      const Architecture& architecture) {
   for (TapResult& tap : taps) {
     const Array& value = candidate.at(tap.name);
     const Array& oracle = along.at(tap.name);
     // Choices have no order in their row.
-    const bool choices = tap.name.ends_with(".indices") && value.shape() == oracle.shape() &&
-                         !is_floating_point(value.dtype());
+    const bool choices = place_of(tap.name, architecture).kind == TapKind::indices &&
+                         value.shape() == oracle.shape() && !is_floating_point(value.dtype());
     tap.local =
         choices ? relative_error(sorted_rows(value), sorted_rows(oracle)) : relative_error(value, oracle);
   }

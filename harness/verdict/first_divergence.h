@@ -17,7 +17,8 @@ enum class Detail {
 };
 
 /// Fills `local` of each result: the candidate beside the oracle's run along its trace.
-void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const Trace& along);
+void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const Trace& along,
+                      const Architecture& architecture);
 
 /// Fills `inherited`: the oracle along the candidate's trace beside the oracle alone.
 void add_inherited_errors(std::vector<TapResult>& taps, const Trace& along, const Trace& alone);

@@ -65,7 +65,8 @@ void Judge::explain(Judgement& judgement, const TapResult& first, const Trace& c
     for (const Arithmetic& arithmetic : baselines_for(type, false)) {
       other.baselines.push_back(run_along(changed, type, arithmetic, forced, Forcing::everything));
     }
-    const std::vector<TapResult> taps = compare_trace(wrong, other, type).taps;
+    const std::vector<TapResult> taps =
+        compare_trace(wrong, other, changed.definition.architecture, type).taps;
     return !taps.empty() && is_success(taps.front().verdict);
   };
   judgement.first_divergence = first_divergence(failure, first, baseline, explains, detail);
@@ -73,6 +74,7 @@ void Judge::explain(Judgement& judgement, const TapResult& first, const Trace& c
 
 Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_reference, Detail detail) const {
   // 1. the oracle and one baseline along the candidate's trace; the others where it comes near to a bound
+  const Architecture& architecture = problem_.definition.architecture;
   Evidence evidence;
   evidence.oracle = run_along(problem_, Dtype::f64, Arithmetic(), candidate, Forcing::everything);
   Comparison comparison;
@@ -80,9 +82,9 @@ Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_referen
     const std::size_t asked = evidence.baselines.size();
     if (asked == 1 && largest_share(comparison.taps) <= second_opinion(type)) break;
     evidence.baselines.push_back(run_along(problem_, type, arithmetic, candidate, Forcing::everything));
-    if (asked == 0) comparison = compare_trace(candidate, evidence, type);
+    if (asked == 0) comparison = compare_trace(candidate, evidence, architecture, type);
   }
-  if (evidence.baselines.size() > 1) comparison = compare_trace(candidate, evidence, type);
+  if (evidence.baselines.size() > 1) comparison = compare_trace(candidate, evidence, architecture, type);
 
   // 2. where it fails, what other right implementations may do
   comparison = excuse(problem_, candidate, type, evidence, std::move(comparison));
@@ -90,7 +92,7 @@ Judgement Judge::judge(const Trace& candidate, Dtype type, bool is_plain_referen
   judgement.taps = std::move(comparison.taps);
   judgement.undecided = std::move(comparison.undecided);
 
-  add_local_errors(judgement.taps, candidate, evidence.oracle.trace);
+  add_local_errors(judgement.taps, candidate, evidence.oracle.trace, architecture);
 
   // 3. a verdict about nothing is none
   const bool has_output = std::ranges::any_of(

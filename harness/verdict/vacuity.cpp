@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "harness/verdict/tap_kind.h"
+#include "harness/tap/tap_kind.h"
 
 namespace forgecheck {
 
