@@ -91,10 +91,14 @@ std::vector<std::string> merged_rows(const std::vector<TapInfo>& taps) {
   std::vector<std::string> rows;
   std::ptrdiff_t next = 0;
   for (const TapInfo& tap : taps) {
-    const std::string row = fmt::format("| `{}` | {} | {} | {} | {} |\n", pattern_of(tap.name),
-                                        letters_of(tap), to_string(tap.type), tap.meaning, tap.when);
+    std::string row = fmt::format("| `{}` | {} | {} | {} | {} |\n", pattern_of(tap.name), letters_of(tap),
+                                  to_string(tap.type), tap.meaning, tap.when);
     const auto found = std::ranges::find(rows, row);
-    next = found == rows.end() ? rows.insert(rows.begin() + next, row) - rows.begin() : found - rows.begin();
+    if (found == rows.end()) {
+      rows.insert(rows.begin() + next, std::move(row));
+    } else {
+      next = found - rows.begin();
+    }
     ++next;
   }
   return rows;
