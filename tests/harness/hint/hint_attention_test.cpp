@@ -194,8 +194,10 @@ TEST(HintAttention, TheScale) {
 }
 
 TEST(HintAttention, KeyValueHeadsRepeatedInsteadOfInterleaved) {
-  EXPECT_THAT(hint_with([](Naive& naive) { naive.kv_head = [](std::int64_t h) { return h % 2; }; }),
-              HasSubstr("head h reads key-value head h % 2 instead of h / 2"));
+  EXPECT_THAT(
+      hint_with([](Naive& naive) { naive.kv_head = [](std::int64_t h) { return h % 2; }; }),
+      HasSubstr(
+          "head h reads key-value head h % 2 instead of h / 2, as by repeat instead of repeat_interleave"));
 }
 
 // ---- masks ----
