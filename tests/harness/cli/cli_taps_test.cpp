@@ -19,7 +19,7 @@ TEST_F(Taps, ListsACaseWithoutRunningIt) {
   EXPECT_THAT(outcome.out, StartsWith("token_embedding "));
   EXPECT_THAT(outcome.out, HasSubstr("[2, 8, 32]"));
   EXPECT_THAT(outcome.out, HasSubstr("logits of the vocabulary\n"));
-  // One with 70 billion parameters takes no more.
+  // Two thousand layers take no longer.
   const Outcome large = run({"taps", "dense[dim=32,n_layers=2000,n_heads=4,vocab_size=61]"});
   EXPECT_THAT(large.out, HasSubstr("layers.1999.mlp "));
 }
@@ -36,7 +36,7 @@ TEST_F(Taps, WritesJsonToAFileOrToTheOutput) {
   EXPECT_THAT(both.out, StartsWith("token_embedding "));
   const Outcome only = run({"taps", kCase, "--json", "-"});
   EXPECT_EQ(only.out, file_text(at("taps.json")));
-  EXPECT_EQ(nlohmann::json::parse(only.out)["case"], kCase);
+  EXPECT_EQ(nlohmann::json::parse(only.out)["case"], kCase + "/batch=2,text_len=8/seed=0");
 }
 
 TEST_F(Taps, PrintsThePageOfAllArchitectures) {
