@@ -10,7 +10,11 @@ number of `[[mutant]]`:
     old, new  the replacement; `old` stands exactly once in the file
     cases     names of the cases that show it
     blame     the tap that must be named as the first divergence, or a glob for it
-    verdict   default "mismatch"; of "rejected" the error's message is held against `blame`
+    verdict   default "mismatch"; of "rejected" the error's message must match `blame`
+    hint      words that the report's hint must hold, where the judge can tell what the mistake is; in at least one
+              of the cases, since not every case can show it
+
+The last line says how many of these hints were given; one that is missing fails the run.
 
 The mutated program (scripts/mutation.py) records the cases (`golden record`), and the honest program judges the
 recordings (`verify --backend golden`).
@@ -65,12 +69,14 @@ class Mutant:
     cases: dict[str, str]  # name: text
     blame: str
     verdict: str = "mismatch"
+    hint: str = ""
 
 
 @dataclass
 class Outcome:
     verdict: str
     named: str  # the tap, or the message of a program that refused or crashed
+    hint: str = ""
 
 
 # The table
@@ -108,8 +114,11 @@ def read_area(path):
 def make_mutant(path, row, cases):
     where = f"{path.name}: {row.get('name', 'a mutant without a name')}"
     required = {"name", "mistake", "file", "old", "new", "cases", "blame"}
-    if not required <= row.keys() <= required | {"verdict"}:
-        raise TableError(f"{where}: has {sorted(row)}, expected {sorted(required)} and perhaps verdict")
+    optional = {"verdict", "hint"}
+    if not required <= row.keys() <= required | optional:
+        raise TableError(f"{where}: has {sorted(row)}, expected {sorted(required)} and perhaps {sorted(optional)}")
+    if row.get("hint", "a hint").strip() == "":
+        raise TableError(f"{where}: hint = {row['hint']!r}: must be words of the hint; leave it out where none is known")
     unknown = [name for name in row["cases"] if name not in cases]
     if unknown or not row["cases"]:
         raise TableError(f"{where}: cases = {row['cases']}: {unknown or 'none'}")
@@ -152,7 +161,12 @@ def run_mutant(build, mutant):
             message = recorded.stderr.strip().removeprefix("forgecheck: ")
             return [Outcome("rejected" if recorded.returncode == 2 else "crashed", message)]
         results = judge(build.folder / "forgecheck", folder)
-        return [Outcome(result["verdict"], (result["first_divergence"] or {"tap": ""})["tap"]) for result in results]
+        return [outcome_of(result) for result in results]
+
+
+def outcome_of(result):
+    first = result["first_divergence"] or {"tap": ""}
+    return Outcome(result["verdict"], first["tap"], first.get("hint", ""))
 
 
 def check_cases(build, mutants):
@@ -181,23 +195,33 @@ def is_located(mutant, outcomes):
     return is_caught(mutant, outcomes) and all(fnmatch.fnmatchcase(o.named, mutant.blame) for o in outcomes)
 
 
+def is_hinted(mutant, outcomes):
+    return any(mutant.hint in outcome.hint for outcome in outcomes)
+
+
 def row(mutant, outcomes):
     verdicts = ", ".join(sorted({outcome.verdict for outcome in outcomes}))
     named = ", ".join(dict.fromkeys(outcome.named or "-" for outcome in outcomes))
     mark = "" if is_located(mutant, outcomes) else "WRONG PLACE" if is_caught(mutant, outcomes) else "SURVIVES"
+    if not mark and not is_hinted(mutant, outcomes):
+        mark = f"NO HINT {mutant.hint!r}"
     return f"{mutant.name:<52} {verdicts:<10} {named:<44} {mutant.blame:<44} {mark}".rstrip()
 
 
 def run_table(build, mutants, jobs):
-    caught = located = 0
+    caught = located = hinted = 0
     print(f"{'mutant':<52} {'verdict':<10} {'tap named':<44} expected")
     for mutant, found in outcomes(mutants, lambda mutant: run_mutant(build, mutant), jobs):
         caught += is_caught(mutant, found)
         located += is_located(mutant, found)
+        hinted += mutant.hint != "" and is_hinted(mutant, found)
         print(row(mutant, found), flush=True)
-    count = len(mutants)
+        for hint in dict.fromkeys(outcome.hint for outcome in found if outcome.hint):
+            print(f"    {hint}", flush=True)
+    count, hints = len(mutants), sum(mutant.hint != "" for mutant in mutants)
     print(f"{count} mutants: {caught} caught ({caught / count:.1%}), {located} at the right tap ({located / count:.1%})")
-    return 0 if caught == count and located >= MIN_LOCATED * count else 1
+    print(f"hints: {hinted} of the {hints} that the table knows, {hints} of {count} mutants have one")
+    return 0 if caught == count and located >= MIN_LOCATED * count and hinted == hints else 1
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ void show_progress(const std::string& text);
 void add_verify(CLI::App& app, Invocation& invocation);
 void add_run(CLI::App& app, Invocation& invocation);
 void add_params(CLI::App& app, Invocation& invocation);
+void add_taps(CLI::App& app, Invocation& invocation);
 void add_generate(CLI::App& app, Invocation& invocation);
 void add_bisect(CLI::App& app, Invocation& invocation);
 void add_compare(CLI::App& app, Invocation& invocation);

@@ -34,6 +34,7 @@ int run(int argc, char** argv) {
   forgecheck::add_verify(app, invocation);
   forgecheck::add_run(app, invocation);
   forgecheck::add_params(app, invocation);
+  forgecheck::add_taps(app, invocation);
   forgecheck::add_generate(app, invocation);
   forgecheck::add_bisect(app, invocation);
   forgecheck::add_compare(app, invocation);

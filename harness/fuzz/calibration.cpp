@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <regex>
 
 #include "harness/backend/backend.h"
 #include "harness/case/seeded.h"
@@ -11,6 +10,7 @@
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
 #include "harness/report/text.h"
+#include "harness/tap/tap_kind.h"
 #include "harness/verdict/judge.h"
 #include "harness/verdict/tolerance.h"
 
@@ -28,9 +28,10 @@ Problem random_problem(std::uint64_t seed, Dtype type) {
   return seeded_problem(definition);
 }
 
-void note_usage(Calibration& calibration, const Judgement& judgement, Dtype type, const std::string& where) {
+void note_usage(Calibration& calibration, const Judgement& judgement, const Architecture& architecture,
+                Dtype type, const std::string& where) {
   for (const TapResult& tap : judgement.taps) {
-    Usage& usage = calibration.usage[{type, tap_kind(tap.name)}];
+    Usage& usage = calibration.usage[{type, tap_family(tap.name, architecture)}];
     ++usage.taps;
     if (tap.used <= usage.largest) continue;
     usage.largest = tap.used;
@@ -76,11 +77,12 @@ double smallest_caught(const Problem& problem, const Trace& trace, const std::st
 
 /// Perturbs one value of each tap kind that still lacks samples.
 void note_sensitivity(Calibration& calibration, const Problem& problem, const Trace& trace, Dtype type) {
+  const Architecture& architecture = problem.definition.architecture;
   std::vector<std::string> done;
   std::uint64_t draw = seeded_key("sensitivity", problem.definition.seed);
   for (const auto& [name, array] : trace.entries()) {
-    const std::string kind = tap_kind(name);
-    if (is_counted(name, array.dtype()) || array.size() == 0) continue;
+    const std::string kind = tap_family(name, architecture);
+    if (is_counted(place_of(name, architecture).kind) || array.size() == 0) continue;
     if (std::ranges::find(done, kind) != done.end()) continue;
     Sensitivity& samples = calibration.sensitivity[{type, kind}];
     if (std::ssize(samples) >= calibration.options.samples) continue;
@@ -131,19 +133,6 @@ void write_recordings(std::ostream& out, const std::map<std::string, Recordings>
 
 }  // namespace
 
-std::string tap_kind(const std::string& tap) {
-  static const std::pair<std::regex, const char*> kRules[] = {
-      {std::regex(R"(^(cross_attention_)?layers\.\d+\.?)"), ""},
-      {std::regex(R"(\.(image|text)\b|^(image|text)$)"), ""},
-      {std::regex(R"(\battn\b)"), "attention"},
-      {std::regex(R"(^attn_norm$)"), "attention_norm"},
-      {std::regex(R"(^greedy_from_\d+$)"), "tokens"},
-  };
-  std::string kind = tap;
-  for (const auto& [pattern, replacement] : kRules) kind = std::regex_replace(kind, pattern, replacement);
-  return kind.empty() ? "block" : kind;
-}
-
 Calibration calibrate(const CalibrationOptions& options,
                       const std::function<void(const std::string&)>& progress) {
   Calibration calibration;
@@ -162,7 +151,8 @@ Calibration calibrate(const CalibrationOptions& options,
         if (!is_success(judgement.verdict)) {
           calibration.failures.push_back(candidate->name() + " on " + line + ": " + judgement.message);
         }
-        note_usage(calibration, judgement, type, candidate->name() + " on " + line);
+        note_usage(calibration, judgement, problem.definition.architecture, type,
+                   candidate->name() + " on " + line);
         if (candidate->name() == kPerturbed && options.samples > 0) {
           note_sensitivity(calibration, problem, trace, type);
         }

@@ -23,9 +23,6 @@ struct CalibrationOptions {
       traces;  // folders of recordings of other implementations, all of them right
 };
 
-/// The module that a tap belongs to, wherever it stands: without layer, expert and modality.
-std::string tap_kind(const std::string& tap);
-
 /// How much of their tolerance the taps of one kind and type used.
 struct Usage {
   std::int64_t taps = 0;

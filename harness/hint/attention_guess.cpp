@@ -5,20 +5,35 @@
 #include "harness/hint/residual.h"
 #include "reference/ops/attention.h"
 #include "reference/ops/embedding.h"
+#include "reference/ops/norm.h"
 #include "reference/ops/rope.h"
 
 namespace forgecheck {
 
 namespace {
 
-/// (B, S, heads, d) of a projection's tap, behind its norm where there is one.
-std::optional<Tensor<double>> heads_of(const WrongTap& wrong, const std::string& attention,
-                                       const std::string& which, const std::string& suffix,
-                                       std::int64_t heads, bool normed) {
-  const auto x = found_value(wrong, attention + "." + which + (normed ? "_norm" : "_proj") + suffix);
+/// (B, S, heads, d) of one part of an attention.
+std::optional<Tensor<double>> heads_of(const WrongTap& wrong, const TapName& attention, TapPart part,
+                                       std::int64_t heads) {
+  const auto x = found_value(wrong, to_string(with_part(attention, part)));
   if (!x) return std::nullopt;
   const Shape shape{x->dim(0), x->dim(1), heads, x->size() / (x->dim(0) * x->dim(1) * heads)};
   return x->reshaped(shape);
+}
+
+/// What QK-norm reads, where the candidate does not show what it gave.
+void add_unnormed(const WrongTap& wrong, const TapName& attention, std::int64_t heads, std::int64_t kv_heads,
+                  AttentionStream& stream) {
+  const std::string q_norm = to_string(with_part(attention, TapPart::q_norm));
+  const std::string k_norm = to_string(with_part(attention, TapPart::k_norm));
+  if (wrong.candidate.find(q_norm) != nullptr || wrong.candidate.find(k_norm) != nullptr) return;
+  const auto q = heads_of(wrong, attention, TapPart::q_proj, heads);
+  const auto k = heads_of(wrong, attention, TapPart::k_proj, kv_heads);
+  if (!q || !k) return;
+  stream.raw_q = *q;
+  stream.raw_k = *k;
+  stream.q_weight = stored_weight(wrong, q_norm + ".weight");
+  stream.k_weight = stored_weight(wrong, k_norm + ".weight");
 }
 
 /// The columns (2j, 2j + 1) of each head at (j, j + d/2), or back.
@@ -96,30 +111,32 @@ std::optional<AttentionParts> attention_parts(const WrongTap& wrong, const TapPl
   const Architecture& architecture = wrong.problem.definition.architecture;
   const ModelConfig& model = architecture.model;
   const bool mot = architecture.is(VlmArch::mot);
-  const std::string attention = attention_name(place, architecture);
-  const std::int64_t heads = place.cross ? architecture.vlm->resolved_heads(model) : model.n_heads;
-  const std::int64_t kv_heads = place.cross ? architecture.vlm->resolved_kv_heads(model) : model.kv_heads();
-  const bool normed = model.qk_norm && !place.cross;
-  std::vector<std::string> suffixes = {""};
-  if (mot) {
-    suffixes.clear();
-    for (const std::string& modality : architecture.vlm->mot_modalities) suffixes.push_back("." + modality);
-  }
+  const TapName attention = attention_of(place.name, architecture);
+  const std::int64_t heads = place.cross() ? architecture.vlm->resolved_heads(model) : model.n_heads;
+  const std::int64_t kv_heads = place.cross() ? architecture.vlm->resolved_kv_heads(model) : model.kv_heads();
+  const bool normed = model.qk_norm && !place.cross();
+  const std::vector<std::string> modalities =
+      mot ? architecture.vlm->mot_modalities : std::vector<std::string>{""};
 
   AttentionParts parts;
-  parts.cross = place.cross;
+  parts.cross = place.cross();
   parts.theta = model.rope_theta;
-  for (const std::string& suffix : suffixes) {
-    const auto q = heads_of(wrong, attention, "q", suffix, heads, normed);
-    const auto k = heads_of(wrong, attention, "k", suffix, kv_heads, normed);
-    const auto v = heads_of(wrong, attention, "v", suffix, kv_heads, false);
+  parts.qk_norm_eps = model.qk_norm_eps;
+  for (const std::string& modality : modalities) {
+    TapName own = attention;
+    own.modality = modality;
+    const auto q = heads_of(wrong, own, normed ? TapPart::q_norm : TapPart::q_proj, heads);
+    const auto k = heads_of(wrong, own, normed ? TapPart::k_norm : TapPart::k_proj, kv_heads);
+    const auto v = heads_of(wrong, own, TapPart::v_proj, kv_heads);
     if (!q || !k || !v) return std::nullopt;
-    parts.streams.push_back({attention + ".context" + suffix, *q, *k, *v});
+    AttentionStream stream{to_string(with_part(own, TapPart::context)), *q, *k, *v, {}, {}, {}, {}};
+    if (normed) add_unnormed(wrong, own, heads, kv_heads, stream);
+    parts.streams.push_back(std::move(stream));
   }
   const Inputs inputs = model_inputs(wrong);
-  const std::optional<Array>& padding = place.cross ? inputs.image_mask : inputs.key_padding_mask;
+  const std::optional<Array>& padding = place.cross() ? inputs.image_mask : inputs.key_padding_mask;
   if (padding) parts.padding = padding->to_int64();
-  if (inputs.doc_ids && !place.cross && !mot) parts.doc_ids = inputs.doc_ids->to_int64();
+  if (inputs.doc_ids && !place.cross() && !mot) parts.doc_ids = inputs.doc_ids->to_int64();
   return parts;
 }
 
@@ -134,6 +151,10 @@ std::vector<Tensor<double>> contexts(const AttentionParts& parts, const Attentio
     };
     Tensor<double> own_q = turned(stream.q, change.rotate_q);
     Tensor<double> own_k = turned(change.exchange_k_and_v ? stream.v : stream.k, change.rotate_k);
+    if (change.norm_after_rope) {
+      own_q = rms_norm(turned(stream.raw_q, true), stream.q_weight, parts.qk_norm_eps);
+      own_k = rms_norm(turned(stream.raw_k, true), stream.k_weight, parts.qk_norm_eps);
+    }
     Tensor<double> own_v = turned(change.exchange_k_and_v ? stream.k : stream.v, change.rotate_v);
     const bool alone = q.rank() == 0;
     q = alone ? std::move(own_q) : joined(q, own_q);

@@ -32,18 +32,23 @@ struct AttentionChange {
   bool empty_rows_are_zero = false;  // a query without a visible key gets 0, not the mean of all
   bool strided_heads = false;        // head h reads key-value head h % K
   bool exchange_k_and_v = false;
+  bool norm_after_rope = false;  // QK-norm of rotated queries and keys
 };
 
 /// Queries, keys and values before rope, (B, S, heads, d) of each stream.
 struct AttentionStream {
   std::string context;  // tap
   Tensor<double> q, k, v;
+  /// Under QK-norm: q and k as the norms read them, and the norms' weights. Empty where the trace shows what
+  /// the norms gave, so that nothing about them is left to guess.
+  Tensor<double> raw_q, raw_k, q_weight, k_weight;
 };
 
 struct AttentionParts {
   std::vector<AttentionStream> streams;  // one, or the modalities of a Mixture-of-Transformers
   bool cross = false;
   double theta = 0.0;
+  double qk_norm_eps = 0.0;
   std::optional<Tensor<std::int64_t>> doc_ids, padding;  // padding: the image mask under cross-attention
 };
 

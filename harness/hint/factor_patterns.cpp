@@ -52,7 +52,7 @@ std::vector<Quantity> quantities(const WrongTap& wrong) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   const ModelConfig& model = architecture.model;
   const auto number = [](std::int64_t size) { return static_cast<double>(size); };
-  const std::int64_t heads = wrong.place.cross ? architecture.vlm->resolved_heads(model) : model.n_heads;
+  const std::int64_t heads = wrong.place.cross() ? architecture.vlm->resolved_heads(model) : model.n_heads;
   std::vector<Quantity> found = {{2.0, "2"}};
   switch (wrong.place.kind) {
     case TapKind::projection:

@@ -26,7 +26,8 @@ bool is_right_in(const Problem& problem, const Trace& forced, const WrongTap& wr
   for (const Arithmetic& arithmetic : baselines_for(wrong.type, false)) {
     evidence.baselines.push_back(run_along(problem, wrong.type, arithmetic, forced, Forcing::everything));
   }
-  const std::vector<TapResult> taps = compare_trace(tap, evidence, wrong.type).taps;
+  const std::vector<TapResult> taps =
+      compare_trace(tap, evidence, problem.definition.architecture, wrong.type).taps;
   return !taps.empty() && is_success(taps.front().verdict);
 }
 

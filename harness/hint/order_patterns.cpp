@@ -137,8 +137,9 @@ std::int64_t head_dim_of(const WrongTap& wrong) {
     case TapKind::context:
     case TapKind::cached_keys:
     case TapKind::cached_values:
-      return wrong.place.cross ? architecture.model.dim / architecture.vlm->resolved_heads(architecture.model)
-                               : architecture.model.head_dim();
+      return wrong.place.cross()
+                 ? architecture.model.dim / architecture.vlm->resolved_heads(architecture.model)
+                 : architecture.model.head_dim();
     default:
       return 0;
   }

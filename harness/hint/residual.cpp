@@ -29,14 +29,22 @@ std::optional<Tensor<double>> stream_start(const WrongTap& wrong, const std::str
                              : slice_sequence(*stream, images, stream->dim(1));
 }
 
-/// The tap of the block before layer `layer`, or before its end where `layer` is the number of layers.
-std::string block_before(const Architecture& architecture, std::int64_t layer, const std::string& modality) {
+/// A block's output; of a Mixture-of-Transformers that of one modality.
+TapName block_output(BlockKind kind, std::int64_t index, const std::string& modality = "") {
+  TapName name;
+  name.block = kind;
+  name.index = index;
+  name.modality = modality;
+  return name;
+}
+
+/// The block before layer `layer`, or the last one where `layer` is the number of layers.
+TapName block_before(const Architecture& architecture, std::int64_t layer, const std::string& modality) {
   if (architecture.is(VlmArch::cross_attention)) {
     const std::int64_t cadence = architecture.vlm->cross_attention_every_n_layers;
-    if (layer % cadence == 0) return "cross_attention_layers." + std::to_string(layer / cadence - 1);
+    if (layer % cadence == 0) return block_output(BlockKind::cross_attention_layers, layer / cadence - 1);
   }
-  const std::string suffix = architecture.is(VlmArch::mot) ? "." + modality : "";
-  return "layers." + std::to_string(layer - 1) + suffix;
+  return block_output(BlockKind::layers, layer - 1, architecture.is(VlmArch::mot) ? modality : "");
 }
 
 }  // namespace
@@ -46,7 +54,8 @@ Inputs model_inputs(const WrongTap& wrong) {
   if (!problem.inputs.vision_features) return problem.inputs;
   ParameterTable adapter;
   for (const auto& [name, array] : problem.parameters) {
-    if (name.starts_with("adapter.")) adapter.emplace(name, array);
+    const auto parameter = parse_parameter_name(name, problem.definition.architecture);
+    if (parameter && parameter->module.module == TapModule::adapter) adapter.emplace(name, array);
   }
   Tracer tracer;
   const ForwardOptions options;
@@ -57,17 +66,24 @@ Inputs model_inputs(const WrongTap& wrong) {
 
 std::optional<Tensor<double>> residual_before(const WrongTap& wrong, const TapPlace& place) {
   const Architecture& architecture = wrong.problem.definition.architecture;
-  if (place.cross) {
+  const TapName& name = place.name;
+  if (place.cross()) {
     const std::int64_t cadence = architecture.vlm->cross_attention_every_n_layers;
-    return found_value(wrong, "layers." + std::to_string((place.index + 1) * cadence - 1));
+    return found_value(wrong, to_string(block_output(BlockKind::layers, (name.index + 1) * cadence - 1)));
   }
-  const std::int64_t layer = place.block.empty() ? architecture.model.n_layers : place.index;
-  if (layer == 0) return stream_start(wrong, place.modality);
-  return found_value(wrong, block_before(architecture, layer, place.modality));
+  const std::int64_t layer = name.block == BlockKind::none ? architecture.model.n_layers : name.index;
+  if (layer == 0) return stream_start(wrong, name.modality);
+  return found_value(wrong, to_string(block_before(architecture, layer, name.modality)));
 }
 
-std::string attention_name(const TapPlace& place, const Architecture& architecture) {
-  return place.block + (place.cross || architecture.is(VlmArch::mot) ? ".attn" : ".attention");
+TapName attention_of(const TapName& name, const Architecture& architecture) {
+  const bool attn = name.block == BlockKind::cross_attention_layers || architecture.is(VlmArch::mot);
+  TapName attention;
+  attention.block = name.block;
+  attention.index = name.index;
+  attention.module = attn ? TapModule::attn : TapModule::attention;
+  if (architecture.is(VlmArch::mot)) attention.modality = name.modality;
+  return attention;
 }
 
 }  // namespace forgecheck

@@ -16,7 +16,8 @@ Inputs model_inputs(const WrongTap& wrong);
 /// outside; of the place's modality in a Mixture-of-Transformers. None where a tap is missing from the case.
 std::optional<Tensor<double>> residual_before(const WrongTap& wrong, const TapPlace& place);
 
-/// Name of the attention module of a block: "layers.0.attention", "cross_attention_layers.0.attn".
-std::string attention_name(const TapPlace& place, const Architecture& architecture);
+/// The attention module of the block that `name` stands in, and of its modality: "layers.0.attention",
+/// "layers.0.attn.image", "cross_attention_layers.0.attn".
+TapName attention_of(const TapName& name, const Architecture& architecture);
 
 }  // namespace forgecheck

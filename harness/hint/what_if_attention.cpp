@@ -44,6 +44,11 @@ void add_rope_mistakes(const AttentionParts& parts, std::vector<Mistake>& mistak
     add("rope_theta is " + format_value(theta) + " instead of " + format_value(parts.theta),
         [theta](Change& c) { c.theta = theta; });
   }
+  const auto unnormed = [](const AttentionStream& stream) { return stream.raw_q.rank() > 0; };
+  if (std::ranges::all_of(parts.streams, unnormed)) {
+    add("the norms of q and k come after rope instead of before",
+        [](Change& c) { c.norm_after_rope = true; });
+  }
   if (parts.streams.size() > 1) {
     add("positions go on from one modality to the next instead of beginning at 0",
         [](Change& c) { c.joined_positions = true; });
@@ -79,7 +84,8 @@ void add_score_mistakes(const AttentionParts& parts, double dim, std::vector<Mis
   const std::int64_t heads = parts.streams[0].q.dim(2), kv_heads = parts.streams[0].k.dim(2);
   if (heads != kv_heads && kv_heads > 1) {
     mistakes.push_back(mistake("head h reads key-value head h % " + std::to_string(kv_heads) +
-                                   " instead of h / " + std::to_string(heads / kv_heads),
+                                   " instead of h / " + std::to_string(heads / kv_heads) +
+                                   ", as by repeat instead of repeat_interleave",
                                [](AttentionChange& c) { c.strided_heads = true; }));
   }
   mistakes.push_back(

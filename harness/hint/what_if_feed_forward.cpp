@@ -79,14 +79,20 @@ std::optional<Tensor<std::int64_t>> found_choices(const WrongTap& wrong, const s
   return usable ? given->to_int64() : chosen;
 }
 
-void add_weights_guesses(const WrongTap& wrong, const std::string& router, std::vector<WhatIf>& guesses) {
-  const std::string tap = router + ".weights";
-  const auto gate = found_value(wrong, router + ".gate");
-  const auto indices = found_choices(wrong, router + ".indices");
+/// The tap of a router: `router` is any tap of the same mixture.
+std::string router_tap(const TapName& router, TapPart part) {
+  return to_string(with_part(router, part));
+}
+
+void add_weights_guesses(const WrongTap& wrong, const TapName& router, std::vector<WhatIf>& guesses) {
+  const std::string tap = router_tap(router, TapPart::weights);
+  const auto gate = found_value(wrong, router_tap(router, TapPart::router_gate));
+  const auto indices = found_choices(wrong, router_tap(router, TapPart::indices));
   if (!gate || !indices) return;
   const bool sigmoid = wrong.problem.definition.architecture.model.moe_router == RouterType::sigmoid_topk;
   const Tensor<double> no_bias({gate->width()});
-  const Tensor<double> bias = sigmoid ? stored_weight(wrong, router + ".expert_bias") : no_bias;
+  const Tensor<double> bias =
+      sigmoid ? stored_weight(wrong, router_tap(router, TapPart::expert_bias)) : no_bias;
   const Tensor<double> soft = softmax_scores(*gate), logistic = sigmoid_scores(*gate, no_bias);
   const Tensor<double> scores = sigmoid ? sigmoid_scores(*gate, bias) : soft;
   const auto add = [&](const std::string& text, const Tensor<double>& value) {
@@ -104,9 +110,10 @@ void add_weights_guesses(const WrongTap& wrong, const std::string& router, std::
 }
 
 /// Scores (E, k) of the chosen tokens of each expert.
-void add_scores_guesses(const WrongTap& wrong, const std::string& router, std::vector<WhatIf>& guesses) {
-  const auto gate = found_value(wrong, router + ".gate");
-  const auto indices = found_choices(wrong, router + ".indices");
+void add_scores_guesses(const WrongTap& wrong, const TapName& router, std::vector<WhatIf>& guesses) {
+  const std::string tap = router_tap(router, TapPart::scores);
+  const auto gate = found_value(wrong, router_tap(router, TapPart::router_gate));
+  const auto indices = found_choices(wrong, router_tap(router, TapPart::indices));
   if (!gate || !indices) return;
   const auto chosen = [&](const Tensor<double>& scores) {  // (n, E)
     Tensor<double> out(indices->shape);
@@ -115,21 +122,22 @@ void add_scores_guesses(const WrongTap& wrong, const std::string& router, std::v
     }
     return out;
   };
-  guesses.push_back(prediction("the scores are softmax(gate) over the experts instead of sigmoid(gate)",
-                               router + ".scores", chosen(softmax_scores(*gate))));
-  guesses.push_back(prediction("the scores are sigmoid(gate) without the noise", router + ".scores",
+  guesses.push_back(prediction("the scores are softmax(gate) over the experts instead of sigmoid(gate)", tap,
+                               chosen(softmax_scores(*gate))));
+  guesses.push_back(prediction("the scores are sigmoid(gate) without the noise", tap,
                                chosen(sigmoid_scores(*gate, Tensor<double>({gate->width()})))));
 }
 
 /// What a mixture does with the weights of its router.
-void add_mixture_guesses(const WrongTap& wrong, const std::string& router, std::vector<WhatIf>& guesses) {
-  const auto weights = found_value(wrong, router + ".weights");
-  const auto scores = found_value(wrong, router + ".scores");
+void add_mixture_guesses(const WrongTap& wrong, const TapName& mixture, std::vector<WhatIf>& guesses) {
+  const std::string weights_tap = router_tap(mixture, TapPart::weights);
+  const std::string scores_tap = router_tap(mixture, TapPart::scores);
+  const auto weights = found_value(wrong, weights_tap), scores = found_value(wrong, scores_tap);
   if (scores) {
     Tensor<double> ones = *scores;
     for (double& value : ones.data) value = 1;
     guesses.push_back(
-        prediction("the experts' outputs are not multiplied by their scores", router + ".scores", ones));
+        prediction("the experts' outputs are not multiplied by their scores", scores_tap, ones));
   }
   if (!weights) return;
   Tensor<double> ones = *weights, first = *weights, reversed = *weights;
@@ -139,11 +147,11 @@ void add_mixture_guesses(const WrongTap& wrong, const std::string& router, std::
     if (slot > 0) first[i] = 0;
     reversed[i] = (*weights)[i + ones.width() - 1 - 2 * slot];
   }
-  const std::string tap = router + ".weights";
-  guesses.push_back(prediction("the experts' outputs are not multiplied by their weights", tap, ones));
+  guesses.push_back(
+      prediction("the experts' outputs are not multiplied by their weights", weights_tap, ones));
   if (ones.width() == 1) return;
-  guesses.push_back(prediction("only the first expert of each token is added", tap, first));
-  guesses.push_back(prediction("each expert gets the weight of another slot", tap, reversed));
+  guesses.push_back(prediction("only the first expert of each token is added", weights_tap, first));
+  guesses.push_back(prediction("each expert gets the weight of another slot", weights_tap, reversed));
 }
 
 }  // namespace
@@ -151,9 +159,10 @@ void add_mixture_guesses(const WrongTap& wrong, const std::string& router, std::
 void add_activation_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   for (const std::string& tap : modules) {
-    if (place_of(tap, architecture).kind != TapKind::hidden) continue;
-    const std::string mlp = tap.substr(0, tap.rfind('.'));
-    const auto gate = found_value(wrong, mlp + ".gate_proj"), up = found_value(wrong, mlp + ".up_proj");
+    const TapPlace place = place_of(tap, architecture);
+    if (place.kind != TapKind::hidden) continue;
+    const auto gate = found_value(wrong, to_string(with_part(place.name, TapPart::gate_proj)));
+    const auto up = found_value(wrong, to_string(with_part(place.name, TapPart::up_proj)));
     if (up && gate) add_gated(tap, *gate, *up, guesses);
     if (!up || gate) continue;
     const std::string configured = to_string(architecture.model.activation);
@@ -169,21 +178,24 @@ void add_activation_guesses(const WrongTap& wrong, const Modules& modules, std::
 void add_router_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   for (const std::string& tap : modules) {
-    const TapKind kind = place_of(tap, architecture).kind;
-    const std::string router = tap.substr(0, tap.rfind('.'));
-    if (kind == TapKind::router_weights) add_weights_guesses(wrong, router, guesses);
-    if (kind == TapKind::router_scores) add_scores_guesses(wrong, router, guesses);
-    if (kind == TapKind::moe) add_mixture_guesses(wrong, tap + ".router", guesses);
+    const auto& [kind, name] = place_of(tap, architecture);
+    if (kind == TapKind::router_weights) add_weights_guesses(wrong, name, guesses);
+    if (kind == TapKind::router_scores) add_scores_guesses(wrong, name, guesses);
+    if (kind == TapKind::moe) add_mixture_guesses(wrong, name, guesses);
     if (kind == TapKind::expert_choice) {
       for (const std::string& modality : architecture.vlm->moma_modalities) {
-        add_mixture_guesses(wrong, tap + ".experts." + modality + ".router", guesses);
+        TapName group = name;
+        group.module = TapModule::expert_group;
+        group.modality = modality;
+        add_mixture_guesses(wrong, group, guesses);
       }
     }
     if (kind == TapKind::indices) {
-      if (auto gate = found_value(wrong, router + ".gate")) {
+      const std::string gate_tap = router_tap(name, TapPart::router_gate);
+      if (auto gate = found_value(wrong, gate_tap)) {
         for (double& value : gate->data) value = -value;
         guesses.push_back(
-            prediction("the smallest scores are chosen instead of the largest", router + ".gate", *gate));
+            prediction("the smallest scores are chosen instead of the largest", gate_tap, *gate));
       }
     }
   }

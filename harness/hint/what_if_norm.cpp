@@ -7,6 +7,7 @@
 #include "harness/hint/what_if.h"
 #include "reference/ops/linear.h"
 #include "reference/ops/norm.h"
+#include "reference/ops/rope.h"
 
 namespace forgecheck {
 
@@ -31,15 +32,13 @@ std::optional<Tensor<double>> input_of(const WrongTap& wrong, const std::string&
   const Architecture& architecture = wrong.problem.definition.architecture;
   if (place.kind == TapKind::head_norm) {  // (B, S, H, d) of a projection
     const auto shape = found_value(wrong, tap)->shape;
-    std::string projection = tap;
-    const std::size_t at = projection.rfind("_norm");
-    const auto x = found_value(wrong, projection.replace(at, 5, "_proj"));
+    const TapPart projection = place.name.part == TapPart::q_norm ? TapPart::q_proj : TapPart::k_proj;
+    const auto x = found_value(wrong, to_string(with_part(place.name, projection)));
     return x ? std::optional(x->reshaped(shape)) : std::nullopt;
   }
   std::optional<Tensor<double>> x = residual_before(wrong, place);
-  if (!x || tap.find(".mlp_norm") == std::string::npos) return x;
-  const std::string suffix = architecture.is(VlmArch::mot) ? "." + place.modality : "";
-  const auto attended = found_value(wrong, attention_name(place, architecture) + suffix);
+  if (!x || place.name.module != TapModule::mlp_norm) return x;
+  const auto attended = found_value(wrong, to_string(attention_of(place.name, architecture)));
   return attended ? std::optional(add(*x, *attended)) : std::nullopt;
 }
 
@@ -50,7 +49,7 @@ std::optional<Norm> norm_of(const WrongTap& wrong, const std::string& tap) {
   if (!x) return std::nullopt;
   const bool bias = wrong.problem.parameters.contains(tap + ".bias");
   const double eps = place.kind == TapKind::head_norm ? model.qk_norm_eps
-                     : place.cross                    ? 1e-5
+                     : place.cross()                  ? 1e-5
                                                       : model.norm_eps;
   return Norm{std::move(*x), stored_weight(wrong, tap + ".weight"),
               bias ? stored_weight(wrong, tap + ".bias") : Tensor<double>(Shape{0}), eps};
@@ -145,11 +144,15 @@ void add_input_mistakes(const WrongTap& wrong, const std::string& tap, std::vect
                           n.x = std::move(n.x).reshaped({shape[0], shape[1], heads * shape[3]});
                           return n.out().reshaped(shape);
                         }});
+    const double theta = architecture.model.rope_theta;
+    mistakes.push_back({"the norm comes after rope instead of before", [theta](Norm n) {
+                          n.x = apply_rope(n.x, rope_table<double>(n.x.dim(3), n.x.dim(1), theta), 0);
+                          return n.out();
+                        }});
   }
-  if (tap.find(".mlp_norm") == std::string::npos) return;
+  if (place.name.module != TapModule::mlp_norm) return;
   const std::optional<Tensor<double>> residual = residual_before(wrong, place);
-  const std::string suffix = architecture.is(VlmArch::mot) ? "." + place.modality : "";
-  const std::string attention = attention_name(place, architecture) + suffix;
+  const std::string attention = to_string(attention_of(place.name, architecture));
   const std::optional<Tensor<double>> attended = found_value(wrong, attention);
   if (!residual || !attended) return;
   mistakes.push_back({"its input lacks " + attention, [x = *residual](Norm n) {

@@ -24,32 +24,50 @@ bool is_square(const Array& array) {
   return shape.size() > 1 && shape.back() == shape[shape.size() - 2];
 }
 
-/// The name without its block: "attention.q_proj.weight" of "layers.3.attention.q_proj.weight".
-std::string inside(const std::string& parameter, const std::string& block) {
-  return block.empty() ? parameter : parameter.substr(block.size() + 1);
+bool is_of_experts(const TapName& module) {
+  return module.expert || module.module == TapModule::expert_group;
 }
 
-/// Parameters of the same shape that a mistaken name or index may lead to: of the same block, and of the same
-/// place in other blocks.
+/// Whether a mistaken name or index may lead from one parameter to the other: of the same block, or of the
+/// same place in another block.
+bool is_mistakable(const ParameterName& a, const ParameterName& b) {
+  if (a.module.block == BlockKind::none || b.module.block == BlockKind::none) {
+    return a.module.block == b.module.block;
+  }
+  if (block_text(a.module) == block_text(b.module)) return true;
+  TapName moved = b.module;
+  moved.block = a.module.block;
+  moved.index = a.module.index;
+  return moved == a.module && a.leaf == b.leaf;
+}
+
+/// Parameters of the same shape that a mistaken name or index may lead to.
 std::vector<std::string> mistakable(const WrongTap& wrong, const std::string& parameter) {
   constexpr std::size_t kMost = 12;
+  const Architecture& architecture = wrong.problem.definition.architecture;
   const ParameterTable& table = wrong.problem.parameters;
-  const std::string& block = wrong.place.block;
+  const std::optional<ParameterName> own = parse_parameter_name(parameter, architecture);
   std::vector<std::string> names;
+  if (!own) return names;
   for (const auto& [name, array] : table) {
     if (name == parameter || array.shape() != table.at(parameter).shape() || names.size() == kMost) continue;
-    const bool same_block = block.empty() ? !name.starts_with("layers.") && !name.starts_with("cross_")
-                                          : name.starts_with(block + ".");
-    const bool same_place = !block.empty() && name.ends_with("." + inside(parameter, block));
-    if ((same_block || same_place) && name.find(".experts.") == std::string::npos) names.push_back(name);
+    const std::optional<ParameterName> other = parse_parameter_name(name, architecture);
+    if (other && is_mistakable(*own, *other) && !is_of_experts(other->module)) names.push_back(name);
   }
   return names;
+}
+
+bool is_of_norm(const WrongTap& wrong, const std::string& parameter) {
+  const Architecture& architecture = wrong.problem.definition.architecture;
+  const std::optional<ParameterName> name = parse_parameter_name(parameter, architecture);
+  const TapKind kind = name ? kind_of(name->module, architecture) : TapKind::unknown;
+  return kind == TapKind::norm || kind == TapKind::head_norm;
 }
 
 void add_of_parameter(const WrongTap& wrong, const std::string& name, std::vector<WhatIf>& guesses) {
   const Array& array = wrong.problem.parameters.at(name);
   if (array.shape().size() == 1) {
-    if (name.find("norm") != std::string::npos) return;
+    if (is_of_norm(wrong, name)) return;  // see what_if_norm.cpp
     guesses.push_back({name + " is left out", [name](Problem& problem, Trace&) {
                          Array& bias = problem.parameters.at(name);
                          bias = Array::from(Tensor<float>(bias.shape()));
@@ -68,56 +86,64 @@ void add_of_parameter(const WrongTap& wrong, const std::string& name, std::vecto
   }
 }
 
-/// "layers.0.mlp.experts." and "up_proj.weight" of "layers.0.mlp.experts.3.up_proj.weight".
-struct ExpertName {
-  std::string group, rest;
-  std::int64_t expert = -1;
-};
-
-std::optional<ExpertName> expert_name(const std::string& parameter) {
-  const std::size_t start = parameter.rfind(".experts.");
-  if (start == std::string::npos) return std::nullopt;
-  const std::size_t digit = start + std::string(".experts.").size(), dot = parameter.find('.', digit);
-  return ExpertName{parameter.substr(0, digit), parameter.substr(dot),
-                    std::atoll(parameter.substr(digit, dot - digit).c_str())};
-}
-
 /// Every expert e of the mixture reads expert map(e)'s parameters, of the same group.
 WhatIf other_experts(const std::string& text, const std::vector<std::string>& names,
                      const std::function<std::int64_t(std::int64_t)>& map) {
   return {text, [names, map](Problem& problem, Trace&) {
             const ParameterTable old = problem.parameters;
             for (const std::string& name : names) {
-              const ExpertName expert = *expert_name(name);
-              const auto at = [&](std::int64_t e) { return expert.group + std::to_string(e) + expert.rest; };
+              ParameterName parameter = *parse_parameter_name(name, problem.definition.architecture);
+              const std::int64_t expert = *parameter.module.expert;
+              const auto at = [&](std::int64_t e) {
+                parameter.module.expert = e;
+                return to_string(parameter);
+              };
               std::int64_t count = 0;
               while (old.contains(at(count))) ++count;
-              problem.parameters.at(name) = old.at(at((map(expert.expert) + count) % count));
+              problem.parameters.at(name) = old.at(at((map(expert) + count) % count));
             }
           }};
 }
 
-void exchange(Problem& problem, const std::string& gate, const std::string& up) {
-  if (problem.parameters.contains(up)) std::swap(problem.parameters.at(gate), problem.parameters.at(up));
+/// The up projection beside a gate: none of another parameter.
+std::optional<std::string> up_of_gate(ParameterName parameter) {
+  if (parameter.module.part == TapPart::gate_proj) {
+    parameter.module.part = TapPart::up_proj;
+  } else if (parameter.leaf == "gate_w") {
+    parameter.leaf = "up_w";
+  } else {
+    return std::nullopt;
+  }
+  return to_string(parameter);
+}
+
+void exchange_gate_and_up(Problem& problem, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const auto up = up_of_gate(*parse_parameter_name(name, problem.definition.architecture));
+    if (up && problem.parameters.contains(*up)) {
+      std::swap(problem.parameters.at(name), problem.parameters.at(*up));
+    }
+  }
+}
+
+/// "up_proj.weight" or, of packed experts, "up_w".
+std::string own_words(const std::string& name, const Architecture& architecture) {
+  const ParameterName parameter = *parse_parameter_name(name, architecture);
+  const std::string part(part_text(parameter.module.part));
+  return part.empty() ? parameter.leaf : part + "." + parameter.leaf;
 }
 
 void add_of_experts(const WrongTap& wrong, const std::string& mixture, const std::vector<std::string>& names,
                     std::vector<WhatIf>& guesses) {
   const ParameterTable& table = wrong.problem.parameters;
-  guesses.push_back({"gate and up of the experts are exchanged", [names](Problem& problem, Trace&) {
-                       for (const std::string& name : names) {
-                         for (const std::string gate : {"gate_proj.weight", "gate_w"}) {
-                           if (!name.ends_with(gate)) continue;
-                           std::string up = name;
-                           exchange(problem, name, up.replace(up.size() - gate.size(), 4, "up"));
-                         }
-                       }
-                     }});
+  const Architecture& architecture = wrong.problem.definition.architecture;
+  guesses.push_back({"gate and up of the experts are exchanged",
+                     [names](Problem& problem, Trace&) { exchange_gate_and_up(problem, names); }});
   for (const std::string kind :
        {"up_proj.weight", "gate_proj.weight", "down_proj.weight", "up_w", "gate_w", "down_w"}) {
     std::vector<std::string> square;
     std::ranges::copy_if(names, std::back_inserter(square), [&](const std::string& name) {
-      return name.ends_with(kind) && is_square(table.at(name));
+      return own_words(name, architecture) == kind && is_square(table.at(name));
     });
     if (square.empty()) continue;
     guesses.push_back({kind + " of the experts is transposed", [square](Problem& problem, Trace&) {
@@ -126,7 +152,8 @@ void add_of_experts(const WrongTap& wrong, const std::string& mixture, const std
                          }
                        }});
   }
-  if (names.empty() || !expert_name(names.front())) return;
+  // Packed experts have no parameters of their own.
+  if (names.empty() || !parse_parameter_name(names.front(), architecture)->module.expert) return;
   guesses.push_back(other_experts("every expert of " + mixture + " reads the parameters of the next one",
                                   names, [](std::int64_t e) { return e + 1; }));
   guesses.push_back(other_experts("every expert of " + mixture + " reads the parameters of the one before",

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/tap/tap_kind.h"
 #include "harness/verdict/run_along.h"
-#include "harness/verdict/tap_kind.h"
 
 namespace forgecheck {
 

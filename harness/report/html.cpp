@@ -5,6 +5,7 @@
 #include "harness/report/json_report.h"
 #include "harness/report/page/page.h"
 #include "harness/report/text.h"
+#include "harness/tap/tap_name.h"
 
 namespace forgecheck {
 
@@ -29,11 +30,29 @@ std::string opened_on(const std::vector<Result>& results) {
   return std::to_string(failure == results.end() ? 0 : failure - results.begin());
 }
 
+/// Where each tap inside a block stands: {"layers.3.attention.q_proj": ["layers", 3, "attention.q_proj"]}, for
+/// every tap that the report names. The page draws its map of modules from this.
+Json places(const Report& report) {
+  Json places = Json::object();
+  const auto add = [&places](const std::string& name) {
+    if (const auto block = block_of(name))
+      places[name] = {to_string(block->kind), block->index, block->inside};
+  };
+  for (const Result& result : report.results) {
+    for (const TapResult& tap : result.judgement.taps) add(tap.name);
+    const auto& first = result.judgement.first_divergence;
+    if (!first) continue;
+    for (const std::string& name : first->between) add(name);
+  }
+  return places;
+}
+
 }  // namespace
 
 void write_html_report(const std::filesystem::path& path, const Report& report) {
   Json document = json_document(report);
   shorten(document, 4);
+  document["places"] = places(report);
   // In a page a text may end the script or open a comment. "<" stands only in texts, where \u003c means it
   // too.
   std::string json;

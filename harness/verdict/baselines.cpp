@@ -63,7 +63,7 @@ Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Ev
     for (const Arithmetic& arithmetic : other_orders()) {
       if (excusable(comparison, candidate, evidence.oracle).empty()) return comparison;
       evidence.other_rounding.push_back(run_along(problem, type, arithmetic, candidate, Forcing::everything));
-      comparison = compare_trace(candidate, evidence, type);
+      comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
     }
   }
   const bool unseen = has_unseen_choices(problem, candidate, evidence.oracle);
@@ -75,7 +75,7 @@ Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Ev
     for (const TapResult* tap : failed) names.insert(tap->name);
     const auto hopeless = [&](const Spreads& some) { return !unseen && is_hopeless(*failed.front(), some); };
     evidence.spreads = measure_spreads(problem, candidate, evidence.oracle, names, type, draws, hopeless);
-    comparison = compare_trace(candidate, evidence, type);
+    comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
   }
   return comparison;
 }
@@ -104,9 +104,10 @@ JudgedTrace compare_with_oracle(const Problem& problem, const Trace& candidate, 
     const std::size_t asked = evidence.baselines.size();
     if (asked == 1 && largest_share(comparison.taps) <= second_opinion(type)) break;
     evidence.baselines.push_back(run_along(problem, type, arithmetic, candidate, Forcing::everything));
-    if (asked == 0) comparison = compare_trace(candidate, evidence, type);
+    if (asked == 0) comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
   }
-  if (evidence.baselines.size() > 1) comparison = compare_trace(candidate, evidence, type);
+  if (evidence.baselines.size() > 1)
+    comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
   comparison = excuse(problem, candidate, type, evidence, std::move(comparison));
   return judged;
 }

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/tap/tap_kind.h"
 #include "harness/verdict/judge.h"
 #include "harness/verdict/tap_error.h"
-#include "harness/verdict/tap_kind.h"
 
 namespace forgecheck {
 
@@ -42,7 +42,7 @@ bool is_stream(const TapPlace& place) {
     case TapKind::cached_values:
       return true;
     case TapKind::norm:
-      return place.block.empty();
+      return place.name.block == BlockKind::none;
     default:
       return false;
   }
@@ -78,7 +78,7 @@ class Bisector {
       const FirstDivergence& first = *result_.judgement.first_divergence;
       const Names wanted = unasked(first.between);
       if (wanted.empty()) break;
-      const std::string block = place_of(first.tap, architecture).block;
+      const std::string block = block_text(place_of(first.tap, architecture).name);
       step(block.empty() ? "before " + first.tap : "inside " + block, wanted, Detail::location);
     }
     if (failed()) explain();

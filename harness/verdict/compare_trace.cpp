@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/tap/tap_kind.h"
 #include "harness/verdict/decisions.h"
 #include "harness/verdict/tolerance.h"
 #include "harness/verdict/vacuity.h"
@@ -20,10 +21,6 @@ Tensor<double> farthest(const std::vector<Tensor<double>>& values, const Tensor<
     }
   }
   return result;
-}
-
-bool is_tokens(std::string_view name) {
-  return name == "tokens" || name.starts_with("greedy_from_");
 }
 
 /// Generated tokens (B, prompt + new) as choices (steps * B, 1), step by step; none where the prompt, the
@@ -46,14 +43,17 @@ std::optional<Array> generated_tokens(const Array& candidate, const Array& oracl
   return Array::from(rows);
 }
 
-TapResult compare_decision(const std::string& name, const Array& value, const Evidence& evidence, Dtype type,
-                           const Spread* spread, std::vector<UndecidedChoice>& undecided) {
+TapResult compare_decision(const std::string& name, TapKind kind, const Array& value,
+                           const Evidence& evidence, Dtype type, const Spread* spread,
+                           std::vector<UndecidedChoice>& undecided) {
   const Decision& oracle = evidence.oracle.decisions.at(name);
   Decision baseline = evidence.baselines.front().decisions.at(name);
   std::vector<Tensor<double>> scores;
   for (const ReferenceRun& run : evidence.baselines) scores.push_back(run.decisions.at(name).scores);
   baseline.scores = farthest(scores, oracle.scores);
-  if (!is_tokens(name)) return compare_choices(name, value, oracle, baseline, type, undecided, spread);
+  if (kind != TapKind::tokens) {
+    return compare_choices(name, value, oracle, baseline, type, undecided, spread);
+  }
 
   const Array& expected = evidence.oracle.trace.at(name);
   const std::optional<Array> choices = generated_tokens(value, expected, oracle.chosen.rows());
@@ -93,16 +93,19 @@ Tensor<double> farthest_baseline(const Evidence& evidence, const std::string& ta
   return farthest(values, evidence.oracle.trace.at(tap).to<double>());
 }
 
-Comparison compare_trace(const Trace& candidate, const Evidence& evidence, Dtype type) {
+Comparison compare_trace(const Trace& candidate, const Evidence& evidence, const Architecture& architecture,
+                         Dtype type) {
   Comparison comparison;
   for (const auto& [name, expected] : evidence.oracle.trace.entries()) {
     const Array* value = candidate.find(name);
     if (value == nullptr) continue;
     const auto measured = evidence.spreads.find(name);
     const Spread* spread = measured == evidence.spreads.end() ? nullptr : &measured->second;
+    const TapKind kind = place_of(name, architecture).kind;
     if (evidence.oracle.decisions.contains(name)) {
-      comparison.taps.push_back(compare_decision(name, *value, evidence, type, spread, comparison.undecided));
-    } else if (is_counted(name, expected.dtype())) {
+      comparison.taps.push_back(
+          compare_decision(name, kind, *value, evidence, type, spread, comparison.undecided));
+    } else if (is_counted(kind)) {
       comparison.taps.push_back(compare_integers(name, *value, expected));
     } else {
       comparison.taps.push_back(compare_numbers(name, *value, evidence, type, spread));

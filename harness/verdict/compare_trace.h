@@ -24,8 +24,9 @@ struct Comparison {
 };
 
 /// Compares every tap of `candidate` that the oracle has too; the tolerances are those of tolerance.h for a
-/// candidate computed in `type`.
-Comparison compare_trace(const Trace& candidate, const Evidence& evidence, Dtype type);
+/// candidate computed in `type`. `architecture`: the model's, which tells what kind of values a tap holds.
+Comparison compare_trace(const Trace& candidate, const Evidence& evidence, const Architecture& architecture,
+                         Dtype type);
 
 /// For each element of a floating point tap, the value of the baseline that is farthest from the oracle.
 Tensor<double> farthest_baseline(const Evidence& evidence, const std::string& tap);

@@ -62,9 +62,12 @@ std::int64_t affordable_runs(const Failure& failure, const std::string& tap) {
 /// The wrong tap's own module, and those of its block among the suspects.
 Modules modules_of(const WrongTap& wrong, const std::vector<std::string>& suspects) {
   Modules modules = {wrong.name};
+  const TapName& own = wrong.place.name;
   for (const std::string& tap : suspects) {
-    if (place_of(tap, wrong.problem.definition.architecture).block == wrong.place.block)
-      modules.push_back(tap);
+    const TapName name = place_of(tap, wrong.problem.definition.architecture).name;
+    const bool same_block =
+        name.block == own.block && (own.block == BlockKind::none || name.index == own.index);
+    if (same_block) modules.push_back(tap);
   }
   return modules;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "harness/tap/tap_kind.h"
 #include "harness/verdict/baselines.h"
 #include "harness/verdict/notes.h"
 #include "harness/verdict/tap_error.h"
@@ -17,13 +18,14 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::string_view kOutputs[] = {"logits", "tokens", "loss.total"};
 
 /// Fills `local` of each result: the candidate beside the oracle forced to its trace.
-void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const ReferenceRun& oracle) {
+void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const ReferenceRun& oracle,
+                      const Architecture& architecture) {
   for (TapResult& tap : taps) {
     const Array& value = candidate.at(tap.name);
     const Array& expected = oracle.trace.at(tap.name);
     // Choices have no order in their row.
-    const bool choices = tap.name.ends_with(".indices") && value.shape() == expected.shape() &&
-                         !is_floating_point(value.dtype());
+    const bool choices = place_of(tap.name, architecture).kind == TapKind::indices &&
+                         value.shape() == expected.shape() && !is_floating_point(value.dtype());
     tap.local =
         choices ? relative_error(sorted_rows(value), sorted_rows(expected)) : relative_error(value, expected);
   }
@@ -69,7 +71,7 @@ Judgement judge(const Problem& problem, const Trace& candidate, Dtype type, bool
   const ReferenceRun& oracle = judged.evidence.oracle;
   judgement.taps = std::move(judged.comparison.taps);
   judgement.undecided = std::move(judged.comparison.undecided);
-  add_local_errors(judgement.taps, candidate, oracle);
+  add_local_errors(judgement.taps, candidate, oracle, problem.definition.architecture);
   judgement.used = largest_share(judgement.taps);
   for (const TapResult& tap : judgement.taps) judgement.verdict = worse(judgement.verdict, tap.verdict);
 

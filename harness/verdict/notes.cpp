@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "harness/verdict/tap_kind.h"
+#include "harness/tap/tap_kind.h"
 #include "reference/ops/moe.h"
 #include "reference/parameters.h"
 

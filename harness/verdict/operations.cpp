@@ -1,7 +1,7 @@
 #include "harness/verdict/operations.h"
 
 #include "harness/case/config_value.h"
-#include "harness/verdict/tap_kind.h"
+#include "harness/tap/tap_kind.h"
 
 namespace forgecheck {
 
@@ -9,12 +9,6 @@ namespace {
 
 std::string number(double value) {
   return format_value(value);
-}
-
-std::string last_part(const std::string& tap, const TapPlace& place) {
-  const std::string name =
-      place.modality.empty() || !tap.ends_with("." + place.modality) ? tap : tap.substr(0, tap.rfind('.'));
-  return name.substr(name.rfind('.') + 1);
 }
 
 std::string norm_formula(const ModelConfig& model, double eps) {
@@ -25,15 +19,15 @@ std::string norm_formula(const ModelConfig& model, double eps) {
 
 std::string context_formula(const TapPlace& place, const Architecture& architecture) {
   const ModelConfig& model = architecture.model;
-  const std::int64_t heads = place.cross ? architecture.vlm->resolved_heads(model) : model.n_heads;
-  const std::int64_t kv_heads = place.cross ? architecture.vlm->resolved_kv_heads(model) : model.kv_heads();
+  const std::int64_t heads = place.cross() ? architecture.vlm->resolved_heads(model) : model.n_heads;
+  const std::int64_t kv_heads = place.cross() ? architecture.vlm->resolved_kv_heads(model) : model.kv_heads();
   std::string text =
       "out = sum_j p_j v_j, p = softmax_j((q . k_j) / sqrt(head_dim = " + std::to_string(model.dim / heads) +
       "))";
-  text += place.cross                     ? " over the image tokens that image_mask shows"
+  text += place.cross()                   ? " over the image tokens that image_mask shows"
           : architecture.is(VlmArch::mot) ? " over the visible keys of all modalities, image and text joined"
                                           : " over the visible keys: j <= i, same document, not padding";
-  if (!place.cross) text += "; q and k rotated by rope, theta = " + number(model.rope_theta);
+  if (!place.cross()) text += "; q and k rotated by rope, theta = " + number(model.rope_theta);
   if (heads != kv_heads) text += "; head h reads key-value head h / " + std::to_string(heads / kv_heads);
   return text;
 }
@@ -89,7 +83,7 @@ std::string aux_loss_formula(const ModelConfig& model) {
 }
 
 std::string block_formula(const TapPlace& place, const Architecture& architecture) {
-  const std::string attention = place.cross || architecture.is(VlmArch::mot) ? "attn" : "attention";
+  const std::string attention = place.cross() || architecture.is(VlmArch::mot) ? "attn" : "attention";
   return "middle = x + " + attention + "(" + (attention == "attn" ? "attn_norm" : "attention_norm") +
          "(x)), out = middle + mlp(mlp_norm(middle))";
 }
@@ -107,14 +101,14 @@ std::string generation_formula(const SamplingOptions& sampling) {
 
 /// Upstream's file of the blocks of an architecture.
 std::string block_file(const TapPlace& place, const Architecture& architecture) {
-  if (place.cross) return "cross_attention.py";
+  if (place.cross()) return "cross_attention.py";
   if (architecture.is(VlmArch::mot)) return "mot.py";
   if (architecture.is(VlmArch::moma)) return "moma.py";
   return "transformer.py";
 }
 
 std::string block_source(const TapPlace& place, const Architecture& architecture) {
-  if (place.cross) return "cross_attention_block.cpp";
+  if (place.cross()) return "cross_attention_block.cpp";
   if (architecture.is(VlmArch::mot)) return "mot_block.cpp";
   if (architecture.is(VlmArch::moma)) return "moma_block.cpp";
   return "dense_block.cpp";
@@ -126,15 +120,15 @@ Operation operation_of(const std::string& tap, const Case& definition) {
   const Architecture& architecture = definition.architecture;
   const ModelConfig& model = architecture.model;
   const TapPlace place = place_of(tap, architecture);
-  const std::string name = last_part(tap, place);
+  const std::string name(part_text(place.name.part));
   const std::string ops = "reference/ops/", models = "reference/models/";
   const std::string upstream = "kempnerforge/model/", training = "kempnerforge/training/";
   // Cross-attention and Mixture-of-Transformers have attention modules of their own.
   const bool joint = architecture.is(VlmArch::mot);
   const std::string attention_file =
-      upstream + (place.cross || joint ? block_file(place, architecture) : "attention.py");
+      upstream + (place.cross() || joint ? block_file(place, architecture) : "attention.py");
   const std::string attention_source =
-      models + (place.cross || joint ? block_source(place, architecture) : "self_attention.cpp");
+      models + (place.cross() || joint ? block_source(place, architecture) : "self_attention.cpp");
   const bool expert_choice = architecture.is(VlmArch::moma);
   const std::string router_file = upstream + (expert_choice ? "moma.py" : "router.py");
 
@@ -146,7 +140,7 @@ Operation operation_of(const std::string& tap, const Case& definition) {
     case TapKind::adapter:
       return {adapter_formula(*architecture.adapter), models + "adapter.cpp", upstream + "adapter.py"};
     case TapKind::norm:
-      return {norm_formula(model, place.cross ? 1e-5 : model.norm_eps), ops + "norm.cpp",
+      return {norm_formula(model, place.cross() ? 1e-5 : model.norm_eps), ops + "norm.cpp",
               upstream + "norm.py"};
     case TapKind::head_norm:
       return {"out = x / sqrt(mean(x^2) + eps) * weight over each head, before rope, eps = " +
@@ -154,7 +148,7 @@ Operation operation_of(const std::string& tap, const Case& definition) {
               ops + "norm.cpp", upstream + "norm.py"};
     case TapKind::projection:
       return {name + " = x W^T, W = " + tap + ".weight (out, in)",
-              place.cross ? attention_source : models + "self_attention.cpp", attention_file};
+              place.cross() ? attention_source : models + "self_attention.cpp", attention_file};
     case TapKind::context:
       return {context_formula(place, architecture), ops + "attention.cpp", attention_file};
     case TapKind::attention:

@@ -176,10 +176,6 @@ Tensor<double> half_units(const Tensor<double>& values, Dtype type) {
   return units;
 }
 
-bool is_counted(std::string_view name, Dtype type) {
-  return !is_floating_point(type) || name.ends_with("expert_counts");
-}
-
 double kappa(Dtype type) {
   switch (type) {
     case Dtype::f64:

@@ -85,9 +85,6 @@ double second_opinion(Dtype type);
 /// Root mean square; an element that is not finite counts as 0. 0 of none.
 double root_mean_square(std::span<const double> values);
 
-/// Whether a tap holds numbers that must be equal: integers, and counts in any type.
-bool is_counted(std::string_view name, Dtype type);
-
 /// The multiple of the baseline's error that candidates in `type` (f64, f32 or bf16) may have. Throws
 /// ConfigError for another type.
 double kappa(Dtype type);

@@ -56,6 +56,14 @@ function binLabel(index, edges, none) {
   return index === 0 ? none : index < edges.length ? `to ${short(edges[index])}` : `above ${short(edges.at(-1))}`;
 }
 
+// Where a tap stands inside a block, null outside: kind of block, its index, and the module in it ('' for the block's
+// own output). The report tells; names are not read here.
+function placeOf(tap) {
+  if (!Object.hasOwn(report.places, tap.name)) return null;
+  const [kind, index, module] = report.places[tap.name];
+  return {kind, index, module};
+}
+
 function subject(result) {
   return result.file || result.case || result.candidate;
 }

@@ -1,7 +1,5 @@
 // ---- the error along the depth of the model ----
 
-const LAYER = /^((?:\w+_)?layers)\.(\d+)(?:\.(.+))?$/;
-
 // A logarithmic scale over what is finite and not zero: whole decades, two at least.
 function decades(values, include) {
   const logs = values.map(number).concat(include).filter((x) => x > 0 && Number.isFinite(x)).map(Math.log10);
@@ -29,13 +27,13 @@ function depthChart(taps, series, threshold, width) {
   }
   let last = null, free = 0;
   taps.forEach((tap, i) => {
-    const layer = tap.name.match(LAYER);
-    const here = layer ? `${layer[1]}.${layer[2]}` : null;
+    const place = placeOf(tap);
+    const here = place ? `${place.kind}.${place.index}` : null;
     if (here === last) return;
     last = here;
     parts.push(svg('line', {x1: x(i - 0.5), x2: x(i - 0.5), y1: top, y2: height - bottom, class: 'grid'}));
-    if (!layer || x(i) < free) return;
-    const label = layer[1] === 'layers' ? layer[2] : `${layer[1][0]}${layer[2]}`;
+    if (!place || x(i) < free) return;
+    const label = place.kind === 'layers' ? String(place.index) : `${place.kind[0]}${place.index}`;
     parts.push(svg('text', {x: x(i - 0.5) + 2, y: height - bottom + 14}, label));
     free = x(i) + 9 + 7 * label.length;
   });

@@ -4,12 +4,12 @@
 function arrange(taps) {
   const arranged = {before: [], groups: new Map(), after: []};
   for (const tap of taps) {
-    const layer = tap.name.match(LAYER);
-    if (!layer) {
+    const place = placeOf(tap);
+    if (!place) {
       (arranged.groups.size === 0 ? arranged.before : arranged.after).push(tap);
       continue;
     }
-    const [, kind, index, module = ''] = layer;
+    const {kind, index, module} = place;
     if (!arranged.groups.has(kind)) arranged.groups.set(kind, {columns: [], rows: new Map()});
     const group = arranged.groups.get(kind);
     if (!group.rows.has(index)) group.rows.set(index, new Map());

@@ -30,11 +30,11 @@ TEST_P(Help, HasAnExampleOfTheCommand) {
 INSTANTIATE_TEST_SUITE_P(
     All, Help,
     testing::Values(std::vector<std::string>{"verify"}, std::vector<std::string>{"run"},
-                    std::vector<std::string>{"params"}, std::vector<std::string>{"generate"},
-                    std::vector<std::string>{"bisect"}, std::vector<std::string>{"compare"},
-                    std::vector<std::string>{"backends"}, std::vector<std::string>{"golden"},
-                    std::vector<std::string>{"golden", "list"}, std::vector<std::string>{"golden", "show"},
-                    std::vector<std::string>{"golden", "check"},
+                    std::vector<std::string>{"params"}, std::vector<std::string>{"taps"},
+                    std::vector<std::string>{"generate"}, std::vector<std::string>{"bisect"},
+                    std::vector<std::string>{"compare"}, std::vector<std::string>{"backends"},
+                    std::vector<std::string>{"golden"}, std::vector<std::string>{"golden", "list"},
+                    std::vector<std::string>{"golden", "show"}, std::vector<std::string>{"golden", "check"},
                     std::vector<std::string>{"golden", "manifest"},
                     std::vector<std::string>{"golden", "record"}, std::vector<std::string>{"report"},
                     std::vector<std::string>{"report", "merge"}));
@@ -45,7 +45,7 @@ TEST_F(Program, ListsItsCommandsAndItsVersion) {
   const Outcome help = run({"--help"});
   EXPECT_EQ(help.status, 0);
   for (const std::string command :
-       {"verify", "run", "params", "generate", "bisect", "compare", "backends", "golden", "report"}) {
+       {"verify", "run", "params", "taps", "generate", "bisect", "compare", "backends", "golden", "report"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + command + " "));
   }
   const Outcome version = run({"--version"});

@@ -8,21 +8,6 @@
 namespace forgecheck {
 namespace {
 
-TEST(TapKind, LeavesOutLayerAndModality) {
-  const std::pair<const char*, const char*> kKinds[] = {
-      {"layers.12", "block"},
-      {"layers.0.image", "block"},
-      {"cross_attention_layers.1", "block"},
-      {"layers.3.attention.q_proj", "attention.q_proj"},
-      {"layers.3.attn.q_proj.text", "attention.q_proj"},
-      {"cross_attention_layers.0.attn_norm", "attention_norm"},
-      {"layers.1.mlp.experts.image.router.gate", "mlp.experts.router.gate"},
-      {"logits.staged", "logits.staged"},
-      {"greedy_from_4", "tokens"},
-  };
-  for (const auto& [tap, kind] : kKinds) EXPECT_EQ(tap_kind(tap), kind);
-}
-
 std::string written(const Calibration& calibration) {
   std::ostringstream text;
   write_calibration(text, calibration);

@@ -26,6 +26,20 @@ struct Naive {
   std::function<bool(std::int64_t b, std::int64_t i, std::int64_t j)> visible =
       [](std::int64_t, std::int64_t i, std::int64_t j) { return j <= i; };
   std::function<std::int64_t(std::int64_t)> kv_head = [](std::int64_t h) { return h / 2; };
+  bool norm_after_rope = false;
+
+  /// QK-norm of (B, S, heads * d), each head with the norm's weight.
+  static Tensor<float> normed(Tensor<float> x, const Tensor<float>& weight) {
+    for (std::int64_t head = 0; head < x.size() / kDim; ++head) {
+      double squares = 1e-5 * kDim;
+      for (std::int64_t e = 0; e < kDim; ++e) squares += std::pow(static_cast<double>(x[head * kDim + e]), 2);
+      for (std::int64_t e = 0; e < kDim; ++e) {
+        const double value = static_cast<double>(x[head * kDim + e]) / std::sqrt(squares / kDim);
+        x[head * kDim + e] = static_cast<float>(value * static_cast<double>(weight[e]));
+      }
+    }
+    return x;
+  }
 
   /// (B, S, heads * d) with each head rotated by its position.
   Tensor<float> rotated(Tensor<float> x, std::int64_t heads) const {
@@ -42,10 +56,14 @@ struct Naive {
     return x;
   }
 
-  Tensor<float> context(const Trace& trace) const {
+  /// `parameters`: with the weights of QK-norm, where it is to come after rope.
+  Tensor<float> context(const Trace& trace, const ParameterTable& parameters = {}) const {
     const auto part = [&](const std::string& which, bool rotate, std::int64_t heads) {
       const Tensor<float> x = trace.at(kName + "." + which).to<float>();
-      return rotate ? rotated(x, heads) : x;
+      const Tensor<float> turned = rotate ? rotated(x, heads) : x;
+      if (!norm_after_rope || which == "v_proj") return turned;
+      const std::string norm = kName + "." + which.substr(0, 1) + "_norm.weight";
+      return normed(turned, parameters.at(norm).to<float>());
     };
     const Tensor<float> q = part("q_proj", rotate_q, kHeads), k = part("k_proj", rotate_k, kKvHeads),
                         v = part("v_proj", rotate_v, kKvHeads);
@@ -136,6 +154,34 @@ TEST(HintAttention, RopeBackwardsOrWithAnotherTheta) {
               HasSubstr("rope_theta is 500000.0 instead of 10000.0"));
 }
 
+Problem dense_with_qk_norm() {
+  return small_problem("dense[" + kModel + ",qk_norm=true]/batch=2,text_len=7/seed=32");
+}
+
+TEST(HintAttention, QkNormAfterRopeShowsInTheNorm) {
+  const Problem problem = dense_with_qk_norm();
+  const Trace right = run_permuted(problem, Dtype::f32);
+  for (const auto& [part, heads] : {std::pair("q", kHeads), std::pair("k", kKvHeads)}) {
+    const std::string norm = kName + "." + part + "_norm";
+    const Tensor<float> x = right.at(kName + "." + part + "_proj").to<float>();
+    const Tensor<float> wrong =
+        Naive::normed(Naive().rotated(x, heads), problem.parameters.at(norm + ".weight").to<float>());
+    EXPECT_THAT(hint_of(problem, norm, wrong.reshaped(right.at(norm).shape())),
+                HasSubstr("the norm comes after rope instead of before in " + norm));
+  }
+}
+
+TEST(HintAttention, QkNormAfterRopeShowsInTheContextOfATraceWithoutNorms) {
+  const Problem problem = dense_with_qk_norm();
+  const Trace right = run_permuted(problem, Dtype::f32);
+  Naive naive;
+  naive.norm_after_rope = true;
+  Trace wrong = with_tap(right, kName + ".context", Array::from(naive.context(right, problem.parameters)));
+  wrong = without(without(wrong, kName + ".q_norm"), kName + ".k_norm");
+  EXPECT_THAT(hint_at(problem, wrong, kName + ".context"),
+              HasSubstr("explained if the norms of q and k come after rope instead of before"));
+}
+
 // ---- scores and heads ----
 
 TEST(HintAttention, TheScale) {
@@ -148,8 +194,10 @@ TEST(HintAttention, TheScale) {
 }
 
 TEST(HintAttention, KeyValueHeadsRepeatedInsteadOfInterleaved) {
-  EXPECT_THAT(hint_with([](Naive& naive) { naive.kv_head = [](std::int64_t h) { return h % 2; }; }),
-              HasSubstr("head h reads key-value head h % 2 instead of h / 2"));
+  EXPECT_THAT(
+      hint_with([](Naive& naive) { naive.kv_head = [](std::int64_t h) { return h % 2; }; }),
+      HasSubstr(
+          "head h reads key-value head h % 2 instead of h / 2, as by repeat instead of repeat_interleave"));
 }
 
 // ---- masks ----

@@ -91,6 +91,31 @@ TEST(HtmlReport, ShowsTheNotes) {
   EXPECT_NE(kPage.find("result.notes"), std::string_view::npos) << "the script shows them";
 }
 
+TEST(HtmlReport, SaysWhereEveryTapStandsThatItNames) {
+  Result result = result_with(Verdict::mismatch);
+  for (const char* name :
+       {"norm", "layers.10.attn.q_proj.image", "cross_attention_layers.0", "my_layers.0.x"}) {
+    TapResult tap;
+    tap.name = name;
+    result.judgement.taps.push_back(tap);
+  }
+  result.judgement.first_divergence = FirstDivergence();
+  result.judgement.first_divergence->between = {"layers.2.mlp.hidden", "token_embedding"};
+  const Json places = Json::parse(embedded(written(write_html_report, {{}, {result}}))).at("places");
+  EXPECT_EQ(places.at("layers.10.attn.q_proj.image"), Json({"layers", 10, "attn.q_proj.image"}));
+  EXPECT_EQ(places.at("cross_attention_layers.0"), Json({"cross_attention_layers", 0, ""}));
+  EXPECT_EQ(places.at("layers.2.mlp.hidden"), Json({"layers", 2, "mlp.hidden"}));
+  EXPECT_FALSE(places.contains("norm") || places.contains("token_embedding") ||
+               places.contains("my_layers.0.x"));
+}
+
+/// The page asks the report; it reads no name itself.
+TEST(HtmlReport, ThePagesScriptReadsNoNames) {
+  EXPECT_EQ(occurrences(std::string(kPage), "name.match("), 0U);
+  EXPECT_EQ(occurrences(std::string(kPage), "layers)"), 0U);
+  EXPECT_GT(occurrences(std::string(kPage), "placeOf("), 2U);
+}
+
 TEST(HtmlReport, NumbersHaveAsManyDigitsAsThePageShows) {
   const Json json = Json::parse(embedded(written(write_html_report, {{}, {full_result()}})));
   const Json& first = json.at("results").at(0).at("first_divergence");

@@ -9,7 +9,7 @@
 
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
-#include "harness/verdict/tap_kind.h"
+#include "harness/tap/tap_kind.h"
 #include "tests/harness/verdict/problems.h"
 
 namespace forgecheck {
@@ -63,13 +63,12 @@ TEST(TapKind, TheNameSaysWhereAModuleStands) {
   const Architecture mot = parse_case_text(small_cases()[5]).architecture;
   const TapPlace place = place_of("layers.1.attn.q_proj.image", mot);
   EXPECT_EQ(place.kind, TapKind::projection);
-  EXPECT_EQ(place.block, "layers.1");
-  EXPECT_EQ(place.index, 1);
-  EXPECT_EQ(place.modality, "image");
+  EXPECT_EQ(block_text(place.name), "layers.1");
+  EXPECT_EQ(place.name.modality, "image");
   EXPECT_EQ(place_of("layers.1.text", mot).kind, TapKind::block);
-  EXPECT_EQ(place_of("mot_norms.text", mot).modality, "text");
+  EXPECT_EQ(place_of("mot_norms.text", mot).name.modality, "text");
   const Architecture cross = parse_case_text(small_cases()[4]).architecture;
-  EXPECT_TRUE(place_of("cross_attention_layers.0.attn", cross).cross);
+  EXPECT_TRUE(place_of("cross_attention_layers.0.attn", cross).cross());
   EXPECT_EQ(place_of("cross_attention_layers.0.attn", cross).kind, TapKind::attention);
 }
 

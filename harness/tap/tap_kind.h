@@ -1,10 +1,11 @@
-// What a tap's name says: which kind of module made it, where that stands, and which parameters it reads.
+// What a tap is: which kind of module made it, where that stands, and which parameters it reads.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "harness/tap/tap_name.h"
 #include "reference/config.h"
 #include "reference/weights.h"
 
@@ -18,10 +19,10 @@ enum class TapKind {
   head_norm,       // q_norm, k_norm: over each head
   projection,      // q_proj, k_proj, v_proj
   context,         // what the heads attended to, before o_proj
-  attention,       // behind o_proj
+  attention,       // after o_proj
   expansion,       // gate_proj, up_proj
-  hidden,          // behind the activation
-  mlp,             // behind down_proj
+  hidden,          // after the activation
+  mlp,             // after down_proj
   router_gate,     // logits of the experts
   indices,         // chosen experts, or under expert choice tokens
   router_weights,  // of the chosen experts
@@ -29,7 +30,7 @@ enum class TapKind {
   expert_counts,   // assignments of each expert
   moe,             // the experts' output, each token's choice
   expert_choice,   // the experts' output under expert choice
-  block,           // the residual stream behind a block
+  block,           // the residual stream after a block
   logits,
   staged_logits,
   aux_loss,
@@ -46,13 +47,17 @@ enum class TapKind {
 
 struct TapPlace {
   TapKind kind = TapKind::unknown;
-  std::string block;       // "layers.0", "cross_attention_layers.1"; empty outside the blocks
-  std::int64_t index = 0;  // of the block
-  bool cross = false;      // in a cross-attention block
-  std::string modality;    // of a Mixture-of-Transformers stream or an expert-choice group, else empty
+  TapName name;  // of an unknown kind: empty
+
+  bool cross() const { return name.block == BlockKind::cross_attention_layers; }
 };
 
+/// Of a name that is no tap: kind unknown.
 TapPlace place_of(std::string_view tap, const Architecture& architecture);
+TapKind kind_of(const TapName& name, const Architecture& architecture);
+
+/// Whether the tap's values are exact in every type: choices, tokens, and how often an expert was chosen.
+bool is_counted(TapKind kind);
 
 /// The parameters that the tap's own module reads, of those in the table: of "layers.0.attention" the output
 /// projection's, of a mixture all of its experts'.
