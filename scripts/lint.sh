@@ -1,6 +1,12 @@
 #!/usr/bin/env bash
-# Checks the format of every source file, and a short list of clang-tidy's checks (.clang-tidy). Needs the
-# configured preset dev.
+# Checks the format of every source file, and a short list of clang-tidy's checks (.clang-tidy) on the sources of the
+# libraries and the program.
+#
+#   scripts/lint.sh [--changed [BASE]]
+#
+# --changed: clang-tidy only on sources that differ from the commit BASE, and for a changed header on one source that
+# includes it. Without BASE: from the merge base with origin/main or main, on main itself from the commit before. At most
+# an eighth of all sources; where more have changed, or no base is known, another eighth every day.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,6 +15,44 @@ echo "lint: clang-format on ${#sources[@]} files"
 clang-format --dry-run --Werror "${sources[@]}"
 
 mapfile -t units < <(git ls-files 'reference/*.cpp' 'harness/*.cpp' 'gpu/*.cpp')
-echo "lint: clang-tidy on ${#units[@]} files"
-printf '%s\n' "${units[@]}" | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/dev 2> /dev/null
+
+base_of_changes() {
+  local branch base
+  for branch in origin/main main; do
+    base=$(git merge-base HEAD "$branch" 2> /dev/null) || continue
+    [ "$base" != "$(git rev-parse HEAD)" ] || base=$(git rev-parse --verify --quiet HEAD~1) || continue
+    echo "$base"
+    return
+  done
+}
+
+# The units to look at for a changed file, one a line.
+units_for() {
+  case $1 in
+    *.cpp) echo "$1" ;;
+    *.h) grep -lF "#include \"$1\"" "${units[@]}" | head -n 1 || true ;;
+  esac
+}
+
+if [ "${1:-}" = --changed ]; then
+  base=${2:-$(base_of_changes || true)}
+  changed=()
+  if [ -n "$base" ]; then
+    mapfile -t changed < <(
+      git diff --name-only "$base" -- reference harness gpu |
+        while read -r file; do units_for "$file"; done | sort -u | grep -Fxf <(printf '%s\n' "${units[@]}"))
+  fi
+  if [ -n "$base" ] && [ "${#changed[@]}" -le $((${#units[@]} / 8)) ]; then
+    units=("${changed[@]}")
+  else
+    mapfile -t units < <(printf '%s\n' "${units[@]}" | awk -v day="$(($(date +%s) / 86400))" 'NR % 8 == day % 8')
+  fi
+fi
+
+if [ "${#units[@]}" -gt 0 ]; then
+  echo "lint: clang-tidy on ${#units[@]} files"
+  # A folder of its own, configured and never built, where every file has a command.
+  cmake --preset dev -B build/lint -DFORGECHECK_UNITY=OFF > /dev/null
+  printf '%s\n' "${units[@]}" | xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p build/lint 2> /dev/null
+fi
 echo "lint: nothing to complain about"

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# In full what continuous integration (.ci/run) does in part: every test, every mutant, clang-tidy on every file, all tests
+# under the sanitizers, the checking emulator, all architectures of GPUs; and what is too long for it: the main job with
+# 16 runs of each case on the emulated GPU, and the tolerances on random models that nobody has seen before.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() {
+  echo "nightly: $* ($((SECONDS / 60)) minutes so far)"
+  "$@"
+}
+
+step scripts/test.sh
+step scripts/mutants.sh
+step scripts/gpu_mutants.sh
+step scripts/lint.sh
+step scripts/test.sh asan-ubsan
+step scripts/test.sh simt-check
+step scripts/verify.sh
+step build/release/forgecheck calibrate --runs 500 --samples 2 --seed "$(date +%Y%m%d)"
+PATH=$PATH:/usr/local/cuda/bin
+if command -v nvcc > /dev/null; then
+  # What differs from the other builds: the kernels, and all that links to them.
+  cmake --preset cuda -DCMAKE_OPTIMIZE_DEPENDENCIES=OFF > /dev/null
+  step cmake --build --preset cuda --target forgecheck test_gpu
+  step ctest --preset cuda -L 'gpu|scripts'
+else
+  echo "nightly: no nvcc on this machine: the preset cuda is not built"
+fi
+echo "nightly: everything is well, after $((SECONDS / 60)) minutes"
