@@ -1,5 +1,6 @@
 #include "harness/hint/residual.h"
 
+#include "harness/tap/parameter_name.h"
 #include "reference/models/adapter.h"
 #include "reference/ops/embedding.h"
 
@@ -7,7 +8,7 @@ namespace forgecheck {
 
 namespace {
 
-/// Embedded tokens or inputs_embeds, behind the prefix; of a Mixture-of-Transformers one modality's part.
+/// Embedded tokens or inputs_embeds, after the prefix; of a Mixture-of-Transformers one modality's part.
 std::optional<Tensor<double>> stream_start(const WrongTap& wrong, const std::string& modality) {
   const Inputs inputs = model_inputs(wrong);
   const Dtype dtype = wrong.problem.definition.dtype;
@@ -29,22 +30,15 @@ std::optional<Tensor<double>> stream_start(const WrongTap& wrong, const std::str
                              : slice_sequence(*stream, images, stream->dim(1));
 }
 
-/// A block's output; of a Mixture-of-Transformers that of one modality.
-TapName block_output(BlockKind kind, std::int64_t index, const std::string& modality = "") {
-  TapName name;
-  name.block = kind;
-  name.index = index;
-  name.modality = modality;
-  return name;
-}
-
 /// The block before layer `layer`, or the last one where `layer` is the number of layers.
 TapName block_before(const Architecture& architecture, std::int64_t layer, const std::string& modality) {
   if (architecture.is(VlmArch::cross_attention)) {
     const std::int64_t cadence = architecture.vlm->cross_attention_every_n_layers;
-    if (layer % cadence == 0) return block_output(BlockKind::cross_attention_layers, layer / cadence - 1);
+    if (layer % cadence == 0)
+      return in_block(BlockKind::cross_attention_layers, layer / cadence - 1, TapModule::none);
   }
-  return block_output(BlockKind::layers, layer - 1, architecture.is(VlmArch::mot) ? modality : "");
+  return in_block(BlockKind::layers, layer - 1, TapModule::none,
+                  architecture.is(VlmArch::mot) ? modality : "");
 }
 
 }  // namespace
@@ -69,7 +63,8 @@ std::optional<Tensor<double>> residual_before(const WrongTap& wrong, const TapPl
   const TapName& name = place.name;
   if (place.cross()) {
     const std::int64_t cadence = architecture.vlm->cross_attention_every_n_layers;
-    return found_value(wrong, to_string(block_output(BlockKind::layers, (name.index + 1) * cadence - 1)));
+    return found_value(
+        wrong, to_string(in_block(BlockKind::layers, (name.index + 1) * cadence - 1, TapModule::none)));
   }
   const std::int64_t layer = name.block == BlockKind::none ? architecture.model.n_layers : name.index;
   if (layer == 0) return stream_start(wrong, name.modality);
@@ -78,12 +73,8 @@ std::optional<Tensor<double>> residual_before(const WrongTap& wrong, const TapPl
 
 TapName attention_of(const TapName& name, const Architecture& architecture) {
   const bool attn = name.block == BlockKind::cross_attention_layers || architecture.is(VlmArch::mot);
-  TapName attention;
-  attention.block = name.block;
-  attention.index = name.index;
-  attention.module = attn ? TapModule::attn : TapModule::attention;
-  if (architecture.is(VlmArch::mot)) attention.modality = name.modality;
-  return attention;
+  return in_block(name.block, name.index, attn ? TapModule::attn : TapModule::attention,
+                  architecture.is(VlmArch::mot) ? name.modality : "");
 }
 
 }  // namespace forgecheck

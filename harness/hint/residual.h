@@ -12,7 +12,7 @@ namespace forgecheck {
 /// tap's.
 Inputs model_inputs(const WrongTap& wrong);
 
-/// The stream at the entrance of the block that `place` stands in, or behind the last block for a place
+/// The stream at the entrance of the block that `place` stands in, or after the last block for a place
 /// outside; of the place's modality in a Mixture-of-Transformers. None where a tap is missing from the case.
 std::optional<Tensor<double>> residual_before(const WrongTap& wrong, const TapPlace& place);
 

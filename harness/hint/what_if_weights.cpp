@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "harness/hint/what_if.h"
+#include "harness/tap/parameter_name.h"
 
 namespace forgecheck {
 

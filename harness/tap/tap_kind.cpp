@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "harness/tap/parameter_name.h"
+
 namespace forgecheck {
 
 namespace {
@@ -143,6 +145,20 @@ TapPlace place_of(std::string_view tap, const Architecture& architecture) {
 
 bool is_counted(TapKind kind) {
   return kind == TapKind::expert_counts || kind == TapKind::indices || kind == TapKind::tokens;
+}
+
+std::string tap_family(std::string_view name, const Architecture& architecture) {
+  std::optional<TapName> tap = parse_tap_name(name, architecture);
+  if (!tap) return std::string(name);
+  tap->block = BlockKind::none;
+  tap->index = 0;
+  tap->modality.clear();
+  tap->expert.reset();
+  if (tap->module == TapModule::attn) tap->module = TapModule::attention;
+  if (tap->module == TapModule::attn_norm) tap->module = TapModule::attention_norm;
+  if (tap->module == TapModule::greedy_from) tap->module = TapModule::tokens;
+  const std::string family = to_string(*tap);
+  return family.empty() ? "block" : family;
 }
 
 std::vector<std::string> parameters_of(const std::string& tap, const Architecture& architecture,

@@ -59,6 +59,10 @@ TapKind kind_of(const TapName& name, const Architecture& architecture);
 /// Whether the tap's values are exact in every type: choices, tokens, and how often an expert was chosen.
 bool is_counted(TapKind kind);
 
+/// What taps of all layers and modalities have in common: "attention.q_proj", "mlp.router.gate", "block",
+/// "tokens". A Mixture-of-Transformers' attn counts as attention. A name that is no tap is its own family.
+std::string tap_family(std::string_view name, const Architecture& architecture);
+
 /// The parameters that the tap's own module reads, of those in the table: of "layers.0.attention" the output
 /// projection's, of a mixture all of its experts'.
 std::vector<std::string> parameters_of(const std::string& tap, const Architecture& architecture,

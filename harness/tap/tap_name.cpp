@@ -115,7 +115,7 @@ class Reader {
     return true;
   }
 
-  /// In a Mixture-of-Transformers the modality, and nothing behind it; elsewhere nothing.
+  /// In a Mixture-of-Transformers the modality, and nothing after it; elsewhere nothing.
   bool read_own_modality(Words words, TapName& name) const {
     return mot_ ? words.size() == 1 && read_modality(words, name) : words.empty();
   }
@@ -258,6 +258,22 @@ std::optional<TapName> parse_tap_name(std::string_view name, const Architecture&
   return reader.read_outside(words_of(name), result) ? std::optional(result) : std::nullopt;
 }
 
+TapName in_block(BlockKind kind, std::int64_t index, TapModule module, const std::string& modality) {
+  TapName name;
+  name.block = kind;
+  name.index = index;
+  name.module = module;
+  name.modality = modality;
+  return name;
+}
+
+TapName outside(TapModule module, TapPart part) {
+  TapName name;
+  name.module = module;
+  name.part = part;
+  return name;
+}
+
 TapName with_part(TapName name, TapPart part) {
   name.part = part;
   return name;
@@ -268,32 +284,6 @@ std::string block_text(const TapName& name) {
   block.block = name.block;
   block.index = name.index;
   return name.block == BlockKind::none ? "" : to_string(block);
-}
-
-std::string tap_family(std::string_view name, const Architecture& architecture) {
-  std::optional<TapName> tap = parse_tap_name(name, architecture);
-  if (!tap) return std::string(name);
-  tap->block = BlockKind::none;
-  tap->index = 0;
-  tap->modality.clear();
-  tap->expert.reset();
-  if (tap->module == TapModule::attn) tap->module = TapModule::attention;
-  if (tap->module == TapModule::attn_norm) tap->module = TapModule::attention_norm;
-  if (tap->module == TapModule::greedy_from) tap->module = TapModule::tokens;
-  const std::string family = to_string(*tap);
-  return family.empty() ? "block" : family;
-}
-
-std::string to_string(const ParameterName& name) {
-  return to_string(name.module) + "." + name.leaf;
-}
-
-std::optional<ParameterName> parse_parameter_name(std::string_view name, const Architecture& architecture) {
-  const std::size_t dot = name.rfind('.');
-  if (dot == std::string_view::npos || dot + 1 == name.size()) return std::nullopt;
-  const auto module = parse_tap_name(name.substr(0, dot), architecture);
-  if (!module) return std::nullopt;
-  return ParameterName{*module, std::string(name.substr(dot + 1))};
 }
 
 }  // namespace forgecheck

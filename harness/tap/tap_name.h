@@ -108,6 +108,10 @@ std::string to_string(const TapName& name);
 /// modalities need not be those of a case: which taps a case has is in tap_table.h.
 std::optional<TapName> parse_tap_name(std::string_view name, const Architecture& architecture);
 
+/// A module inside a block, or outside them.
+TapName in_block(BlockKind kind, std::int64_t index, TapModule module, const std::string& modality = "");
+TapName outside(TapModule module, TapPart part = TapPart::none);
+
 /// Another part of the same module.
 TapName with_part(TapName name, TapPart part);
 
@@ -130,18 +134,5 @@ std::string_view part_text(TapPart part);
 
 /// "layers.3" of a tap inside that block, empty outside.
 std::string block_text(const TapName& name);
-
-/// What taps of all layers and modalities have in common: "attention.q_proj", "mlp.router.gate", "block",
-/// "tokens". A Mixture-of-Transformers' attn counts as attention. A name that is no tap is its own family.
-std::string tap_family(std::string_view name, const Architecture& architecture);
-
-/// A parameter: the module that it belongs to and its own last word, "weight", "bias" or "up_w".
-struct ParameterName {
-  TapName module;
-  std::string leaf;
-};
-
-std::string to_string(const ParameterName& name);
-std::optional<ParameterName> parse_parameter_name(std::string_view name, const Architecture& architecture);
 
 }  // namespace forgecheck

@@ -16,23 +16,6 @@ Dimension product(const Dimension& a, const Dimension& b) {
   return {a.letter + "*" + b.letter, a.size * b.size};
 }
 
-/// Where in a model a tap stands, to be completed with module and part.
-TapName in_block(BlockKind kind, std::int64_t index, TapModule module, const std::string& modality = "") {
-  TapName name;
-  name.block = kind;
-  name.index = index;
-  name.module = module;
-  name.modality = modality;
-  return name;
-}
-
-TapName outside(TapModule module, TapPart part = TapPart::none) {
-  TapName name;
-  name.module = module;
-  name.part = part;
-  return name;
-}
-
 std::string both(const std::string& a, const std::string& b) {
   return a + (a.empty() || b.empty() ? "" : ", ") + b;
 }

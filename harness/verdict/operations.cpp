@@ -219,7 +219,7 @@ Operation operation_of(const std::string& tap, const Case& definition) {
     case TapKind::total_loss:
       return {total_formula(model), models + "objective.cpp", "scripts/train.py"};
     case TapKind::cached_keys:
-      return {"keys (B, K, S, d) behind rope, in the order of positions", models + "self_attention.cpp",
+      return {"keys (B, K, S, d) after rope, in the order of positions", models + "self_attention.cpp",
               upstream + "attention.py"};
     case TapKind::cached_values:
       return {"values (B, K, S, d), in the order of positions", models + "self_attention.cpp",

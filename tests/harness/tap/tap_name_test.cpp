@@ -7,6 +7,7 @@
 #include "harness/case/make_inputs.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
+#include "harness/tap/parameter_name.h"
 #include "harness/tap/tap_table.h"
 #include "reference/parameters.h"
 
