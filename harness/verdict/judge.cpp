@@ -2,19 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "harness/tap/tap_kind.h"
 #include "harness/verdict/baselines.h"
 #include "harness/verdict/notes.h"
 #include "harness/verdict/tap_error.h"
 #include "harness/verdict/vacuity.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::string_view kOutputs[] = {"logits", "tokens", "loss.total"};
 
 /// Fills `local` of each result: the candidate beside the oracle forced to its trace.

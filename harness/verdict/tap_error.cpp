@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <limits>
+
+#include "reference/numbers.h"
 
 #include "harness/verdict/tolerance.h"
 
@@ -11,7 +12,6 @@ namespace forgecheck {
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kMapRows = 64;
 constexpr std::int64_t kMapColumns = 96;
 

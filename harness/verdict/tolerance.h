@@ -49,6 +49,7 @@
 #include "harness/verdict/spread.h"
 #include "harness/verdict/verdict.h"
 #include "reference/array.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
@@ -82,8 +83,6 @@ inline constexpr double kFlips = 0.1;
 /// candidate with just the baseline's error uses.
 double second_opinion(Dtype type);
 
-/// Root mean square; an element that is not finite counts as 0. 0 of none.
-double root_mean_square(std::span<const double> values);
 
 /// The multiple of the baseline's error that candidates in `type` (f64, f32 or bf16) may have. Throws
 /// ConfigError for another type.
