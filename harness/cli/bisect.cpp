@@ -27,8 +27,9 @@ int run(const BisectOptions& options, const Invocation& invocation) {
   const auto start = std::chrono::steady_clock::now();
   std::ostream& out = terminal(options.report);
   out << case_text(problem.definition) << " on " << backend->name() << "\n";
-  Bisection bisection =
-      bisect(problem, *backend, [&out](const std::string& line) { out << line << std::endl; });
+  Bisection bisection = with_source(options.definition, [&] {
+    return bisect(problem, *backend, [&out](const std::string& line) { out << line << std::endl; });
+  });
 
   Result result;
   result.case_line = case_text(problem.definition);

@@ -5,6 +5,7 @@
 #include "harness/cli/command.h"
 #include "harness/cli/report_options.h"
 #include "harness/golden/golden_file.h"
+#include "harness/io/file_name.h"
 #include "harness/io/safetensors.h"
 #include "harness/report/text.h"
 #include "harness/verdict/difference.h"
@@ -100,8 +101,10 @@ class TraceComparison {
     load_weights(golden);
     for (const std::string& path : {options_.a, options_.b}) {
       const Trace taps = read_taps(path);
-      Judgement judgement = judged_by(
-          options_.report, judge(golden.problem, taps, type_of(taps, golden.problem.definition), false));
+      const Judgement judged = with_file_name(with_case, [&] {
+        return judge(golden.problem, taps, type_of(taps, golden.problem.definition), false);
+      });
+      Judgement judgement = judged_by(options_.report, judged);
       const std::string worst = worst_tap(judgement);
       out_ << fmt::format("{}: {}, {}, worst tolerance used: {}{}\n", path, to_string(judgement.verdict),
                           counted(judgement.taps.size(), "tap"), percent(judgement.used),

@@ -71,7 +71,8 @@ int run(const RunOptions& options) {
     std::cerr << "forgecheck: " << options.backend << ": " << refusal << "\n";
     return kFailure;
   }
-  const Trace trace = run_for(options.taps, problem, *backend);
+  const Trace trace =
+      with_source(options.definition, [&] { return run_for(options.taps, problem, *backend); });
   fmt::print("{} on {}\n", case_text(problem.definition), backend->name());
   for (const auto& [name, value] : trace.entries()) print_tap(name, value);
   if (!options.save.empty()) {
