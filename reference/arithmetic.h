@@ -4,9 +4,35 @@
 
 #include <cstdint>
 
-#include "reference/linalg/matmul.h"
+#include "reference/enum_table.h"
 
 namespace forgecheck {
+
+namespace linalg {
+
+/// Who computes a matrix product.
+enum class Library {
+  plain,  // our own loop
+  openblas,
+  onednn,  // float only
+};
+
+/// In which order our own loops sum: equally right, each with a rounding of its own. A library has an order of
+/// its own.
+enum class Order { forward, permuted, reversed };
+
+inline constexpr Named<Library> kLibraries[] = {
+    {Library::plain, "plain"},
+    {Library::openblas, "openblas"},
+    {Library::onednn, "onednn"},
+};
+inline constexpr Named<Order> kOrders[] = {
+    {Order::forward, "forward"},
+    {Order::permuted, "permuted"},
+    {Order::reversed, "reversed"},
+};
+
+}  // namespace linalg
 
 /// What attention multiplies the values by, p = e / sum e, rounds to T ...
 enum class Probabilities {
@@ -15,8 +41,17 @@ enum class Probabilities {
   rounded_undivided,  // e, and divides by the sum at the end: FlashAttention (Dao et al. 2022)
 };
 
+inline constexpr Named<Probabilities> kProbabilities[] = {
+    {Probabilities::kept, "kept"},
+    {Probabilities::rounded, "rounded"},
+    {Probabilities::rounded_undivided, "rounded_undivided"},
+};
+
 struct Arithmetic {
-  linalg::Kind matmul = linalg::Kind::plain;
+  /// Who computes matrix products.
+  linalg::Library library = linalg::Library::plain;
+  /// In which order the reference's own sums run: those of the plain product, and attention's over the keys.
+  linalg::Order order = linalg::Order::forward;
   Probabilities probabilities = Probabilities::kept;
   /// Matrix products are summed in parts of so many terms, each of them rounded to T: cuBLAS with
   /// reduced-precision reductions, which PyTorch allows by default. 0: no parts.
@@ -24,13 +59,14 @@ struct Arithmetic {
   /// Norms round the normalised value to T before the gain, as transformers' LlamaRMSNorm does.
   bool round_before_gain = false;
 
-  constexpr Arithmetic() = default;
-  constexpr Arithmetic(linalg::Kind kind) : matmul(kind) {}  // NOLINT(google-explicit-constructor)
-  constexpr Arithmetic(linalg::Kind kind, Probabilities p) : matmul(kind), probabilities(p) {}
+  bool operator==(const Arithmetic&) const = default;
 };
 
-inline constexpr Arithmetic kPermuted{linalg::Kind::permuted, Probabilities::rounded};
-inline constexpr Arithmetic kReversed{linalg::Kind::reversed};
-inline constexpr Arithmetic kUndivided{linalg::Kind::plain, Probabilities::rounded_undivided};
+/// What the oracle and the plain reference take.
+inline constexpr Arithmetic kPlain{};
+inline constexpr Arithmetic kPermuted{.order = linalg::Order::permuted,
+                                      .probabilities = Probabilities::rounded};
+inline constexpr Arithmetic kReversed{.order = linalg::Order::reversed};
+inline constexpr Arithmetic kUndivided{.probabilities = Probabilities::rounded_undivided};
 
 }  // namespace forgecheck

@@ -111,9 +111,13 @@ double Array::at(std::int64_t i) const {
       return static_cast<double>(half_to_float(load<std::uint16_t>(data_.get(), i)));
     case Dtype::bf16:
       return static_cast<double>(static_cast<float>(load<Bfloat16>(data_.get(), i)));
-    default:
+    case Dtype::i64:
+    case Dtype::i32:
+    case Dtype::u8:
+    case Dtype::boolean:
       return static_cast<double>(int_at(i));
   }
+  throw_not_an_enumerator("dtype", dtype_);
 }
 
 std::int64_t Array::int_at(std::int64_t i) const {
@@ -126,9 +130,13 @@ std::int64_t Array::int_at(std::int64_t i) const {
       return load<std::uint8_t>(data_.get(), i);
     case Dtype::boolean:
       return load<std::uint8_t>(data_.get(), i) != 0 ? 1 : 0;
-    default:
+    case Dtype::f64:
+    case Dtype::f32:
+    case Dtype::f16:
+    case Dtype::bf16:
       throw ShapeError("an integer array is needed, got " + std::string(torch_name(dtype_)));
   }
+  throw_not_an_enumerator("dtype", dtype_);
 }
 
 template <class T>
@@ -158,10 +166,15 @@ Array Array::cast(Dtype dtype) const {
       return from(to<float>());
     case Dtype::bf16:
       return from(to<Bfloat16>());
-    default:
+    case Dtype::f16:
+    case Dtype::i64:
+    case Dtype::i32:
+    case Dtype::u8:
+    case Dtype::boolean:
       throw ShapeError("cannot cast to " + std::string(torch_name(dtype)) +
                        " (float64, float32 and bfloat16 only)");
   }
+  throw_not_an_enumerator("dtype", dtype);
 }
 
 }  // namespace forgecheck

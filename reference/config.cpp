@@ -9,6 +9,10 @@
 #include "reference/error.h"
 
 namespace forgecheck {
+
+static_assert(is_complete<kNormTypes>() && is_complete<kActivations>() && is_complete<kRouterTypes>() &&
+              is_complete<kBiasSchedules>() && is_complete<kVlmArchs>() && is_complete<kAdapterTypes>());
+
 namespace {
 
 // Widths at or past 2^53 are no longer exact in the doubles that they are computed in.
@@ -59,18 +63,30 @@ bool ModelConfig::is_moe_layer(std::int64_t layer) const {
 }
 
 std::int64_t VlmConfig::resolved_heads(const ModelConfig& model) const {
-  if (arch == VlmArch::cross_attention && cross_attention_n_heads != 0) return cross_attention_n_heads;
-  if (arch == VlmArch::mot && mot_image_n_heads != 0) return mot_image_n_heads;
-  return model.n_heads;
+  switch (arch) {
+    case VlmArch::cross_attention:
+      return cross_attention_n_heads != 0 ? cross_attention_n_heads : model.n_heads;
+    case VlmArch::mot:
+      return mot_image_n_heads != 0 ? mot_image_n_heads : model.n_heads;
+    case VlmArch::joint_decoder:
+    case VlmArch::moma:
+      return model.n_heads;
+  }
+  throw_not_an_enumerator("vlm.arch", arch);
 }
 
 std::int64_t VlmConfig::resolved_kv_heads(const ModelConfig& model) const {
-  // A cross-attention block falls back to its own heads, never to the model's key and value heads.
-  if (arch == VlmArch::cross_attention) {
-    return cross_attention_n_kv_heads != 0 ? cross_attention_n_kv_heads : resolved_heads(model);
+  switch (arch) {
+    case VlmArch::cross_attention:
+      // A cross-attention block falls back to its own heads, never to the model's key and value heads.
+      return cross_attention_n_kv_heads != 0 ? cross_attention_n_kv_heads : resolved_heads(model);
+    case VlmArch::mot:
+      return mot_image_n_kv_heads != 0 ? mot_image_n_kv_heads : model.kv_heads();
+    case VlmArch::joint_decoder:
+    case VlmArch::moma:
+      return model.kv_heads();
   }
-  if (arch == VlmArch::mot && mot_image_n_kv_heads != 0) return mot_image_n_kv_heads;
-  return model.kv_heads();
+  throw_not_an_enumerator("vlm.arch", arch);
 }
 
 double VlmConfig::effective_capacity_factor(const std::string& modality) const {
@@ -82,9 +98,75 @@ double VlmConfig::effective_capacity_factor(const std::string& modality) const {
   return 1.0 / static_cast<double>(experts->second);
 }
 
+bool has_bias(NormType type) {
+  switch (type) {
+    case NormType::rmsnorm:
+      return false;
+    case NormType::layernorm:
+      return true;
+  }
+  throw_not_an_enumerator("model.norm_type", type);
+}
+
+bool is_swiglu(Activation activation) {
+  switch (activation) {
+    case Activation::silu:
+      return true;
+    case Activation::gelu:
+    case Activation::relu:
+      return false;
+  }
+  throw_not_an_enumerator("model.activation", activation);
+}
+
+bool keeps_state(RouterType router) {
+  switch (router) {
+    case RouterType::softmax_topk:
+      return false;
+    case RouterType::sigmoid_topk:
+      return true;
+  }
+  throw_not_an_enumerator("model.moe_router", router);
+}
+
+bool images_in_residual(VlmArch arch) {
+  switch (arch) {
+    case VlmArch::joint_decoder:
+    case VlmArch::mot:
+    case VlmArch::moma:
+      return true;
+    case VlmArch::cross_attention:
+      return false;
+  }
+  throw_not_an_enumerator("vlm.arch", arch);
+}
+
+bool needs_modality_ids(VlmArch arch) {
+  switch (arch) {
+    case VlmArch::joint_decoder:
+    case VlmArch::cross_attention:
+      return false;
+    case VlmArch::mot:
+    case VlmArch::moma:
+      return true;
+  }
+  throw_not_an_enumerator("vlm.arch", arch);
+}
+
+bool pools(AdapterType type) {
+  switch (type) {
+    case AdapterType::mlp_2layer:
+    case AdapterType::linear:
+      return false;
+    case AdapterType::avgpool:
+    case AdapterType::attentional_pool:
+      return true;
+  }
+  throw_not_an_enumerator("adapter.type", type);
+}
+
 std::int64_t AdapterConfig::output_num_tokens(std::int64_t num_tokens) const {
-  const bool pools = type == AdapterType::avgpool || type == AdapterType::attentional_pool;
-  if (num_tokens <= 0 || !pools) return num_tokens;
+  if (num_tokens <= 0 || !pools(type)) return num_tokens;
   const std::int64_t grid = grid_side(num_tokens);
   if (grid < 0) {
     throw ConfigError("vision_encoder.num_tokens = " + std::to_string(num_tokens) +
@@ -107,63 +189,27 @@ std::string arch_name(const Architecture& architecture) {
 }
 
 std::string to_string(NormType value) {
-  return value == NormType::rmsnorm ? "rmsnorm" : "layernorm";
+  return std::string(name_of(kNormTypes, "model.norm_type", value));
 }
 
 std::string to_string(Activation value) {
-  switch (value) {
-    case Activation::silu:
-      return "silu";
-    case Activation::gelu:
-      return "gelu";
-    case Activation::relu:
-      return "relu";
-  }
-  throw ConfigError("activation: not a value of its enumeration");
+  return std::string(name_of(kActivations, "activation", value));
 }
 
 std::string to_string(RouterType value) {
-  return value == RouterType::softmax_topk ? "softmax_topk" : "sigmoid_topk";
+  return std::string(name_of(kRouterTypes, "model.moe_router", value));
 }
 
 std::string to_string(BiasSchedule value) {
-  switch (value) {
-    case BiasSchedule::constant:
-      return "constant";
-    case BiasSchedule::cosine_decay:
-      return "cosine_decay";
-    case BiasSchedule::linear_warmup:
-      return "linear_warmup";
-  }
-  throw ConfigError("moe_bias_schedule: not a value of its enumeration");
+  return std::string(name_of(kBiasSchedules, "model.moe_bias_schedule", value));
 }
 
 std::string to_string(VlmArch value) {
-  switch (value) {
-    case VlmArch::joint_decoder:
-      return "joint_decoder";
-    case VlmArch::cross_attention:
-      return "cross_attention";
-    case VlmArch::mot:
-      return "mot";
-    case VlmArch::moma:
-      return "moma";
-  }
-  throw ConfigError("vlm.arch: not a value of its enumeration");
+  return std::string(name_of(kVlmArchs, "vlm.arch", value));
 }
 
 std::string to_string(AdapterType value) {
-  switch (value) {
-    case AdapterType::mlp_2layer:
-      return "mlp_2layer";
-    case AdapterType::linear:
-      return "linear";
-    case AdapterType::avgpool:
-      return "avgpool";
-    case AdapterType::attentional_pool:
-      return "attentional_pool";
-  }
-  throw ConfigError("adapter.type: not a value of its enumeration");
+  return std::string(name_of(kAdapterTypes, "adapter.type", value));
 }
 
 }  // namespace forgecheck

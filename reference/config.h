@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "reference/enum_table.h"
+
 namespace forgecheck {
 
 enum class NormType { rmsnorm, layernorm };
@@ -16,6 +18,50 @@ enum class RouterType { softmax_topk, sigmoid_topk };
 enum class BiasSchedule { constant, cosine_decay, linear_warmup };
 enum class VlmArch { joint_decoder, cross_attention, mot, moma };
 enum class AdapterType { mlp_2layer, linear, avgpool, attentional_pool };
+
+inline constexpr Named<NormType> kNormTypes[] = {
+    {NormType::rmsnorm, "rmsnorm"},
+    {NormType::layernorm, "layernorm"},
+};
+inline constexpr Named<Activation> kActivations[] = {
+    {Activation::silu, "silu"},
+    {Activation::gelu, "gelu"},
+    {Activation::relu, "relu"},
+};
+inline constexpr Named<RouterType> kRouterTypes[] = {
+    {RouterType::softmax_topk, "softmax_topk"},
+    {RouterType::sigmoid_topk, "sigmoid_topk"},
+};
+inline constexpr Named<BiasSchedule> kBiasSchedules[] = {
+    {BiasSchedule::constant, "constant"},
+    {BiasSchedule::cosine_decay, "cosine_decay"},
+    {BiasSchedule::linear_warmup, "linear_warmup"},
+};
+inline constexpr Named<VlmArch> kVlmArchs[] = {
+    {VlmArch::joint_decoder, "joint_decoder"},
+    {VlmArch::cross_attention, "cross_attention"},
+    {VlmArch::mot, "mot"},
+    {VlmArch::moma, "moma"},
+};
+inline constexpr Named<AdapterType> kAdapterTypes[] = {
+    {AdapterType::mlp_2layer, "mlp_2layer"},
+    {AdapterType::linear, "linear"},
+    {AdapterType::avgpool, "avgpool"},
+    {AdapterType::attentional_pool, "attentional_pool"},
+};
+
+/// Whether a norm of this type has a bias beside its weight.
+bool has_bias(NormType type);
+/// Whether the feed-forward is SwiGLU, down(silu(gate x) * up x); else down(act(up x)).
+bool is_swiglu(Activation activation);
+/// Whether the router has a bias and a moving average that training changes.
+bool keeps_state(RouterType router);
+/// Whether an adapter makes fewer tokens than there are patches.
+bool pools(AdapterType type);
+/// Whether image tokens are part of the residual stream; else blocks of their own read them.
+bool images_in_residual(VlmArch arch);
+/// Whether layers treat the tokens of each modality apart, so that they must know it of each.
+bool needs_modality_ids(VlmArch arch);
 
 /// Section [model]; source: kempnerforge/config/model.py.
 struct ModelConfig {
@@ -121,6 +167,8 @@ struct Architecture {
   std::int64_t num_image_tokens = 0;  // mot: length of the image prefix
 
   bool is(VlmArch arch) const { return vlm.has_value() && vlm->arch == arch; }
+  /// Whether the model has images that are not part of its residual stream.
+  bool has_side_channel() const { return vlm.has_value() && !images_in_residual(vlm->arch); }
 };
 
 /// The architecture's name as a case writes it: "dense", "moe", "joint_decoder", "cross_attention", "mot",

@@ -218,9 +218,17 @@ void validate(const ModelConfig& config) {
 
 void validate(const VlmConfig& config, const ModelConfig& model) {
   require_positive("vlm.max_text_len", config.max_text_len);
-  if (config.arch == VlmArch::cross_attention) validate_cross_attention(config, model);
-  if (config.arch == VlmArch::mot) validate_mot(config, model);
-  if (config.arch == VlmArch::moma) validate_moma(config, model);
+  switch (config.arch) {
+    case VlmArch::joint_decoder:
+      return;
+    case VlmArch::cross_attention:
+      return validate_cross_attention(config, model);
+    case VlmArch::mot:
+      return validate_mot(config, model);
+    case VlmArch::moma:
+      return validate_moma(config, model);
+  }
+  throw_not_an_enumerator("vlm.arch", config.arch);
 }
 
 void validate(const VisionEncoderConfig& config) {
@@ -259,7 +267,7 @@ void validate(const Architecture& architecture) {
     if (architecture.adapter) image_tokens = architecture.adapter->output_num_tokens(image_tokens);
   }
   if (!architecture.vlm) return;
-  if (architecture.vlm->arch == VlmArch::cross_attention) image_tokens = 0;
+  if (!images_in_residual(architecture.vlm->arch)) image_tokens = 0;
   const std::int64_t text_tokens = architecture.vlm->max_text_len;
   require(text_tokens <= model.max_seq_len && image_tokens <= model.max_seq_len - text_tokens,
           "model.max_seq_len", model.max_seq_len,

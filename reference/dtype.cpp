@@ -3,7 +3,7 @@
 #include <bit>
 #include <cmath>
 
-#include "reference/error.h"
+#include "reference/enum_table.h"
 
 namespace forgecheck {
 
@@ -16,6 +16,10 @@ struct DtypeInfo {
   std::string_view torch;
 };
 
+constexpr Dtype value_of(const DtypeInfo& row) {
+  return row.dtype;
+}
+
 constexpr DtypeInfo kDtypes[] = {
     {Dtype::f64, 8, "F64", "float64"}, {Dtype::f32, 4, "F32", "float32"},
     {Dtype::f16, 2, "F16", "float16"}, {Dtype::bf16, 2, "BF16", "bfloat16"},
@@ -23,8 +27,13 @@ constexpr DtypeInfo kDtypes[] = {
     {Dtype::u8, 1, "U8", "uint8"},     {Dtype::boolean, 1, "BOOL", "bool"},
 };
 
+static_assert(is_complete<kDtypes>());
+
 const DtypeInfo& info(Dtype dtype) {
-  return kDtypes[static_cast<std::size_t>(dtype)];
+  for (const DtypeInfo& row : kDtypes) {
+    if (row.dtype == dtype) return row;
+  }
+  throw_not_an_enumerator("dtype", dtype);
 }
 
 }  // namespace
@@ -50,7 +59,19 @@ Dtype parse_safetensors_name(std::string_view name) {
 }
 
 bool is_floating_point(Dtype dtype) {
-  return dtype == Dtype::f64 || dtype == Dtype::f32 || dtype == Dtype::f16 || dtype == Dtype::bf16;
+  switch (dtype) {
+    case Dtype::f64:
+    case Dtype::f32:
+    case Dtype::f16:
+    case Dtype::bf16:
+      return true;
+    case Dtype::i64:
+    case Dtype::i32:
+    case Dtype::u8:
+    case Dtype::boolean:
+      return false;
+  }
+  throw_not_an_enumerator("dtype", dtype);
 }
 
 double machine_epsilon(Dtype dtype) {
@@ -63,9 +84,13 @@ double machine_epsilon(Dtype dtype) {
       return 0x1p-10;
     case Dtype::bf16:
       return 0x1p-7;
-    default:
+    case Dtype::i64:
+    case Dtype::i32:
+    case Dtype::u8:
+    case Dtype::boolean:
       return 0.0;
   }
+  throw_not_an_enumerator("dtype", dtype);
 }
 
 float half_to_float(std::uint16_t bits) {

@@ -54,6 +54,12 @@ struct Compute<Bfloat16> {
 template <class T>
 using compute_t = typename Compute<T>::type;
 
+/// An element of a tensor in the computing type: exact.
+template <class T>
+compute_t<T> widen(const T& element) {
+  return static_cast<compute_t<T>>(element);
+}
+
 /// `value` rounded to T once, back in the computing type. The identity for double and float.
 template <class T>
 compute_t<T> round_to(compute_t<T> value) {

@@ -49,4 +49,11 @@ class BackendUnavailable : public BackendError {
   using BackendError::BackendError;
 };
 
+/// After a switch that handles every value of an enumeration: `value` is none of them.
+template <class Enum>
+[[noreturn]] void throw_not_an_enumerator(const char* what, Enum value) {
+  throw Error(std::string(what) + " = " + std::to_string(static_cast<long long>(value)) +
+              ": not a value of its enumeration");
+}
+
 }  // namespace forgecheck

@@ -4,6 +4,15 @@
 
 #include "reference/sampled.h"
 
+/// Compiles the function template of that name, of which there must be one, for each of them.
+#define FORGECHECK_INSTANTIATE(function)                                                        \
+  template decltype(function<double>) function<double>;                                         \
+  template decltype(function<float>) function<float>;                                           \
+  template decltype(function<::forgecheck::Bfloat16>) function<::forgecheck::Bfloat16>;         \
+  template decltype(function<::forgecheck::SampledFloat>) function<::forgecheck::SampledFloat>; \
+  template decltype(function<::forgecheck::SampledBfloat16>) function<::forgecheck::SampledBfloat16>
+
+/// For what has no name of its own: overloads and members.
 #define FORGECHECK_FOR_EACH_FLOAT(X) \
   X(double)                          \
   X(float)                           \

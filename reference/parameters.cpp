@@ -5,6 +5,8 @@
 
 #include <iterator>
 
+#include "reference/error.h"
+
 namespace forgecheck {
 namespace {
 
@@ -22,8 +24,7 @@ class Table {
   /// RMSNorm has a weight, LayerNorm a bias too.
   void norm(const std::string& name) {
     add(name + ".weight", {config_.dim}, ParameterKind::norm_weight);
-    if (config_.norm_type == NormType::layernorm)
-      add(name + ".bias", {config_.dim}, ParameterKind::norm_bias);
+    if (has_bias(config_.norm_type)) add(name + ".bias", {config_.dim}, ParameterKind::norm_bias);
   }
   void attention(const std::string& prefix, std::int64_t heads, std::int64_t kv_heads, bool qk_norm,
                  const std::vector<std::string>& suffixes);
@@ -60,7 +61,7 @@ void Table::attention(const std::string& prefix, std::int64_t heads, std::int64_
 }
 
 void Table::mlp(const std::string& prefix, std::int64_t width) {
-  if (config_.activation == Activation::silu) linear(prefix + "gate_proj", width, config_.dim);
+  if (is_swiglu(config_.activation)) linear(prefix + "gate_proj", width, config_.dim);
   linear(prefix + "up_proj", width, config_.dim);
   linear(prefix + "down_proj", config_.dim, width);
 }
@@ -72,11 +73,11 @@ void Table::moe(const std::string& prefix) {
   if (config_.moe_packed_experts) {
     add(prefix + "up_w", {experts, dim, width}, ParameterKind::packed_linear);
     add(prefix + "down_w", {experts, width, dim}, ParameterKind::packed_linear);
-    if (config_.activation == Activation::silu) {
+    if (is_swiglu(config_.activation)) {
       add(prefix + "gate_w", {experts, dim, width}, ParameterKind::packed_linear);
     }
   }
-  if (config_.moe_router == RouterType::sigmoid_topk) {
+  if (keeps_state(config_.moe_router)) {
     add(prefix + "router.expert_bias", {experts}, ParameterKind::expert_bias);
     add(prefix + "router.expert_ema", {experts}, ParameterKind::expert_ema);
   }
@@ -126,6 +127,21 @@ void cross_attention_layer(Table& table, const ModelConfig& model, const VlmConf
   table.mlp(prefix + "mlp.", model.computed_ffn_hidden_dim());
 }
 
+void layer(Table& table, const Architecture& architecture, const std::string& prefix, std::int64_t index) {
+  const ModelConfig& model = architecture.model;
+  if (!architecture.vlm) return text_layer(table, model, prefix, index);
+  switch (architecture.vlm->arch) {
+    case VlmArch::joint_decoder:
+    case VlmArch::cross_attention:
+      return text_layer(table, model, prefix, index);
+    case VlmArch::mot:
+      return mot_layer(table, model, *architecture.vlm, prefix, index);
+    case VlmArch::moma:
+      return moma_layer(table, model, *architecture.vlm, prefix);
+  }
+  throw_not_an_enumerator("vlm.arch", architecture.vlm->arch);
+}
+
 }  // namespace
 
 std::vector<ParameterInfo> model_parameters(const Architecture& architecture) {
@@ -134,13 +150,7 @@ std::vector<ParameterInfo> model_parameters(const Architecture& architecture) {
   table.add("token_embedding.embedding.weight", {model.vocab_size, model.dim}, ParameterKind::embedding);
   for (std::int64_t i = 0; i < model.n_layers; ++i) {
     const std::string prefix = "layers." + std::to_string(i) + ".";
-    if (architecture.is(VlmArch::mot)) {
-      mot_layer(table, model, *architecture.vlm, prefix, i);
-    } else if (architecture.is(VlmArch::moma)) {
-      moma_layer(table, model, *architecture.vlm, prefix);
-    } else {
-      text_layer(table, model, prefix, i);
-    }
+    layer(table, architecture, prefix, i);
   }
   if (architecture.is(VlmArch::cross_attention)) {
     const std::int64_t blocks = model.n_layers / architecture.vlm->cross_attention_every_n_layers;
@@ -172,18 +182,18 @@ std::vector<ParameterInfo> adapter_parameters(const Architecture& architecture) 
       const std::int64_t hidden = adapter.hidden_dim > 0 ? adapter.hidden_dim : out;
       linear("proj1", hidden, in);
       linear("proj2", out, hidden);
-      break;
+      return list;
     }
     case AdapterType::linear:
     case AdapterType::avgpool:
       linear("proj", out, in);
-      break;
+      return list;
     case AdapterType::attentional_pool:
       for (const char* name : {"q_proj", "k_proj", "v_proj", "o_proj"}) linear(name, in, in);
       linear("out_proj", out, in);
-      break;
+      return list;
   }
-  return list;
+  throw_not_an_enumerator("adapter.type", adapter.type);
 }
 
 std::vector<ParameterInfo> all_parameters(const Architecture& architecture) {

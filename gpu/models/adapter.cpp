@@ -1,5 +1,6 @@
 #include "gpu/models/adapter.h"
 
+#include "gpu/models/instantiate.h"
 #include "gpu/models/layer_inputs.h"
 #include "gpu/ops/activation.h"
 #include "gpu/ops/attention.h"
@@ -78,7 +79,7 @@ DeviceTensor<T> connect(Run<T>& run, const AdapterConfig& config, const DeviceTe
     case AdapterType::attentional_pool:
       return attentional_pool(run, config, features);
   }
-  throw ShapeError("[adapter] unknown type");
+  throw_not_an_enumerator("adapter.type", config.type);
 }
 
 }  // namespace
@@ -102,7 +103,7 @@ Inputs behind_adapter(const Architecture& architecture, const Inputs& inputs) {
   if (inputs.frame_mask && shape.size() != 4) {
     throw ShapeError("[adapter] frame_mask needs vision_features with frames");
   }
-  const bool side_channel = architecture.is(VlmArch::cross_attention);
+  const bool side_channel = architecture.has_side_channel();
   Inputs behind = inputs;
   behind.vision_features.reset();
   behind.frame_mask.reset();
@@ -130,7 +131,6 @@ DeviceTensor<T> adapt(Run<T>& run, const Array& vision_features) {
   return out;
 }
 
-template DeviceTensor<float> adapt(Run<float>&, const Array&);
-template DeviceTensor<bf16> adapt(Run<bf16>&, const Array&);
+FORGECHECK_INSTANTIATE_GPU(adapt);
 
 }  // namespace forgecheck::gpu

@@ -1,5 +1,6 @@
 #include "gpu/models/blocks.h"
 #include "gpu/models/feed_forward.h"
+#include "gpu/models/instantiate.h"
 #include "gpu/ops/attention.h"
 #include "gpu/ops/linear.h"
 
@@ -43,10 +44,6 @@ DeviceTensor<T> cross_attention_block(Run<T>& run, std::int64_t index, const Dev
   return out;
 }
 
-#define INSTANTIATE(T) \
-  template DeviceTensor<T> cross_attention_block(Run<T>&, std::int64_t, const DeviceTensor<T>&);
-INSTANTIATE(float)
-INSTANTIATE(bf16)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE_GPU(cross_attention_block);
 
 }  // namespace forgecheck::gpu

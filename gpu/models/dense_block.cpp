@@ -1,5 +1,6 @@
 #include "gpu/models/blocks.h"
 #include "gpu/models/feed_forward.h"
+#include "gpu/models/instantiate.h"
 #include "gpu/models/self_attention.h"
 #include "gpu/ops/linear.h"
 
@@ -22,10 +23,6 @@ DeviceTensor<T> dense_block(Run<T>& run, std::int64_t layer, const DeviceTensor<
   return out;
 }
 
-#define INSTANTIATE(T) \
-  template DeviceTensor<T> dense_block(Run<T>&, std::int64_t, const DeviceTensor<T>&, KvCache<T>*);
-INSTANTIATE(float)
-INSTANTIATE(bf16)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE_GPU(dense_block);
 
 }  // namespace forgecheck::gpu

@@ -1,5 +1,6 @@
 #include "gpu/models/feed_forward.h"
 
+#include "gpu/models/instantiate.h"
 #include "gpu/ops/activation.h"
 #include "gpu/ops/linear.h"
 #include "gpu/ops/moe.h"
@@ -10,7 +11,7 @@ template <class T>
 DeviceTensor<T> mlp(Run<T>& run, const std::string& name, const DeviceTensor<T>& x) {
   const Activation activation = run.model().activation;
   DeviceTensor<T> hidden;
-  if (activation == Activation::silu) {
+  if (is_swiglu(activation)) {
     const DeviceTensor<T> gate = run.tapped_linear(name + ".gate_proj", x);
     hidden = swiglu(run.device, gate, run.tapped_linear(name + ".up_proj", x));
   } else {
@@ -38,16 +39,11 @@ DeviceTensor<T> experts(Run<T>& run, const std::string& name, const DeviceTensor
   };
   const Activation activation = run.model().activation;
   const DeviceTensor<T> up = project("up", x);
-  return project("down", activation == Activation::silu ? swiglu(run.device, project("gate", x), up)
-                                                        : activate(run.device, up, activation));
+  return project("down", is_swiglu(activation) ? swiglu(run.device, project("gate", x), up)
+                                               : activate(run.device, up, activation));
 }
 
-#define INSTANTIATE(T)                                                                  \
-  template DeviceTensor<T> mlp(Run<T>&, const std::string&, const DeviceTensor<T>&);    \
-  template DeviceTensor<T> experts(Run<T>&, const std::string&, const DeviceTensor<T>&, \
-                                   const std::vector<std::int64_t>&, bool);
-INSTANTIATE(float)
-INSTANTIATE(bf16)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE_GPU(mlp);
+FORGECHECK_INSTANTIATE_GPU(experts);
 
 }  // namespace forgecheck::gpu

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "gpu/models/instantiate.h"
 #include "gpu/models/transformer.h"
 #include "gpu/ops/embedding.h"
 #include "gpu/ops/kv_cache.h"
@@ -43,13 +44,13 @@ void check_chunks(const std::vector<std::int64_t>& chunks, std::int64_t length) 
 /// One token for each row, by the last position of logits (B, S, V).
 template <class T>
 std::vector<std::int64_t> next_tokens(Device& device, const DeviceTensor<T>& logits,
-                                      const GenerateOptions& options) {
-  if (!options.choose) return device.download(argmax(device, logits)).to_int64().data;
+                                      const SamplingOptions& sampling, const DrawToken& draw) {
+  if (sampling.greedy()) return device.download(argmax(device, logits)).to_int64().data;
   const std::int64_t length = logits.dim(1);
   const Tensor<float> last =
       device.download(slice_sequence(device, logits, length - 1, length)).template to<float>();
   std::vector<std::int64_t> tokens;
-  for (std::int64_t b = 0; b < last.rows(); ++b) tokens.push_back(options.choose(last.row(b)));
+  for (std::int64_t b = 0; b < last.rows(); ++b) tokens.push_back(draw(last.row(b)));
   return tokens;
 }
 
@@ -81,7 +82,8 @@ void decode(Device& device, const Architecture& architecture, const DeviceWeight
 template <class T>
 Tensor<std::int64_t> generate(Device& device, const Architecture& architecture,
                               const DeviceWeights<T>& weights, const Tensor<std::int64_t>& prompt,
-                              const GenerateOptions& options, Recorder& recorder, const std::string& tap) {
+                              const GenerateOptions& options, const DrawToken& draw, Recorder& recorder,
+                              const std::string& tap) {
   const std::int64_t batch = prompt.dim(0), length = prompt.dim(1), new_tokens = options.max_new_tokens;
   if (new_tokens < 0 || new_tokens > architecture.model.max_seq_len - length) {
     throw ShapeError(
@@ -97,7 +99,7 @@ Tensor<std::int64_t> generate(Device& device, const Architecture& architecture,
   DeviceTensor<T> logits = feed(device, architecture, weights, prompt, ForwardOptions{}, caches);
   while (filled_to < length + new_tokens) {
     // 1. choose from the last position of each row
-    const std::vector<std::int64_t> next = next_tokens(device, logits, options);
+    const std::vector<std::int64_t> next = next_tokens(device, logits, options.sampling, draw);
     for (std::size_t b = 0; b < next.size(); ++b) {
       tokens.row(static_cast<std::int64_t>(b))[static_cast<std::size_t>(filled_to)] = next[b];
       if (next[b] == options.eos_token_id) done[b] = true;
@@ -115,14 +117,7 @@ Tensor<std::int64_t> generate(Device& device, const Architecture& architecture,
   return out;
 }
 
-#define INSTANTIATE(T)                                                                                     \
-  template void decode(Device&, const Architecture&, const DeviceWeights<T>&, const Tensor<std::int64_t>&, \
-                       const std::vector<std::int64_t>&, const ForwardOptions&, Recorder&);                \
-  template Tensor<std::int64_t> generate(Device&, const Architecture&, const DeviceWeights<T>&,            \
-                                         const Tensor<std::int64_t>&, const GenerateOptions&, Recorder&,   \
-                                         const std::string&);
-INSTANTIATE(float)
-INSTANTIATE(bf16)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE_GPU(decode);
+FORGECHECK_INSTANTIATE_GPU(generate);
 
 }  // namespace forgecheck::gpu

@@ -2,20 +2,14 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <span>
 
 #include "gpu/models/run.h"
 
 namespace forgecheck::gpu {
 
-struct GenerateOptions {
-  std::int64_t max_new_tokens = 0;
-  std::optional<std::int64_t> eos_token_id;
-  /// Chooses a token by the logits (V) of one row, on the host; called row by row, step by step. None:
-  /// greedy, on the device.
-  std::function<std::int64_t(std::span<const float> logits)> choose;
-};
+/// Draws a token by the logits (V) of one row, on the host.
+using DrawToken = std::function<std::int64_t(std::span<const float> logits)>;
 
 /// Feeds tokens (B, T) in chunks of the given lengths, which add up to T, to an empty cache; taps the filled
 /// part of every cache, "layers.{i}.kv_cache.{k,v}", and the joined "logits" (B, T, V).
@@ -25,11 +19,13 @@ void decode(Device& device, const Architecture& architecture, const DeviceWeight
             const ForwardOptions& options, Recorder& recorder);
 
 /// prompt (B, P) continued: (B, P + new), tapped as `tap`. Prefill, then one token at a time; stops early
-/// when every row has produced eos_token_id at least once (rows that are done go on until then). Throws
-/// ShapeError if P + max_new_tokens > max_seq_len.
+/// when every row has produced eos_token_id at least once (rows that are done go on until then). Greedy tokens
+/// are chosen on the device; where options.sampling is not greedy `draw` chooses, called row by row, step by
+/// step. Throws ShapeError if P + max_new_tokens > max_seq_len.
 template <class T>
 Tensor<std::int64_t> generate(Device& device, const Architecture& architecture,
                               const DeviceWeights<T>& weights, const Tensor<std::int64_t>& prompt,
-                              const GenerateOptions& options, Recorder& recorder, const std::string& tap);
+                              const GenerateOptions& options, const DrawToken& draw, Recorder& recorder,
+                              const std::string& tap);
 
 }  // namespace forgecheck::gpu

@@ -1,4 +1,5 @@
 #include "gpu/models/layer_inputs.h"
+#include "gpu/models/instantiate.h"
 
 #include "reference/error.h"
 
@@ -60,7 +61,6 @@ LayerInputs<T> upload_layer_inputs(Device& device, const Architecture& architect
   return out;
 }
 
-template LayerInputs<float> upload_layer_inputs(Device&, const Architecture&, const Inputs&);
-template LayerInputs<bf16> upload_layer_inputs(Device&, const Architecture&, const Inputs&);
+FORGECHECK_INSTANTIATE_GPU(upload_layer_inputs);
 
 }  // namespace forgecheck::gpu

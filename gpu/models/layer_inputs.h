@@ -2,7 +2,7 @@
 #pragma once
 
 #include "gpu/models/run.h"
-#include "reference/models/inputs.h"
+#include "reference/inputs.h"
 
 namespace forgecheck::gpu {
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "gpu/models/feed_forward.h"
+#include "gpu/models/instantiate.h"
 #include "gpu/ops/linear.h"
 #include "gpu/ops/router.h"
+#include "reference/error.h"
 
 namespace forgecheck::gpu {
 
@@ -19,18 +21,42 @@ struct Routing {
   DeviceTensor<float> z_loss;
 };
 
+/// scores (N, E) of logits (N, E).
+template <class T>
+DeviceTensor<T> scores_of(const Run<T>& run, const std::string& router, const DeviceTensor<T>& logits) {
+  switch (run.model().moe_router) {
+    case RouterType::softmax_topk:
+      return softmax_scores(run.device, logits);
+    case RouterType::sigmoid_topk:
+      return sigmoid_scores(run.device, logits, run.weights.at(router + ".expert_bias"));
+  }
+  throw_not_an_enumerator("model.moe_router", run.model().moe_router);
+}
+
+/// Null where this router has none.
+template <class T>
+DeviceTensor<float> aux_loss_of(const Run<T>& run, const DeviceTensor<T>& scores,
+                                const DeviceTensor<std::int64_t>& counts) {
+  const double weight = run.model().moe_sequence_aux_loss_weight;
+  switch (run.model().moe_router) {
+    case RouterType::softmax_topk:
+      return balance_loss(run.device, scores, counts, 0.0);
+    case RouterType::sigmoid_topk:
+      if (weight <= 0) return {};
+      return scale(run.device, balance_loss(run.device, scores, counts, 1e-8), weight);
+  }
+  throw_not_an_enumerator("model.moe_router", run.model().moe_router);
+}
+
 /// Scores, choices, weights and losses of the tokens x (N, D).
 template <class T>
 Routing<T> route(Run<T>& run, const std::string& router, const DeviceTensor<T>& x) {
   const ModelConfig& model = run.model();
   Device& device = run.device;
-  const bool sigmoid = model.moe_router == RouterType::sigmoid_topk;
   Routing<T> routing;
   // 1. scores
   const DeviceTensor<T> logits = run.tapped_linear(router + ".gate", x);
-  const DeviceTensor<T> scores = sigmoid
-                                     ? sigmoid_scores(device, logits, run.weights.at(router + ".expert_bias"))
-                                     : softmax_scores(device, logits);
+  const DeviceTensor<T> scores = scores_of(run, router, logits);
   // 2. the k best experts of each token, and their weights
   routing.indices = top_k(device, scores, model.moe_top_k);
   run.recorder.tap(router + ".indices", routing.indices);
@@ -38,12 +64,7 @@ Routing<T> route(Run<T>& run, const std::string& router, const DeviceTensor<T>& 
   run.recorder.tap(router + ".weights", routing.weights);
   routing.counts = assignments_per_expert(device, routing.indices, model.num_experts);
   // 3. losses
-  if (!sigmoid) {
-    routing.aux_loss = balance_loss(device, scores, routing.counts, 0.0);
-  } else if (model.moe_sequence_aux_loss_weight > 0) {
-    routing.aux_loss =
-        scale(device, balance_loss(device, scores, routing.counts, 1e-8), model.moe_sequence_aux_loss_weight);
-  }
+  routing.aux_loss = aux_loss_of(run, scores, routing.counts);
   routing.z_loss = router_z_loss(device, logits);
   return routing;
 }
@@ -51,9 +72,8 @@ Routing<T> route(Run<T>& run, const std::string& router, const DeviceTensor<T>& 
 /// One step of the sigmoid router's training, in place.
 template <class T>
 void train_router(Run<T>& run, const std::string& router, const Routing<T>& routing, bool counted) {
-  const double rate = counted ? effective_bias_rate(run.model().moe_bias_schedule, run.options.moe_step,
-                                                    run.options.moe_max_steps)
-                              : effective_bias_rate(run.model().moe_bias_schedule, 0, 1);
+  const MoeStep at = counted ? run.options.moe_step : MoeStep{};
+  const double rate = effective_bias_rate(run.model().moe_bias_schedule, at);
   update_router_state(run.device, run.weights.at(router + ".expert_ema"),
                       run.weights.at(router + ".expert_bias"), routing.counts, rate);
 }
@@ -91,7 +111,7 @@ DeviceTensor<T> moe(Run<T>& run, const std::string& name, const DeviceTensor<T>&
 
   // 1. route
   Routing<T> routing = route(run, name + ".router", tokens);
-  if (run.options.training && model.moe_router == RouterType::sigmoid_topk) {
+  if (run.options.training && keeps_state(model.moe_router)) {
     train_router(run, name + ".router", routing, counted);
   }
   if (model.moe_capacity_factor > 0) {
@@ -119,10 +139,6 @@ DeviceTensor<T> moe(Run<T>& run, const std::string& name, const DeviceTensor<T>&
   return out;
 }
 
-#define INSTANTIATE(T) \
-  template DeviceTensor<T> moe(Run<T>&, const std::string&, const DeviceTensor<T>&, bool);
-INSTANTIATE(float)
-INSTANTIATE(bf16)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE_GPU(moe);
 
 }  // namespace forgecheck::gpu

@@ -1,5 +1,6 @@
 #include "gpu/models/blocks.h"
 #include "gpu/models/feed_forward.h"
+#include "gpu/models/instantiate.h"
 #include "gpu/models/self_attention.h"
 #include "gpu/ops/embedding.h"
 #include "gpu/ops/expert_choice.h"
@@ -87,9 +88,6 @@ DeviceTensor<T> moma_block(Run<T>& run, std::int64_t layer, const DeviceTensor<T
   return out;
 }
 
-#define INSTANTIATE(T) template DeviceTensor<T> moma_block(Run<T>&, std::int64_t, const DeviceTensor<T>&);
-INSTANTIATE(float)
-INSTANTIATE(bf16)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE_GPU(moma_block);
 
 }  // namespace forgecheck::gpu

@@ -1,5 +1,6 @@
 #include "gpu/models/blocks.h"
 #include "gpu/models/feed_forward.h"
+#include "gpu/models/instantiate.h"
 #include "gpu/models/self_attention.h"
 #include "gpu/ops/attention.h"
 #include "gpu/ops/embedding.h"
@@ -77,9 +78,6 @@ void mot_block(Run<T>& run, std::int64_t layer, std::vector<Stream<T>>& streams)
   }
 }
 
-#define INSTANTIATE(T) template void mot_block(Run<T>&, std::int64_t, std::vector<Stream<T>>&);
-INSTANTIATE(float)
-INSTANTIATE(bf16)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE_GPU(mot_block);
 
 }  // namespace forgecheck::gpu

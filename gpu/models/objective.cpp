@@ -1,5 +1,6 @@
 #include "gpu/models/objective.h"
 
+#include "gpu/models/instantiate.h"
 #include "gpu/models/layer_inputs.h"
 #include "gpu/ops/linear.h"
 #include "gpu/ops/loss.h"
@@ -22,6 +23,18 @@ void check_labels(const Array& labels, const Shape& shape, std::int64_t vocab_si
   }
 }
 
+template <class T>
+DeviceTensor<float> cross_entropy_of(Device& device, const DeviceTensor<T>& logits,
+                                     const DeviceTensor<std::int64_t>& labels, const LossOptions& options) {
+  switch (options.kind) {
+    case LossKind::cross_entropy:
+      return cross_entropy(device, logits, labels);
+    case LossKind::chunked_cross_entropy:
+      return chunked_cross_entropy(device, logits, labels, options.chunk_size);
+  }
+  throw_not_an_enumerator("loss.kind", options.kind);
+}
+
 }  // namespace
 
 template <class T>
@@ -31,9 +44,7 @@ void objective(Device& device, const ModelConfig& model, const ForwardResult<T>&
   check_labels(labels, {logits.dim(0), logits.dim(1)}, logits.dim(2));
   const DeviceTensor<std::int64_t> targets = upload_integers(device, labels, "labels");
   // 1. the losses of the logits
-  const DeviceTensor<float> cross = options.chunk_size == 0
-                                        ? cross_entropy(device, logits, targets)
-                                        : chunked_cross_entropy(device, logits, targets, options.chunk_size);
+  const DeviceTensor<float> cross = cross_entropy_of(device, logits, targets, options);
   recorder.tap("loss.cross_entropy", cross);
   const DeviceTensor<float> logit_z = logit_z_loss(device, logits, options.z_loss_weight);
   recorder.tap("loss.logit_z", logit_z);
@@ -43,9 +54,6 @@ void objective(Device& device, const ModelConfig& model, const ForwardResult<T>&
   recorder.tap("loss.total", add(device, add(device, add(device, cross, logit_z), aux), router_z));
 }
 
-template void objective(Device&, const ModelConfig&, const ForwardResult<float>&, const Array&,
-                        const LossOptions&, Recorder&);
-template void objective(Device&, const ModelConfig&, const ForwardResult<bf16>&, const Array&,
-                        const LossOptions&, Recorder&);
+FORGECHECK_INSTANTIATE_GPU(objective);
 
 }  // namespace forgecheck::gpu

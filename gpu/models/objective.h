@@ -5,11 +5,6 @@
 
 namespace forgecheck::gpu {
 
-struct LossOptions {
-  std::int64_t chunk_size = 0;  // rows at a time of the chunked cross entropy; 0: all at once
-  double z_loss_weight = 0.0;
-};
-
 /// Taps "loss.cross_entropy", "loss.logit_z" and their sum with the routers' losses,
 ///   loss.total = cross_entropy + logit_z + moe_aux_loss_weight * aux + moe_router_z_loss_weight * z.
 /// labels (B, S) for logits (B, S, V), -100 for none. Throws ShapeError for another shape, or a label outside

@@ -33,11 +33,20 @@ DeviceTensor<T> Run<T>::tapped_linear(const std::string& name, const DeviceTenso
 }
 
 template <class T>
-DeviceTensor<T> Run<T>::norm(const std::string& name, const DeviceTensor<T>& x, double eps) const {
+DeviceTensor<T> Run<T>::normalised(const std::string& name, const DeviceTensor<T>& x, double eps) const {
   const DeviceTensor<T>& weight = weights.at(name + ".weight");
-  DeviceTensor<T> out = model().norm_type == NormType::layernorm
-                            ? layer_norm(device, x, weight, weights.at(name + ".bias"), eps)
-                            : rms_norm(device, x, weight, eps);
+  switch (model().norm_type) {
+    case NormType::rmsnorm:
+      return rms_norm(device, x, weight, eps);
+    case NormType::layernorm:
+      return layer_norm(device, x, weight, weights.at(name + ".bias"), eps);
+  }
+  throw_not_an_enumerator("model.norm_type", model().norm_type);
+}
+
+template <class T>
+DeviceTensor<T> Run<T>::norm(const std::string& name, const DeviceTensor<T>& x, double eps) const {
+  DeviceTensor<T> out = normalised(name, x, eps);
   recorder.tap(name, out);
   return out;
 }

@@ -8,17 +8,10 @@
 #include "gpu/ops/rope.h"
 #include "gpu/runtime/recorder.h"
 #include "reference/config.h"
+#include "reference/options.h"
 #include "reference/weights.h"
 
 namespace forgecheck::gpu {
-
-struct ForwardOptions {
-  bool training = false;
-  /// Where training stands, for the bias schedule of the sigmoid router.
-  std::int64_t moe_step = 0, moe_max_steps = 1;
-  /// Report the losses of MoE layers inside mot at model level too. Upstream does not (divergence D2).
-  bool mot_moe_totals = false;
-};
 
 /// A model's weights on the device, by their upstream names. Training changes the routers' state in them.
 template <class T>
@@ -74,6 +67,9 @@ struct Run {
   DeviceTensor<T> tapped_linear(const std::string& name, const DeviceTensor<T>& x) const;
   /// x through the norm module `name` of the configured type; tapped under that name.
   DeviceTensor<T> norm(const std::string& name, const DeviceTensor<T>& x, double eps) const;
+
+ private:
+  DeviceTensor<T> normalised(const std::string& name, const DeviceTensor<T>& x, double eps) const;
 };
 
 }  // namespace forgecheck::gpu

@@ -1,5 +1,6 @@
 #include "gpu/models/self_attention.h"
 
+#include "gpu/models/instantiate.h"
 #include "gpu/ops/attention.h"
 #include "gpu/ops/decode_attention.h"
 #include "gpu/ops/kv_cache.h"
@@ -65,12 +66,7 @@ DeviceTensor<T> self_attention(Run<T>& run, const std::string& name, const Devic
   return out;
 }
 
-#define INSTANTIATE(T)                                                                                     \
-  template Heads<T> project_heads(Run<T>&, const std::string&, const std::string&, const DeviceTensor<T>&, \
-                                  std::int64_t);                                                           \
-  template DeviceTensor<T> self_attention(Run<T>&, const std::string&, const DeviceTensor<T>&, KvCache<T>*);
-INSTANTIATE(float)
-INSTANTIATE(bf16)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE_GPU(project_heads);
+FORGECHECK_INSTANTIATE_GPU(self_attention);
 
 }  // namespace forgecheck::gpu

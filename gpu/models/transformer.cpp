@@ -4,6 +4,7 @@
 
 #include "gpu/models/adapter.h"
 #include "gpu/models/blocks.h"
+#include "gpu/models/instantiate.h"
 #include "gpu/models/layer_inputs.h"
 #include "gpu/ops/embedding.h"
 #include "reference/error.h"
@@ -103,17 +104,29 @@ DeviceTensor<T> mot_layers(Run<T>& run, const DeviceTensor<T>& h) {
   return concat_sequence(run.device, streams.at(0).x, streams.at(1).x);
 }
 
+template <class T>
+DeviceTensor<T> moma_layers(Run<T>& run, DeviceTensor<T> h) {
+  for (std::int64_t layer = 0; layer < run.model().n_layers; ++layer) h = moma_block(run, layer, h);
+  return h;
+}
+
 /// All layers and the final norm.
 template <class T>
 DeviceTensor<T> backbone(Run<T>& run, DeviceTensor<T> h, std::vector<KvCache<T>>* caches) {
   const ModelConfig& model = run.model();
-  if (run.architecture.is(VlmArch::mot)) return mot_layers(run, h);
-  if (run.architecture.is(VlmArch::moma)) {
-    for (std::int64_t layer = 0; layer < model.n_layers; ++layer) h = moma_block(run, layer, h);
-  } else {
-    h = text_layers(run, std::move(h), 0, model.n_layers, caches);
+  if (run.architecture.vlm) {
+    switch (run.architecture.vlm->arch) {
+      case VlmArch::mot:
+        return mot_layers(run, h);
+      case VlmArch::moma:
+        return run.norm("norm", moma_layers(run, std::move(h)), model.norm_eps);
+      case VlmArch::joint_decoder:
+      case VlmArch::cross_attention:
+        return run.norm("norm", text_layers(run, std::move(h), 0, model.n_layers, caches), model.norm_eps);
+    }
+    throw_not_an_enumerator("vlm.arch", run.architecture.vlm->arch);
   }
-  return run.norm("norm", h, model.norm_eps);
+  return run.norm("norm", text_layers(run, std::move(h), 0, model.n_layers, caches), model.norm_eps);
 }
 
 /// Logits of the positions that are asked for.
@@ -182,7 +195,7 @@ ForwardResult<T> forward(Device& device, const Architecture& architecture, const
   Run<T> run = begin_run(device, architecture, weights, inputs, options, recorder,
                          caches == nullptr ? 0 : caches->at(0).seq_len);
   const DeviceTensor<T> image = image_embeddings(run, given);
-  if (architecture.is(VlmArch::cross_attention)) run.inputs.image_features = image;
+  if (architecture.has_side_channel()) run.inputs.image_features = image;
   DeviceTensor<T> h = embed(run, inputs, inputs.prefix_embeds ? image : DeviceTensor<T>());
 
   // 3. layers, and the logits
@@ -220,14 +233,8 @@ DeviceTensor<T> forward_staged(Device& device, const Architecture& architecture,
   throw ConfigError("case.stages: no stage has the last layer");
 }
 
-#define INSTANTIATE(T)                                                                                      \
-  template std::vector<KvCache<T>> make_kv_caches(Device&, const ModelConfig&, std::int64_t, std::int64_t); \
-  template ForwardResult<T> forward(Device&, const Architecture&, const DeviceWeights<T>&, const Inputs&,   \
-                                    const ForwardOptions&, Recorder&, std::vector<KvCache<T>>*);            \
-  template DeviceTensor<T> forward_staged(Device&, const Architecture&, const DeviceWeights<T>&,            \
-                                          const Inputs&, const ForwardOptions&, std::int64_t);
-INSTANTIATE(float)
-INSTANTIATE(bf16)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE_GPU(make_kv_caches);
+FORGECHECK_INSTANTIATE_GPU(forward);
+FORGECHECK_INSTANTIATE_GPU(forward_staged);
 
 }  // namespace forgecheck::gpu

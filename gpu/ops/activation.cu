@@ -16,7 +16,7 @@ __device__ float activate_one(float x, Activation activation) {
     case Activation::relu:
       return x < 0.0F ? 0.0F : x;
   }
-  return x;
+  return x;  // never: activate() has refused every other value
 }
 
 template <class T>
@@ -37,7 +37,7 @@ __global__ void swiglu_elements(std::int64_t n, T* hidden, const T* gate, const 
 
 template <class T>
 DeviceTensor<T> activate(Device& device, const DeviceTensor<T>& x, Activation activation) {
-  DeviceTensor<T> out = device.make<T>(x.shape, "activation");
+  DeviceTensor<T> out = device.make<T>(x.shape, to_string(activation));  // throws where it is none of them
   launch_elementwise(device, "activate", activate_elements<T>, out.size(), out.get(), x.get(), activation);
   return out;
 }

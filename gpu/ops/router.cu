@@ -182,10 +182,10 @@ DeviceTensor<float> router_z_loss(Device& device, const DeviceTensor<T>& logits)
   return mean_square_log_sum_exp<T>(device, logits, 1.0F);
 }
 
-double effective_bias_rate(BiasSchedule schedule, std::int64_t step, std::int64_t max_steps) {
+double effective_bias_rate(BiasSchedule schedule, MoeStep at) {
   constexpr double kRate = 0.001;
   const double progress =
-      static_cast<double>(step) / static_cast<double>(std::max<std::int64_t>(max_steps, 1));
+      static_cast<double>(at.step) / static_cast<double>(std::max<std::int64_t>(at.max_steps, 1));
   switch (schedule) {
     case BiasSchedule::constant:
       return kRate;
@@ -194,7 +194,7 @@ double effective_bias_rate(BiasSchedule schedule, std::int64_t step, std::int64_
     case BiasSchedule::linear_warmup:
       return kRate * std::min(1.0, progress * 10.0);
   }
-  return kRate;
+  throw_not_an_enumerator("moe_bias_schedule", schedule);
 }
 
 template <class T>

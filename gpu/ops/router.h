@@ -5,6 +5,7 @@
 
 #include "gpu/runtime/device.h"
 #include "reference/config.h"
+#include "reference/options.h"
 
 namespace forgecheck::gpu {
 
@@ -46,7 +47,7 @@ DeviceTensor<float> router_z_loss(Device& device, const DeviceTensor<T>& logits)
 
 /// 0.001, times 0.5 (1 + cos(pi step / max_steps)) or min(1, 10 step / max_steps), by the schedule; max_steps
 /// below 1 counts as 1.
-double effective_bias_rate(BiasSchedule schedule, std::int64_t step, std::int64_t max_steps);
+double effective_bias_rate(BiasSchedule schedule, MoeStep at);
 
 /// One training step of the sigmoid router's state, in place; expert_ema and expert_bias are (E):
 ///   u_e = counts_e / (assignments + 1e-8),  ema += (u - ema) (1 - 0.99),  bias += rate (1/E - ema)

@@ -4,13 +4,15 @@
 
 #include "harness/backend/gpu_backend.h"
 #include "harness/backend/reference_run.h"
+#include "harness/backend/run_inputs.h"
 #include "reference/error.h"
+#include "reference/linalg/matmul.h"
 
 namespace forgecheck {
 
 namespace {
 
-/// The reference with one kind of matrix product, in the case's dtype or always in float64.
+/// The reference in one arithmetic, in the case's dtype or always in float64.
 class ReferenceBackend : public Backend {
  public:
   ReferenceBackend(std::string name, const Arithmetic& arithmetic, bool always_double)
@@ -18,13 +20,13 @@ class ReferenceBackend : public Backend {
 
   std::string name() const override { return name_; }
   std::string refusal(const Case& definition) const override {
-    if (definition.run == RunKind::gradients) return "gradients are not supported yet";
-    return std::string(linalg::unavailable_reason(arithmetic_.matmul, precision(definition) == Dtype::f64));
+    if (std::string reason = unsupported_run(definition.run); !reason.empty()) return reason;
+    return std::string(linalg::unavailable_reason(arithmetic_.library, precision(definition) == Dtype::f64));
   }
   Dtype precision(const Case& definition) const override {
     return always_double_ ? Dtype::f64 : definition.dtype;
   }
-  bool is_plain_reference() const override { return arithmetic_.matmul == linalg::Kind::plain; }
+  bool is_plain_reference() const override { return arithmetic_ == kPlain; }
   Trace run(const Problem& problem, const TapFilter& wants) override {
     Tracer tracer(wants);
     run_reference(problem, precision(problem.definition), arithmetic_, tracer);
@@ -54,16 +56,16 @@ std::string always_there() {
 }
 
 constexpr Known kKnown[] = {
-    {"reference", "plain C++ reference, in the case's dtype (float32 or bfloat16)",
-     make_reference<linalg::Kind::plain>, always_there},
-    {"reference:f64", "plain C++ reference in float64: the oracle", make_reference<linalg::Kind::plain, true>,
+    {"reference", "plain C++ reference, in the case's dtype (float32 or bfloat16)", make_reference<kPlain>,
+     always_there},
+    {"reference:f64", "plain C++ reference in float64: the oracle", make_reference<kPlain, true>,
      always_there},
     {"cpu:permuted", "reference with every matrix product summed in another order", make_reference<kPermuted>,
      always_there},
-    {"cpu:openblas", "reference with OpenBLAS matrix products", make_reference<linalg::Kind::openblas>,
-     always_there},
-    {"cpu:onednn", "reference with oneDNN matrix products", make_reference<linalg::Kind::onednn>,
-     always_there},
+    {"cpu:openblas", "reference with OpenBLAS matrix products",
+     make_reference<Arithmetic{.library = linalg::Library::openblas}>, always_there},
+    {"cpu:onednn", "reference with oneDNN matrix products",
+     make_reference<Arithmetic{.library = linalg::Library::onednn}>, always_there},
     {"gpu:cuda", "CUDA kernels on a GPU", make_gpu_backend, cuda_unavailable},
     {"gpu:simt", "the same kernels on an emulator", make_gpu_backend, simt_unavailable},
 };

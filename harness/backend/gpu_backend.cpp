@@ -13,36 +13,19 @@ namespace forgecheck {
 
 namespace {
 
-gpu::ForwardOptions forward_options(const Case& definition) {
-  gpu::ForwardOptions options;
-  options.training = definition.train;
-  const MoeStep step = definition.moe_step.value_or(MoeStep{});
-  options.moe_step = step.step;
-  options.moe_max_steps = step.max_steps;
-  options.mot_moe_totals = definition.mot_moe_totals;
-  return options;
-}
-
-/// Greedy on the device; sampled tokens are drawn on the host, from the device's logits.
-gpu::GenerateOptions generate_options(const Case& definition) {
-  const SamplingOptions sampling = definition.generate.sampling;
-  validate(sampling);
-  gpu::GenerateOptions options;
-  options.max_new_tokens = definition.generate.max_new_tokens;
-  options.eos_token_id = definition.generate.eos_token_id;
-  if (sampling.temperature > 0) {
-    options.choose = [sampling, uniform = sampling_draws(definition.seed)](std::span<const float> logits) {
-      return draw(sampling_probabilities(logits, sampling), uniform());
-    };
-  }
-  return options;
+/// Tokens are drawn on the host, from the device's logits.
+gpu::DrawToken token_draws(const Case& definition) {
+  return [sampling = definition.generate.sampling,
+          uniform = sampling_draws(definition.seed)](std::span<const float> logits) {
+    return draw(sampling_probabilities(logits, sampling), uniform());
+  };
 }
 
 template <class T>
 void run_forward(gpu::Device& device, const Problem& problem, const Inputs& inputs, gpu::Recorder& recorder) {
   const Case& definition = problem.definition;
   const Architecture& architecture = definition.architecture;
-  const gpu::ForwardOptions options = forward_options(definition);
+  const ForwardOptions options = forward_options(definition);
   const gpu::DeviceWeights<T> weights(device, problem.parameters);
   gpu::forward(device, architecture, weights, inputs, options, recorder);
   if (definition.stages > 0) {
@@ -52,10 +35,9 @@ void run_forward(gpu::Device& device, const Problem& problem, const Inputs& inpu
                  gpu::forward_staged(device, architecture, fresh, inputs, options, definition.stages));
   }
   if (definition.greedy_from > 0) {
-    gpu::GenerateOptions greedy;
-    greedy.max_new_tokens = definition.greedy_new_tokens;
-    gpu::generate(device, architecture, weights, greedy_prompt(inputs, definition.greedy_from), greedy,
-                  recorder, "greedy_from_" + std::to_string(definition.greedy_from));
+    gpu::generate(device, architecture, weights, greedy_prompt(inputs, definition.greedy_from),
+                  greedy_options(definition), nullptr, recorder,
+                  "greedy_from_" + std::to_string(definition.greedy_from));
   }
 }
 
@@ -66,29 +48,51 @@ void run_loss(gpu::Device& device, const Problem& problem, const Inputs& inputs,
   const gpu::DeviceWeights<T> weights(device, problem.parameters);
   const gpu::ForwardResult<T> result =
       gpu::forward(device, definition.architecture, weights, inputs, forward_options(definition), recorder);
-  gpu::LossOptions options;
-  if (definition.loss.kind == LossKind::chunked_cross_entropy)
-    options.chunk_size = definition.loss.chunk_size;
-  options.z_loss_weight = definition.loss.z_loss_weight;
-  gpu::objective(device, definition.architecture.model, result, labels, options, recorder);
+  gpu::objective(device, definition.architecture.model, result, labels, definition.loss, recorder);
 }
 
 template <class T>
 void run_in(gpu::Device& device, const Problem& problem, gpu::Recorder& recorder) {
   const Case& definition = problem.definition;
   const Inputs inputs = stored_inputs(problem);
-  if (definition.run == RunKind::forward) return run_forward<T>(device, problem, inputs, recorder);
-  if (definition.run == RunKind::loss) return run_loss<T>(device, problem, inputs, recorder);
-  if (definition.run == RunKind::gradients) throw ConfigError("case.run = gradients: not supported yet");
-  const Tensor<std::int64_t> tokens = required(inputs.tokens, "tokens").to_int64();
-  const gpu::DeviceWeights<T> weights(device, problem.parameters);
-  if (definition.run == RunKind::decode) {
-    gpu::decode(device, definition.architecture, weights, tokens, definition.chunks,
-                forward_options(definition), recorder);
-  } else {
-    gpu::generate(device, definition.architecture, weights, tokens, generate_options(definition), recorder,
-                  "tokens");
+  switch (definition.run) {
+    case RunKind::forward:
+      return run_forward<T>(device, problem, inputs, recorder);
+    case RunKind::loss:
+      return run_loss<T>(device, problem, inputs, recorder);
+    case RunKind::decode:
+      gpu::decode(device, definition.architecture, gpu::DeviceWeights<T>(device, problem.parameters),
+                  required(inputs.tokens, "tokens").to_int64(), definition.chunks,
+                  forward_options(definition), recorder);
+      return;
+    case RunKind::generate:
+      validate(definition.generate.sampling);
+      gpu::generate(device, definition.architecture, gpu::DeviceWeights<T>(device, problem.parameters),
+                    required(inputs.tokens, "tokens").to_int64(), definition.generate,
+                    token_draws(definition), recorder, "tokens");
+      return;
+    case RunKind::gradients:
+      throw ConfigError("case.run = gradients: not supported yet");
   }
+  throw_not_an_enumerator("case.run", definition.run);
+}
+
+void run_case(gpu::Device& device, const Problem& problem, gpu::Recorder& recorder) {
+  const Dtype dtype = problem.definition.dtype;
+  switch (dtype) {
+    case Dtype::f32:
+      return run_in<float>(device, problem, recorder);
+    case Dtype::bf16:
+      return run_in<gpu::bf16>(device, problem, recorder);
+    case Dtype::f64:
+    case Dtype::f16:
+    case Dtype::i64:
+    case Dtype::i32:
+    case Dtype::u8:
+    case Dtype::boolean:
+      break;
+  }
+  throw ConfigError("case.dtype = " + std::string(torch_name(dtype)) + ": must be float32 or bfloat16");
 }
 
 /// The emulator's schedules; a device has its own. The first is back at the end.
@@ -126,9 +130,7 @@ class GpuBackend : public Backend {
   GpuBackend(std::string name, std::int64_t runs) : name_(std::move(name)), runs_(runs) {}
 
   std::string name() const override { return name_; }
-  std::string refusal(const Case& definition) const override {
-    return definition.run == RunKind::gradients ? "gradients are not supported yet" : "";
-  }
+  std::string refusal(const Case& definition) const override { return unsupported_run(definition.run); }
   Dtype precision(const Case& definition) const override { return definition.dtype; }
 
   Trace run(const Problem& problem, const TapFilter& wants) override {
@@ -146,11 +148,7 @@ class GpuBackend : public Backend {
     try {
       if (device_ == nullptr) device_ = std::make_unique<gpu::Device>();
       gpu::Recorder recorder(*device_, wants);
-      if (precision(problem.definition) == Dtype::f32) {
-        run_in<float>(*device_, problem, recorder);
-      } else {
-        run_in<gpu::bf16>(*device_, problem, recorder);
-      }
+      run_case(*device_, problem, recorder);
       return recorder.finish();
     } catch (const CudaError&) {
       // After an error of a kernel every call fails; the next case gets a fresh device.

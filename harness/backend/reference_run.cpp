@@ -5,6 +5,7 @@
 #include "harness/case/seeded.h"
 #include "reference/error.h"
 #include "reference/instantiate.h"
+#include "reference/linalg/matmul.h"
 #include "reference/models/generate.h"
 #include "reference/models/objective.h"
 #include "reference/models/transformer.h"
@@ -34,10 +35,8 @@ void run_forward(const Problem& problem, Weights<T>& weights, const Inputs& inpu
   forward(definition.architecture, weights, inputs, options, tracer);
   if (staged) tracer.tap("logits.staged", *staged);
   if (definition.greedy_from > 0) {
-    GenerateOptions greedy;
-    greedy.max_new_tokens = definition.greedy_new_tokens;
-    generated(problem, weights, greedy_prompt(inputs, definition.greedy_from), greedy, options.arithmetic,
-              tracer, "greedy_from_" + std::to_string(definition.greedy_from));
+    generated(problem, weights, greedy_prompt(inputs, definition.greedy_from), greedy_options(definition),
+              options.arithmetic, tracer, "greedy_from_" + std::to_string(definition.greedy_from));
   }
 }
 
@@ -56,11 +55,8 @@ void run_in(const Problem& problem, const Arithmetic& arithmetic, Tracer& tracer
   const Case& definition = problem.definition;
   Weights<T> weights(problem.parameters, definition.dtype);
   const Inputs inputs = stored_inputs(problem);
-  ForwardOptions options;
-  options.training = definition.train;
-  options.moe_step = definition.moe_step.value_or(MoeStep{});
+  ForwardOptions options = forward_options(definition);
   options.arithmetic = arithmetic;
-  options.mot_moe_totals = definition.mot_moe_totals;
 
   switch (definition.run) {
     case RunKind::forward:
@@ -78,6 +74,7 @@ void run_in(const Problem& problem, const Arithmetic& arithmetic, Tracer& tracer
     case RunKind::gradients:
       throw ConfigError("case.run = gradients: not supported yet");
   }
+  throw_not_an_enumerator("case.run", definition.run);
 }
 
 }  // namespace
@@ -88,7 +85,7 @@ Problem seeded_problem(const Case& definition) {
 }
 
 void run_reference(const Problem& problem, Dtype precision, const Arithmetic& arithmetic, Tracer& tracer) {
-  const std::string_view reason = linalg::unavailable_reason(arithmetic.matmul, precision == Dtype::f64);
+  const std::string_view reason = linalg::unavailable_reason(arithmetic.library, precision == Dtype::f64);
   if (!reason.empty()) throw BackendError(std::string(reason));
   switch (precision) {
     case Dtype::f64:
@@ -97,10 +94,15 @@ void run_reference(const Problem& problem, Dtype precision, const Arithmetic& ar
       return run_in<float>(problem, arithmetic, tracer);
     case Dtype::bf16:
       return run_in<Bfloat16>(problem, arithmetic, tracer);
-    default:
-      throw ConfigError("precision = " + std::string(torch_name(precision)) +
-                        ": must be float64, float32 or bfloat16");
+    case Dtype::f16:
+    case Dtype::i64:
+    case Dtype::i32:
+    case Dtype::u8:
+    case Dtype::boolean:
+      break;
   }
+  throw ConfigError("precision = " + std::string(torch_name(precision)) +
+                    ": must be float64, float32 or bfloat16");
 }
 
 std::size_t sampled_order(std::uint64_t seed) {

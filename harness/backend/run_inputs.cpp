@@ -5,6 +5,19 @@
 
 namespace forgecheck {
 
+std::string unsupported_run(RunKind run) {
+  switch (run) {
+    case RunKind::forward:
+    case RunKind::decode:
+    case RunKind::loss:
+    case RunKind::generate:
+      return "";
+    case RunKind::gradients:
+      return "gradients are not supported yet";
+  }
+  throw_not_an_enumerator("case.run", run);
+}
+
 Inputs stored_inputs(const Problem& problem) {
   Inputs inputs = problem.inputs;
   inputs.output_slice = problem.definition.output_slice;
@@ -13,6 +26,20 @@ Inputs stored_inputs(const Problem& problem) {
   });
   for (auto& [key, noise] : inputs.gumbel) noise = noise.cast(problem.definition.dtype);
   return inputs;
+}
+
+ForwardOptions forward_options(const Case& definition) {
+  ForwardOptions options;
+  options.training = definition.train;
+  options.moe_step = definition.moe_step.value_or(MoeStep{});
+  options.mot_moe_totals = definition.mot_moe_totals;
+  return options;
+}
+
+GenerateOptions greedy_options(const Case& definition) {
+  GenerateOptions options;
+  options.max_new_tokens = definition.greedy_new_tokens;
+  return options;
 }
 
 const Array& required(const std::optional<Array>& array, const std::string& name) {

@@ -7,8 +7,17 @@
 
 namespace forgecheck {
 
+/// Why no backend of the program can run such a case, or an empty string.
+std::string unsupported_run(RunKind run);
+
 /// The problem's inputs, floating point ones rounded to the case's storage type, and its output slice.
 Inputs stored_inputs(const Problem& problem);
+
+/// What the forward call is asked to do, in the reference's plain arithmetic.
+ForwardOptions forward_options(const Case& definition);
+
+/// The tokens that greedy_from asks for, greedily.
+GenerateOptions greedy_options(const Case& definition);
 
 /// Throws ShapeError naming the input if it is not there.
 const Array& required(const std::optional<Array>& array, const std::string& name);

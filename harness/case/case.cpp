@@ -13,19 +13,35 @@ namespace {
   throw ConfigError("case." + field + " = " + std::to_string(value) + ": " + rule);
 }
 
-void validate_run(const Case& value) {
-  const bool text_only = !value.architecture.vlm.has_value();
-  if (value.run == RunKind::decode || value.run == RunKind::generate) {
-    if (!text_only) {
-      throw ConfigError("case.run = " + to_string(value.run) +
-                        ": decoding exists for text models only, not for " +
-                        to_string(value.architecture.vlm->arch));
-    }
-    if (value.output_slice) throw ConfigError("case.output_slice: cannot be combined with a KV cache");
-    if (value.train) throw ConfigError("case.mode = train: decoding runs in eval mode");
+/// Decoding keeps a cache: of a text model, in eval mode, with all positions.
+void validate_decoding(const Case& value) {
+  if (value.architecture.vlm) {
+    throw ConfigError("case.run = " + to_string(value.run) +
+                      ": decoding exists for text models only, not for " +
+                      to_string(value.architecture.vlm->arch));
   }
-  if (value.run == RunKind::decode && value.chunks.empty())
-    throw ConfigError("case.chunks: decode needs them");
+  if (value.output_slice) throw ConfigError("case.output_slice: cannot be combined with a KV cache");
+  if (value.train) throw ConfigError("case.mode = train: decoding runs in eval mode");
+}
+
+void validate_kind(const Case& value) {
+  switch (value.run) {
+    case RunKind::decode:
+      validate_decoding(value);
+      if (value.chunks.empty()) throw ConfigError("case.chunks: decode needs them");
+      return;
+    case RunKind::generate:
+      return validate_decoding(value);
+    case RunKind::forward:
+    case RunKind::loss:
+    case RunKind::gradients:
+      return;
+  }
+  throw_not_an_enumerator("case.run", value.run);
+}
+
+void validate_run(const Case& value) {
+  validate_kind(value);
   for (const std::int64_t chunk : value.chunks) {
     if (chunk <= 0) refuse("chunks", chunk, "must be positive");
   }
@@ -42,20 +58,10 @@ void validate_run(const Case& value) {
 
 }  // namespace
 
+static_assert(is_complete<kRunKinds>());
+
 std::string to_string(RunKind run) {
-  switch (run) {
-    case RunKind::forward:
-      return "forward";
-    case RunKind::decode:
-      return "decode";
-    case RunKind::loss:
-      return "loss";
-    case RunKind::gradients:
-      return "gradients";
-    case RunKind::generate:
-      return "generate";
-  }
-  return "forward";
+  return std::string(name_of(kRunKinds, "case.run", run));
 }
 
 void validate(const Case& value) {

@@ -9,13 +9,17 @@
 #include <vector>
 
 #include "reference/config.h"
-#include "reference/models/generate.h"
-#include "reference/models/inputs.h"
-#include "reference/models/objective.h"
+#include "reference/inputs.h"
+#include "reference/options.h"
 
 namespace forgecheck {
 
 enum class RunKind { forward, decode, loss, gradients, generate };
+
+inline constexpr Named<RunKind> kRunKinds[] = {
+    {RunKind::forward, "forward"},     {RunKind::decode, "decode"},     {RunKind::loss, "loss"},
+    {RunKind::gradients, "gradients"}, {RunKind::generate, "generate"},
+};
 
 std::string to_string(RunKind run);
 

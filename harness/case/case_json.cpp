@@ -89,6 +89,13 @@ Choice choose(const std::string& field, const Json& value,
   refuse(field, value, "must be one of " + names);
 }
 
+template <class Enum, std::size_t n>
+Enum choose(const std::string& field, const Json& value, const Named<Enum> (&table)[n]) {
+  std::vector<std::pair<std::string, Enum>> choices;
+  for (const Named<Enum>& row : table) choices.emplace_back(row.name, row.value);
+  return choose<Enum>(field, value, choices);
+}
+
 void read_adapter(Case& result, const Json& object) {
   FieldList fields;
   for (auto& [key, value] : field_list("adapter", object)) {
@@ -127,9 +134,7 @@ void read_loss(Case& result, const Json& object) {
   for (const auto& [key, value] : object.items()) {
     const std::string field = "loss." + key;
     if (key == "kind") {
-      result.loss.kind = choose<LossKind>(field, value,
-                                          {{"cross_entropy", LossKind::cross_entropy},
-                                           {"chunked_cross_entropy", LossKind::chunked_cross_entropy}});
+      result.loss.kind = choose(field, value, kLossKinds);
     } else if (key == "chunk_size") {
       result.loss.chunk_size = integer(field, value);
     } else if (key == "z_loss_weight") {
@@ -165,12 +170,7 @@ void read_field(Case& result, const std::string& key, const Json& value) {
   } else if (key == "dtype") {
     result.dtype = choose<Dtype>(key, value, {{"float32", Dtype::f32}, {"bfloat16", Dtype::bf16}});
   } else if (key == "run") {
-    result.run = choose<RunKind>(key, value,
-                                 {{"forward", RunKind::forward},
-                                  {"decode", RunKind::decode},
-                                  {"loss", RunKind::loss},
-                                  {"gradients", RunKind::gradients},
-                                  {"generate", RunKind::generate}});
+    result.run = choose(key, value, kRunKinds);
   } else if (key == "output_slice") {
     const Json& pair = pair_of(key, value);
     result.output_slice = OutputSlice{optional_integer(key, pair[0]), optional_integer(key, pair[1])};
@@ -252,9 +252,9 @@ std::string case_json(const Case& value) {
   if (!value.chunks.empty()) object["chunks"] = value.chunks;
   if (value.run == RunKind::generate) object["generate"] = generate_json(value.generate);
   if (value.run == RunKind::loss || value.run == RunKind::gradients) {
-    const bool chunked = value.loss.kind == LossKind::chunked_cross_entropy;
-    object["loss"] = {{"kind", chunked ? "chunked_cross_entropy" : "cross_entropy"}};
-    if (chunked) object["loss"]["chunk_size"] = value.loss.chunk_size;
+    object["loss"] = {{"kind", to_string(value.loss.kind)}};
+    if (value.loss.kind == LossKind::chunked_cross_entropy)
+      object["loss"]["chunk_size"] = value.loss.chunk_size;
     if (value.loss.z_loss_weight != 0) object["loss"]["z_loss_weight"] = value.loss.z_loss_weight;
   }
   if (value.mot_moe_totals) object["mot_moe_totals"] = true;

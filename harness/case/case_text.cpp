@@ -122,10 +122,10 @@ void parse_loss(Case& result, std::string_view segment, const FieldList& fields)
     const std::optional<double> number = as_number(value);
     const bool names_run = key == "loss" || key == "gradients";
     if (names_run) result.run = key == "loss" ? RunKind::loss : RunKind::gradients;
-    if (names_run && value == FieldValue("cross_entropy")) {
-      result.loss.kind = LossKind::cross_entropy;
-    } else if (names_run && value == FieldValue("chunked_cross_entropy")) {
-      result.loss.kind = LossKind::chunked_cross_entropy;
+    const auto* kind = std::ranges::find_if(
+        kLossKinds, [&value = value](const auto& row) { return value == FieldValue(std::string(row.name)); });
+    if (names_run && kind != std::end(kLossKinds)) {
+      result.loss.kind = kind->value;
     } else if (key == "chunk_size" && integer != nullptr) {
       result.loss.chunk_size = *integer;
     } else if (key == "z_loss_weight" && number) {
@@ -185,8 +185,7 @@ std::string subject_of(std::string_view segment) {
   const std::string key(segment.substr(0, segment.find('=')));
   if (key == "eval" || key == "train") return "mode";
   if (key == "float32" || key == "bfloat16") return "dtype";
-  constexpr std::string_view kRuns[] = {"forward", "decode", "generate", "loss", "gradients"};
-  return std::ranges::find(kRuns, key) != std::end(kRuns) ? "run" : key;
+  return std::ranges::find(kRunKinds, key, &Named<RunKind>::name) != std::end(kRunKinds) ? "run" : key;
 }
 
 /// Every subject of a segment: of input sizes each field.
@@ -232,13 +231,13 @@ std::string run_segment(const Case& value) {
     case RunKind::loss:
     case RunKind::gradients: {
       const bool chunked = value.loss.kind == LossKind::chunked_cross_entropy;
-      std::string text = "/" + to_string(value.run) + (chunked ? "=chunked_cross_entropy" : "=cross_entropy");
+      std::string text = "/" + to_string(value.run) + "=" + to_string(value.loss.kind);
       if (chunked) text += ",chunk_size=" + std::to_string(value.loss.chunk_size);
       if (value.loss.z_loss_weight != 0) text += ",z_loss_weight=" + format_value(value.loss.z_loss_weight);
       return text;
     }
   }
-  return "";
+  throw_not_an_enumerator("case.run", value.run);
 }
 
 std::string optional_text(const std::optional<std::int64_t>& value) {

@@ -1,7 +1,6 @@
 #include "harness/case/config_fields.h"
 
 #include <functional>
-#include <initializer_list>
 #include <optional>
 
 #include "harness/case/nearest_name.h"
@@ -51,42 +50,37 @@ bool assign(std::map<std::string, std::int64_t>& target, const FieldValue& value
   return take(target, value);
 }
 
-template <class Enum>
-bool assign_option(Enum& target, const FieldValue& value, std::string& needs,
-                   std::initializer_list<Enum> options) {
+template <class Enum, std::size_t n>
+bool assign_option(Enum& target, const FieldValue& value, std::string& needs, const Named<Enum> (&table)[n]) {
   std::string given;
   const bool is_string = take(given, value);
   needs.clear();
-  for (const Enum option : options) {
-    if (is_string && given == to_string(option)) {
+  for (const auto& [option, name] : table) {
+    if (is_string && given == name) {
       target = option;
       return true;
     }
-    needs += (needs.empty() ? "one of " : ", ") + to_string(option);
+    needs += (needs.empty() ? "one of " : ", ") + std::string(name);
   }
   return false;
 }
 bool assign(NormType& target, const FieldValue& value, std::string& needs) {
-  return assign_option(target, value, needs, {NormType::rmsnorm, NormType::layernorm});
+  return assign_option(target, value, needs, kNormTypes);
 }
 bool assign(Activation& target, const FieldValue& value, std::string& needs) {
-  return assign_option(target, value, needs, {Activation::silu, Activation::gelu, Activation::relu});
+  return assign_option(target, value, needs, kActivations);
 }
 bool assign(RouterType& target, const FieldValue& value, std::string& needs) {
-  return assign_option(target, value, needs, {RouterType::softmax_topk, RouterType::sigmoid_topk});
+  return assign_option(target, value, needs, kRouterTypes);
 }
 bool assign(BiasSchedule& target, const FieldValue& value, std::string& needs) {
-  return assign_option(target, value, needs,
-                       {BiasSchedule::constant, BiasSchedule::cosine_decay, BiasSchedule::linear_warmup});
+  return assign_option(target, value, needs, kBiasSchedules);
 }
 bool assign(VlmArch& target, const FieldValue& value, std::string& needs) {
-  return assign_option(target, value, needs,
-                       {VlmArch::joint_decoder, VlmArch::cross_attention, VlmArch::mot, VlmArch::moma});
+  return assign_option(target, value, needs, kVlmArchs);
 }
 bool assign(AdapterType& target, const FieldValue& value, std::string& needs) {
-  return assign_option(
-      target, value, needs,
-      {AdapterType::mlp_2layer, AdapterType::linear, AdapterType::avgpool, AdapterType::attentional_pool});
+  return assign_option(target, value, needs, kAdapterTypes);
 }
 
 template <class T>

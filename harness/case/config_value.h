@@ -18,9 +18,8 @@ using FieldList = std::vector<std::pair<std::string, FieldValue>>;
 
 /// The shortest text that parse_value reads back as the same value of the same type. Doubles are written as
 /// Python writes them ("1e-05", "0.5", "500000.0"). A string is quoted only where its bare form would be read
-/// as something else: where it is not a word of letters, digits, '_', '-' and '.' that begins with a letter
-/// or
-/// '_', or where it is true, false, inf or nan.
+/// as something else: where it is true, false, inf or nan, or no word. A word begins with a letter or '_' and
+/// holds letters, digits, '_', '-' and '.'.
 std::string format_value(const FieldValue& value);
 
 /// Throws ConfigError that quotes `text` where it is no value.

@@ -59,9 +59,36 @@ std::int64_t index_of(const std::vector<std::string>& modalities, const std::str
   return std::ranges::find(modalities, name) - modalities.begin();
 }
 
+/// The modalities that modality_ids count.
+const std::vector<std::string>& modalities_of(const VlmConfig& vlm) {
+  switch (vlm.arch) {
+    case VlmArch::mot:
+      return vlm.mot_modalities;
+    case VlmArch::moma:
+      return vlm.moma_modalities;
+    case VlmArch::joint_decoder:
+    case VlmArch::cross_attention:
+      throw ConfigError("vlm.arch = " + to_string(vlm.arch) + ": has no modality_ids");
+  }
+  throw_not_an_enumerator("vlm.arch", vlm.arch);
+}
+
+bool has_labels(RunKind run) {
+  switch (run) {
+    case RunKind::forward:
+    case RunKind::decode:
+    case RunKind::generate:
+      return false;
+    case RunKind::loss:
+    case RunKind::gradients:
+      return true;
+  }
+  throw_not_an_enumerator("case.run", run);
+}
+
 Array modality_ids(const Case& value, const Source& source, std::int64_t prefix, std::int64_t residual) {
   const VlmConfig& vlm = *value.architecture.vlm;
-  const auto& modalities = vlm.arch == VlmArch::mot ? vlm.mot_modalities : vlm.moma_modalities;
+  const std::vector<std::string>& modalities = modalities_of(vlm);
   const std::int64_t batch = value.inputs.batch;
   if (value.inputs.interleaved) return Array::from(source.integers("modality_ids", {batch, residual}, 2));
   Tensor<std::int64_t> ids({batch, residual});
@@ -97,7 +124,7 @@ void add_gumbel(const Case& value, const Source& source, std::int64_t prefix, In
 std::int64_t add_images(const Case& value, const Source& source, Inputs& inputs) {
   const Architecture& architecture = value.architecture;
   const SeededInputs& sizes = value.inputs;
-  const bool side_channel = architecture.is(VlmArch::cross_attention);
+  const bool side_channel = architecture.has_side_channel();
   const double scale = std::sqrt(3.0);
   if (sizes.patches > 0) {
     Shape shape{sizes.batch, sizes.patches, architecture.feature_dim};
@@ -121,8 +148,6 @@ std::int64_t add_images(const Case& value, const Source& source, Inputs& inputs)
   return sizes.image_tokens;
 }
 
-}  // namespace
-
 /// Sizes that contradict each other or the architecture.
 void check_sizes(const Case& value) {
   const SeededInputs& sizes = value.inputs;
@@ -136,10 +161,12 @@ void check_sizes(const Case& value) {
     throw ConfigError("inputs.image_tokens = " + std::to_string(sizes.image_tokens) +
                       ": num_image_tokens = " + std::to_string(architecture.num_image_tokens) + " are due");
   }
-  if (sizes.image_mask && (!architecture.is(VlmArch::cross_attention) || sizes.patches > 0)) {
+  if (sizes.image_mask && (!architecture.has_side_channel() || sizes.patches > 0)) {
     throw ConfigError("inputs.image_mask = true: only image_features have one (frames have padding)");
   }
 }
+
+}  // namespace
 
 Inputs make_inputs(const Case& value) {
   check_sizes(value);
@@ -167,12 +194,12 @@ Inputs make_inputs(const Case& value) {
     inputs.key_padding_mask = source.mask("key_padding_mask", {sizes.batch, residual});
   }
   const bool moma = architecture.is(VlmArch::moma);
-  if (moma || architecture.is(VlmArch::mot))
+  if (architecture.vlm && needs_modality_ids(architecture.vlm->arch))
     inputs.modality_ids = modality_ids(value, source, prefix, residual);
   if (moma && value.train && architecture.vlm->moma_gumbel_noise) add_gumbel(value, source, prefix, inputs);
 
   // 3. labels, one for each position that has logits
-  if (value.run == RunKind::loss || value.run == RunKind::gradients) {
+  if (has_labels(value.run)) {
     const auto [begin, end] = value.output_slice.value_or(OutputSlice{}).resolve(residual);
     Tensor<std::int64_t> labels =
         source.integers("labels", {sizes.batch, end - begin}, architecture.model.vocab_size);

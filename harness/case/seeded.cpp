@@ -82,7 +82,7 @@ SeededRule seeded_rule(const ParameterInfo& parameter) {
       return {static_cast<float>(0.5 / experts), static_cast<float>(1.0 / experts)};
     }
   }
-  throw ShapeError("[seeded_rule] parameter \"" + parameter.name + "\" is of an unknown kind");
+  throw_not_an_enumerator("kind of parameter", parameter.kind);
 }
 
 Tensor<float> seeded_parameter(const ParameterInfo& parameter, std::uint64_t seed) {

@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "harness/case/seeded.h"
+#include "reference/error.h"
 
 namespace forgecheck {
 
@@ -23,12 +24,32 @@ class Draws {
   T one_of(std::initializer_list<T> values) {
     return values.begin()[between(0, static_cast<std::int64_t>(values.size()) - 1)];
   }
+  template <class T, std::size_t n>
+  T one_of(const T (&values)[n]) {
+    return values[between(0, static_cast<std::int64_t>(n) - 1)];
+  }
 
  private:
   std::uint64_t position_;
 };
 
-enum class Kind { dense, moe, joint_decoder, cross_attention, mot, moma };
+// What is drawn of each enumeration, the usual values more often.
+constexpr NormType kNormTypeDraws[] = {NormType::rmsnorm, NormType::rmsnorm, NormType::layernorm};
+constexpr Activation kActivationDraws[] = {Activation::silu, Activation::silu, Activation::gelu,
+                                           Activation::relu};
+constexpr RouterType kRouterTypeDraws[] = {RouterType::softmax_topk, RouterType::sigmoid_topk};
+constexpr BiasSchedule kBiasScheduleDraws[] = {BiasSchedule::constant, BiasSchedule::cosine_decay,
+                                               BiasSchedule::linear_warmup};
+constexpr AdapterType kAdapterTypeDraws[] = {AdapterType::mlp_2layer, AdapterType::linear,
+                                             AdapterType::avgpool, AdapterType::attentional_pool};
+constexpr Activation kAdapterActivationDraws[] = {Activation::gelu, Activation::silu, Activation::relu};
+constexpr LossKind kLossKindDraws[] = {LossKind::cross_entropy, LossKind::chunked_cross_entropy};
+static_assert(holds_all_of(kNormTypeDraws, kNormTypes) && holds_all_of(kActivationDraws, kActivations) &&
+              holds_all_of(kRouterTypeDraws, kRouterTypes) &&
+              holds_all_of(kBiasScheduleDraws, kBiasSchedules) &&
+              holds_all_of(kAdapterTypeDraws, kAdapterTypes) &&
+              holds_all_of(kAdapterActivationDraws, kActivations) &&
+              holds_all_of(kLossKindDraws, kLossKinds));
 
 void draw_model(Draws& draws, ModelConfig& model) {
   const std::int64_t head_dim = draws.one_of<std::int64_t>({2, 4, 6, 8, 16, 32});
@@ -41,9 +62,9 @@ void draw_model(Draws& draws, ModelConfig& model) {
   model.vocab_size = draws.between(2, 97);
   model.ffn_hidden_dim = draws.between(1, 96);
   model.max_seq_len = 64;
-  model.norm_type = draws.one_of({NormType::rmsnorm, NormType::rmsnorm, NormType::layernorm});
+  model.norm_type = draws.one_of(kNormTypeDraws);
   model.norm_eps = draws.one_of({1e-5, 1e-6, 1e-2});
-  model.activation = draws.one_of({Activation::silu, Activation::silu, Activation::gelu, Activation::relu});
+  model.activation = draws.one_of(kActivationDraws);
   model.rope_theta = draws.one_of({10000.0, 500000.0, 100.0});
   model.tie_embeddings = draws.one_in(4);
   model.qk_norm = draws.one_in(3);
@@ -53,7 +74,7 @@ void draw_experts(Draws& draws, ModelConfig& model) {
   model.num_experts = draws.between(2, 8);
   model.moe_top_k = draws.between(1, std::min<std::int64_t>(4, model.num_experts));
   model.moe_frequency = draws.one_of<std::int64_t>({1, 1, 2});
-  model.moe_router = draws.one_of({RouterType::softmax_topk, RouterType::sigmoid_topk});
+  model.moe_router = draws.one_of(kRouterTypeDraws);
   model.moe_shared_experts = draws.one_of<std::int64_t>({0, 0, 1, 2});
   model.moe_capacity_factor = draws.one_of({0.0, 0.0, 0.5, 1.0, 1.5});
   model.moe_gradient_scale = draws.one_in(3);
@@ -61,16 +82,14 @@ void draw_experts(Draws& draws, ModelConfig& model) {
   model.moe_expert_ffn_multiplier = draws.one_of({1.0, 0.5});
   model.moe_sequence_aux_loss_weight = draws.one_of({0.0, 0.05});
   model.moe_router_z_loss_weight = draws.one_of({0.0, 0.001});
-  model.moe_bias_schedule =
-      draws.one_of({BiasSchedule::constant, BiasSchedule::cosine_decay, BiasSchedule::linear_warmup});
+  model.moe_bias_schedule = draws.one_of(kBiasScheduleDraws);
 }
 
 /// The adapter, and the patches that it reads: a square grid that pooling adapters can divide.
 void draw_adapter(Draws& draws, Case& value) {
   AdapterConfig& adapter = value.architecture.adapter.emplace();
-  adapter.type = draws.one_of(
-      {AdapterType::mlp_2layer, AdapterType::linear, AdapterType::avgpool, AdapterType::attentional_pool});
-  adapter.activation = draws.one_of({Activation::gelu, Activation::silu, Activation::relu});
+  adapter.type = draws.one_of(kAdapterTypeDraws);
+  adapter.activation = draws.one_of(kAdapterActivationDraws);
   adapter.hidden_dim = draws.one_of<std::int64_t>({0, 12});
   adapter.pool_heads = draws.between(1, 2);
   value.architecture.feature_dim = 2 * draws.between(1, 8);
@@ -87,35 +106,70 @@ std::int64_t frames_that_fit(const Case& value, std::int64_t frames) {
   return std::min(frames, room / tokens);
 }
 
-void draw_images(Draws& draws, Case& value, Kind kind) {
+/// What only one architecture has.
+void draw_own_fields(Draws& draws, Case& value) {
+  VlmConfig& vlm = *value.architecture.vlm;
+  switch (vlm.arch) {
+    case VlmArch::joint_decoder:
+      return;
+    case VlmArch::cross_attention:
+      vlm.cross_attention_every_n_layers = draws.between(1, value.architecture.model.n_layers);
+      value.inputs.image_mask = value.inputs.image_tokens > 1 && draws.one_in(2);
+      return;
+    case VlmArch::mot:
+      value.architecture.num_image_tokens =
+          value.architecture.adapter ? value.architecture.adapter->output_num_tokens(value.inputs.patches)
+                                     : value.inputs.image_tokens;
+      if (draws.one_in(3)) vlm.mot_modalities = {"text", "image"};
+      value.mot_moe_totals = value.architecture.model.num_experts > 0 && draws.one_in(2);
+      return;
+    case VlmArch::moma:
+      vlm.moma_experts_per_modality = {{"image", draws.between(1, 4)}, {"text", draws.between(1, 4)}};
+      vlm.moma_capacity_factor = draws.one_of({0.0, 0.0, 0.5});
+      vlm.moma_gumbel_noise = draws.one_in(2);
+      value.inputs.interleaved = draws.one_in(3);
+      return;
+  }
+  throw_not_an_enumerator("vlm.arch", vlm.arch);
+}
+
+/// Whether the length of the image prefix is part of the configuration, so that an image may not have frames.
+bool has_fixed_prefix(VlmArch arch) {
+  switch (arch) {
+    case VlmArch::joint_decoder:
+    case VlmArch::cross_attention:
+    case VlmArch::moma:
+      return false;
+    case VlmArch::mot:
+      return true;
+  }
+  throw_not_an_enumerator("vlm.arch", arch);
+}
+
+void draw_images(Draws& draws, Case& value) {
   VlmConfig& vlm = *value.architecture.vlm;
   vlm.max_text_len = 24;
   if (draws.one_in(4)) {
     draw_adapter(draws, value);
-    if (kind != Kind::mot && draws.one_in(3))
+    if (!has_fixed_prefix(vlm.arch) && draws.one_in(3))
       value.inputs.frames = frames_that_fit(value, draws.between(1, 3));
   } else {
     value.inputs.image_tokens = draws.between(1, 8);
   }
-  if (kind == Kind::mot) {
-    value.architecture.num_image_tokens =
-        value.architecture.adapter ? value.architecture.adapter->output_num_tokens(value.inputs.patches)
-                                   : value.inputs.image_tokens;
-    if (draws.one_in(3)) vlm.mot_modalities = {"text", "image"};
-    value.mot_moe_totals = value.architecture.model.num_experts > 0 && draws.one_in(2);
+  draw_own_fields(draws, value);
+  value.inputs.padding = (images_in_residual(vlm.arch) || value.inputs.frames > 0) && draws.one_in(3);
+}
+
+bool may_have_token_choice(VlmArch arch) {
+  switch (arch) {
+    case VlmArch::joint_decoder:
+    case VlmArch::cross_attention:
+    case VlmArch::mot:
+      return true;
+    case VlmArch::moma:
+      return false;
   }
-  if (kind == Kind::cross_attention) {
-    vlm.cross_attention_every_n_layers = draws.between(1, value.architecture.model.n_layers);
-    value.inputs.image_mask = value.inputs.image_tokens > 1 && draws.one_in(2);
-  }
-  if (kind == Kind::moma) {
-    vlm.moma_experts_per_modality = {{"image", draws.between(1, 4)}, {"text", draws.between(1, 4)}};
-    vlm.moma_capacity_factor = draws.one_of({0.0, 0.0, 0.5});
-    vlm.moma_gumbel_noise = draws.one_in(2);
-    value.inputs.interleaved = draws.one_in(3);
-  }
-  const bool prefixed = kind != Kind::cross_attention;
-  value.inputs.padding = (prefixed || value.inputs.frames > 0) && draws.one_in(3);
+  throw_not_an_enumerator("vlm.arch", arch);
 }
 
 void draw_run(Draws& draws, Case& value) {
@@ -142,7 +196,7 @@ void draw_run(Draws& draws, Case& value) {
   if (run <= 4) {
     value.run = RunKind::loss;
     value.inputs.ignore_labels = draws.one_in(2);
-    value.loss.kind = draws.one_of({LossKind::cross_entropy, LossKind::chunked_cross_entropy});
+    value.loss.kind = draws.one_of(kLossKindDraws);
     value.loss.chunk_size = draws.between(1, 16);
     value.loss.z_loss_weight = draws.one_of({0.0, 0.001});
   } else if (text_only && !value.train && draws.one_in(4)) {
@@ -156,19 +210,20 @@ Case random_case(std::uint64_t seed) {
   Draws draws(seed);
   Case value;
   value.seed = seed;
-  const auto kind = static_cast<Kind>(draws.between(0, 5));
+  // A dense text model, one with experts, or one of the architectures with images.
+  const std::int64_t kind = draws.between(0, 1 + std::ssize(kVlmArchs));
+  const bool experts = kind == 1;
+  const bool images = kind > 1;
+  const VlmArch arch = kVlmArchs[images ? kind - 2 : 0].value;
   value.inputs.batch = draws.between(1, 3);
   value.inputs.text_len = draws.one_in(5) ? draws.between(16, 24) : draws.between(1, 12);
   draw_model(draws, value.architecture.model);
-  const bool may_have_experts = kind != Kind::dense && kind != Kind::moma;
-  if (kind == Kind::moe || (may_have_experts && draws.one_in(3))) {
+  if (experts || (images && may_have_token_choice(arch) && draws.one_in(3))) {
     draw_experts(draws, value.architecture.model);
   }
-  if (kind != Kind::dense && kind != Kind::moe) {
-    constexpr VlmArch kArchs[] = {VlmArch::joint_decoder, VlmArch::cross_attention, VlmArch::mot,
-                                  VlmArch::moma};
-    value.architecture.vlm.emplace().arch = kArchs[static_cast<int>(kind) - 2];
-    draw_images(draws, value, kind);
+  if (images) {
+    value.architecture.vlm.emplace().arch = arch;
+    draw_images(draws, value);
   }
   draw_run(draws, value);
   validate(value);

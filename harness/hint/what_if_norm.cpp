@@ -5,6 +5,8 @@
 #include "harness/case/config_value.h"
 #include "harness/hint/residual.h"
 #include "harness/hint/what_if.h"
+#include "reference/error.h"
+#include "reference/numbers.h"
 #include "reference/ops/linear.h"
 #include "reference/ops/norm.h"
 
@@ -14,11 +16,18 @@ namespace {
 
 /// One norm as it should be.
 struct Norm {
+  NormType type;
   Tensor<double> x, weight, bias;  // no bias: an empty tensor
   double eps = 0.0;
 
   Tensor<double> out() const {
-    return bias.size() == 0 ? rms_norm(x, weight, eps) : layer_norm(x, weight, bias, eps);
+    switch (type) {
+      case NormType::rmsnorm:
+        return rms_norm(x, weight, eps);
+      case NormType::layernorm:
+        return layer_norm(x, weight, bias, eps);
+    }
+    throw_not_an_enumerator("model.norm_type", type);
   }
 };
 
@@ -48,25 +57,19 @@ std::optional<Norm> norm_of(const WrongTap& wrong, const std::string& tap) {
   const TapPlace place = place_of(tap, wrong.problem.definition.architecture);
   std::optional<Tensor<double>> x = input_of(wrong, tap, place);
   if (!x) return std::nullopt;
-  const bool bias = wrong.problem.parameters.contains(tap + ".bias");
+  const NormType type = place.kind == TapKind::head_norm ? NormType::rmsnorm : model.norm_type;
   const double eps = place.kind == TapKind::head_norm ? model.qk_norm_eps
                      : place.cross                    ? 1e-5
                                                       : model.norm_eps;
-  return Norm{std::move(*x), stored_weight(wrong, tap + ".weight"),
-              bias ? stored_weight(wrong, tap + ".bias") : Tensor<double>(Shape{0}), eps};
-}
-
-double mean_square(std::span<const double> row) {
-  double squares = 0;
-  for (const double x : row) squares += x * x;
-  return squares / static_cast<double>(row.size());
+  return Norm{type, std::move(*x), stored_weight(wrong, tap + ".weight"),
+              has_bias(type) ? stored_weight(wrong, tap + ".bias") : Tensor<double>(Shape{0}), eps};
 }
 
 /// x / (sqrt(mean(x^2)) + eps) * weight
 Tensor<double> eps_outside(const Norm& norm) {
   Tensor<double> out = norm.x;
   for (std::int64_t r = 0; r < out.rows(); ++r) {
-    const double divisor = std::sqrt(mean_square(norm.x.row(r))) + norm.eps;
+    const double divisor = root_mean_square(norm.x.row(r)) + norm.eps;
     for (std::int64_t j = 0; j < out.width(); ++j) {
       double& value = out.row(r)[static_cast<std::size_t>(j)];
       value = value / divisor * norm.weight[j];
@@ -89,28 +92,14 @@ void add_eps_mistakes(const WrongTap& wrong, double eps, std::vector<Mistake>& m
   }
 }
 
-std::vector<Mistake> mistakes_of(const WrongTap& wrong, const Norm& norm) {
-  std::vector<Mistake> mistakes;
-  add_eps_mistakes(wrong, norm.eps, mistakes);
-  mistakes.push_back({"the weight is left out", [](Norm n) {
-                        for (double& w : n.weight.data) w = 1;
-                        return n.out();
+void add_rms_mistakes(std::vector<Mistake>& mistakes) {
+  mistakes.push_back({"eps stands outside the root", eps_outside});
+  mistakes.push_back({"the mean is subtracted, as by LayerNorm", [](const Norm& n) {
+                        return layer_norm(n.x, n.weight, Tensor<double>(n.weight.shape), n.eps);
                       }});
-  mistakes.push_back({"the weight is 1 + weight", [](Norm n) {
-                        for (double& w : n.weight.data) w += 1;
-                        return n.out();
-                      }});
-  mistakes.push_back({"the result is normalised once more", [](Norm n) {
-                        n.x = n.out();
-                        return n.out();
-                      }});
-  if (norm.bias.size() == 0) {
-    mistakes.push_back({"eps stands outside the root", eps_outside});
-    mistakes.push_back({"the mean is subtracted, as by LayerNorm", [](const Norm& n) {
-                          return layer_norm(n.x, n.weight, Tensor<double>(n.weight.shape), n.eps);
-                        }});
-    return mistakes;
-  }
+}
+
+void add_layer_norm_mistakes(std::vector<Mistake>& mistakes) {
   mistakes.push_back({"the bias is left out", [](Norm n) {
                         for (double& b : n.bias.data) b = 0;
                         return n.out();
@@ -126,7 +115,32 @@ std::vector<Mistake> mistakes_of(const WrongTap& wrong, const Norm& norm) {
                         n.eps *= (count - 1) / count;
                         return n.out();
                       }});
-  return mistakes;
+}
+
+std::vector<Mistake> mistakes_of(const WrongTap& wrong, const Norm& norm) {
+  std::vector<Mistake> mistakes;
+  add_eps_mistakes(wrong, norm.eps, mistakes);
+  mistakes.push_back({"the weight is left out", [](Norm n) {
+                        for (double& w : n.weight.data) w = 1;
+                        return n.out();
+                      }});
+  mistakes.push_back({"the weight is 1 + weight", [](Norm n) {
+                        for (double& w : n.weight.data) w += 1;
+                        return n.out();
+                      }});
+  mistakes.push_back({"the result is normalised once more", [](Norm n) {
+                        n.x = n.out();
+                        return n.out();
+                      }});
+  switch (norm.type) {
+    case NormType::rmsnorm:
+      add_rms_mistakes(mistakes);
+      return mistakes;
+    case NormType::layernorm:
+      add_layer_norm_mistakes(mistakes);
+      return mistakes;
+  }
+  throw_not_an_enumerator("model.norm_type", norm.type);
 }
 
 /// A norm that reads one term of its sum only, or all heads as one row.

@@ -8,15 +8,7 @@
 
 namespace forgecheck {
 
-namespace {
-
-double rms(const Tensor<double>& x) {
-  double squares = 0;
-  for (const double value : x.data) squares += value * value;
-  return std::sqrt(squares / static_cast<double>(std::max<std::int64_t>(1, x.size())));
-}
-
-}  // namespace
+namespace {}  // namespace
 
 std::optional<Tensor<double>> found_value(const WrongTap& wrong, const std::string& name) {
   const Array* computed = wrong.along.trace.find(name);
@@ -40,8 +32,9 @@ bool is_explained(const WrongTap& wrong, const Tensor<double>& predicted) {
   constexpr double kAllowance = 4.0;
   const TapNumbers& numbers = *wrong.numbers;
   if (predicted.shape != numbers.oracle.shape) return false;
-  const double size = rms(numbers.oracle);
-  const double allowance = kAllowance * (size > 0 ? std::max(1.0, rms(predicted) / size) : 1.0);
+  const double size = root_mean_square(numbers.oracle.data);
+  const double allowance =
+      kAllowance * (size > 0 ? std::max(1.0, root_mean_square(predicted.data) / size) : 1.0);
   Tensor<double> baseline = predicted;
   for (std::int64_t i = 0; i < baseline.size(); ++i) {
     baseline[i] += allowance * (numbers.baseline[i] - numbers.oracle[i]);

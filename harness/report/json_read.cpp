@@ -5,6 +5,7 @@
 #include "harness/io/mapped_file.h"
 #include "harness/report/json_report.h"
 #include "reference/error.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
@@ -60,7 +61,6 @@ class Field {
   }
   double number() const {
     if (value_->is_number()) return value_->get<double>();
-    constexpr double kInfinity = std::numeric_limits<double>::infinity();
     if (*value_ == "inf") return kInfinity;
     if (*value_ == "-inf") return -kInfinity;
     if (*value_ == "nan") return std::numeric_limits<double>::quiet_NaN();

@@ -8,6 +8,7 @@
 #include "harness/io/atomic_file.h"
 #include "harness/report/report.h"
 #include "harness/report/text.h"
+#include "reference/error.h"
 
 namespace forgecheck {
 
@@ -27,9 +28,20 @@ void set_seconds(pugi::xml_node node, double seconds) {
 
 /// The element that stands for a verdict; null for a success.
 const char* element_of(Verdict verdict) {
-  if (verdict == Verdict::unsupported) return "skipped";
-  if (verdict == Verdict::crashed) return "error";
-  return is_success(verdict) ? nullptr : "failure";
+  switch (verdict) {
+    case Verdict::match:
+    case Verdict::undecided:
+      return nullptr;
+    case Verdict::mismatch:
+    case Verdict::untrusted:
+    case Verdict::rejected:
+      return "failure";
+    case Verdict::crashed:
+      return "error";
+    case Verdict::unsupported:
+      return "skipped";
+  }
+  throw_not_an_enumerator("verdict", verdict);
 }
 
 void set_counts(pugi::xml_node node, const Results& results) {

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "harness/verdict/tolerance.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
@@ -33,7 +33,7 @@ std::string list(const std::vector<std::int64_t>& values) {
 /// NaN, which is within no bound, where a score is.
 double margin_of(std::span<const double> scores, const std::vector<std::int64_t>& oracle_only,
                  const std::vector<std::int64_t>& candidate_only) {
-  double margin = -std::numeric_limits<double>::infinity();
+  double margin = -kInfinity;
   for (const std::int64_t left : oracle_only) {
     for (const std::int64_t taken : candidate_only) {
       const double better = scores[static_cast<std::size_t>(left)] - scores[static_cast<std::size_t>(taken)];
@@ -49,7 +49,6 @@ double margin_of(std::span<const double> scores, const std::vector<std::int64_t>
 TapResult compare_choices(const std::string& name, const Array& indices, const Decision& oracle,
                           const Decision& baseline, Dtype type, std::vector<UndecidedChoice>& undecided,
                           const Spread* spread) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const std::string invalid = invalid_choice(indices, oracle.chosen.shape, oracle.scores.width());
   if (!invalid.empty()) return {name, Verdict::mismatch, kInfinity, 0.0, kInfinity, invalid};
   TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};

@@ -4,13 +4,12 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <limits>
+
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 bool same(double x, double y) {
   return x == y || (std::isnan(x) && std::isnan(y));

@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "harness/verdict/baselines.h"
 #include "harness/verdict/tap_error.h"
 #include "harness/verdict/vacuity.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::string_view kOutputs[] = {"logits", "tokens", "loss.total"};
 
 /// Fills `local` of each result: the candidate beside the oracle forced to its trace.

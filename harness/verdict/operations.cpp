@@ -2,6 +2,7 @@
 
 #include "harness/case/config_value.h"
 #include "harness/verdict/tap_kind.h"
+#include "reference/error.h"
 
 namespace forgecheck {
 
@@ -18,9 +19,13 @@ std::string last_part(const std::string& tap, const TapPlace& place) {
 }
 
 std::string norm_formula(const ModelConfig& model, double eps) {
-  return model.norm_type == NormType::rmsnorm
-             ? "out = x / sqrt(mean(x^2) + eps) * weight, eps = " + number(eps)
-             : "out = (x - mean) / sqrt(var + eps) * weight + bias, eps = " + number(eps);
+  switch (model.norm_type) {
+    case NormType::rmsnorm:
+      return "out = x / sqrt(mean(x^2) + eps) * weight, eps = " + number(eps);
+    case NormType::layernorm:
+      return "out = (x - mean) / sqrt(var + eps) * weight + bias, eps = " + number(eps);
+  }
+  throw_not_an_enumerator("model.norm_type", model.norm_type);
 }
 
 std::string context_formula(const TapPlace& place, const Architecture& architecture) {
@@ -47,7 +52,7 @@ std::string hidden_formula(const ModelConfig& model) {
     case Activation::relu:
       return "hidden = max(up_proj, 0)";
   }
-  return "";
+  throw_not_an_enumerator("model.activation", model.activation);
 }
 
 std::string adapter_formula(const AdapterConfig& adapter) {
@@ -62,11 +67,17 @@ std::string adapter_formula(const AdapterConfig& adapter) {
     case AdapterType::attentional_pool:
       return "out = out_proj(o_proj(attention(q = mean of the window, k and v = its patches)))";
   }
-  return "";
+  throw_not_an_enumerator("adapter.type", adapter.type);
 }
 
 std::string scores_formula(const ModelConfig& model) {
-  return model.moe_router == RouterType::sigmoid_topk ? "sigmoid(gate + expert_bias)" : "softmax(gate)";
+  switch (model.moe_router) {
+    case RouterType::softmax_topk:
+      return "softmax(gate)";
+    case RouterType::sigmoid_topk:
+      return "sigmoid(gate + expert_bias)";
+  }
+  throw_not_an_enumerator("model.moe_router", model.moe_router);
 }
 
 std::string moe_formula(const ModelConfig& model, bool train) {
@@ -81,11 +92,14 @@ std::string moe_formula(const ModelConfig& model, bool train) {
 }
 
 std::string aux_loss_formula(const ModelConfig& model) {
-  if (model.moe_router == RouterType::softmax_topk) {
-    return "sum over the layers of E * sum_e f_e p_e, f_e = counts_e / assignments, p_e = mean of softmax";
+  switch (model.moe_router) {
+    case RouterType::softmax_topk:
+      return "sum over the layers of E * sum_e f_e p_e, f_e = counts_e / assignments, p_e = mean of softmax";
+    case RouterType::sigmoid_topk:
+      return "sum over the layers of " + number(model.moe_sequence_aux_loss_weight) +
+             " * E * sum_e f_e p_e, f_e = counts_e / (assignments + 1e-8), p_e = mean of the scores";
   }
-  return "sum over the layers of " + number(model.moe_sequence_aux_loss_weight) +
-         " * E * sum_e f_e p_e, f_e = counts_e / (assignments + 1e-8), p_e = mean of the scores";
+  throw_not_an_enumerator("model.moe_router", model.moe_router);
 }
 
 std::string block_formula(const TapPlace& place, const Architecture& architecture) {
@@ -105,19 +119,34 @@ std::string generation_formula(const SamplingOptions& sampling) {
              : "next token drawn from softmax(logits / temperature) after top-k and top-p";
 }
 
-/// Upstream's file of the blocks of an architecture.
+/// Where a block is written: upstream's file, and the reference's.
+struct BlockFiles {
+  const char* upstream;
+  const char* source;
+};
+
+BlockFiles files_of_block(const TapPlace& place, const Architecture& architecture) {
+  constexpr BlockFiles kDense{"transformer.py", "dense_block.cpp"};
+  if (place.cross) return {"cross_attention.py", "cross_attention_block.cpp"};
+  if (!architecture.vlm) return kDense;
+  switch (architecture.vlm->arch) {
+    case VlmArch::joint_decoder:
+    case VlmArch::cross_attention:
+      return kDense;
+    case VlmArch::mot:
+      return {"mot.py", "mot_block.cpp"};
+    case VlmArch::moma:
+      return {"moma.py", "moma_block.cpp"};
+  }
+  throw_not_an_enumerator("vlm.arch", architecture.vlm->arch);
+}
+
 std::string block_file(const TapPlace& place, const Architecture& architecture) {
-  if (place.cross) return "cross_attention.py";
-  if (architecture.is(VlmArch::mot)) return "mot.py";
-  if (architecture.is(VlmArch::moma)) return "moma.py";
-  return "transformer.py";
+  return files_of_block(place, architecture).upstream;
 }
 
 std::string block_source(const TapPlace& place, const Architecture& architecture) {
-  if (place.cross) return "cross_attention_block.cpp";
-  if (architecture.is(VlmArch::mot)) return "mot_block.cpp";
-  if (architecture.is(VlmArch::moma)) return "moma_block.cpp";
-  return "dense_block.cpp";
+  return files_of_block(place, architecture).source;
 }
 
 }  // namespace
@@ -234,7 +263,7 @@ Operation operation_of(const std::string& tap, const Case& definition) {
       return {generation_formula(definition.generate.sampling), models + "generate.cpp",
               upstream + "generate.py"};
   }
-  return {};
+  throw_not_an_enumerator("kind of tap", place.kind);
 }
 
 }  // namespace forgecheck

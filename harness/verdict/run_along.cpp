@@ -52,7 +52,7 @@ std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, c
   });
   tracer.force(forced, Forcing::everything);
   try {
-    run_reference(problem, Dtype::f64, linalg::Kind::plain, tracer);
+    run_reference(problem, Dtype::f64, kPlain, tracer);
   } catch (const Reached&) {
   }
   const Array* value = tracer.trace().find(tap);

@@ -5,6 +5,7 @@
 
 #include "harness/case/seeded.h"
 #include "harness/verdict/tap_error.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
@@ -13,9 +14,7 @@ namespace {
 /// Another value of about the same size, wherever the tap is not zero.
 Array disturbed_values(const std::string& name, const Array& value) {
   Tensor<double> values = value.to<double>();
-  double squares = 0;
-  for (const double x : values.data) squares += x * x;
-  const double rms = std::sqrt(squares / static_cast<double>(values.size()));
+  const double rms = root_mean_square(values.data);
   const Tensor<float> noise = seeded_tensor("disturbed." + name, values.shape, 0, 1.0F, 0.0F);
   // The reversed sign changes every order, so that choices by these values change too.
   for (std::int64_t i = 0; i < values.size(); ++i) {

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <limits>
+
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::int64_t kMapRows = 64;
 constexpr std::int64_t kMapColumns = 96;
 

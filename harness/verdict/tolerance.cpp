@@ -4,15 +4,13 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 
 #include "reference/error.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 std::string format(double value) {
   std::array<char, 32> text{};
@@ -62,9 +60,21 @@ struct Precision {
 };
 
 Precision precision_of(Dtype type) {
-  if (type == Dtype::f64) return {53, -1074, 0x1p-53};
-  if (type == Dtype::f32) return {24, -149, 0x1p-24};
-  return {8, -133, 0x1p-24};
+  switch (type) {
+    case Dtype::f64:
+      return {53, -1074, 0x1p-53};
+    case Dtype::f32:
+      return {24, -149, 0x1p-24};
+    case Dtype::bf16:
+      return {8, -133, 0x1p-24};
+    case Dtype::f16:
+    case Dtype::i64:
+    case Dtype::i32:
+    case Dtype::u8:
+    case Dtype::boolean:
+      throw ConfigError("tolerance: no candidate computes in " + std::string(torch_name(type)));
+  }
+  throw_not_an_enumerator("dtype", type);
 }
 
 /// h: half a unit in the last place at `value`.
@@ -170,12 +180,6 @@ double share(double error, double tolerance) {
 
 }  // namespace
 
-double root_mean_square(std::span<const double> values) {
-  double squares = 0;
-  for (const double value : values) squares += std::isfinite(value) ? value * value : 0;
-  return std::sqrt(squares / static_cast<double>(std::max<std::size_t>(1, values.size())));
-}
-
 double second_opinion(Dtype type) {
   return std::max(0.45, 1.1 / kappa(type));
 }
@@ -200,9 +204,14 @@ double kappa(Dtype type) {
       return 4.0;
     case Dtype::bf16:
       return 2.0;
-    default:
+    case Dtype::f16:
+    case Dtype::i64:
+    case Dtype::i32:
+    case Dtype::u8:
+    case Dtype::boolean:
       throw ConfigError("tolerance: no candidate computes in " + std::string(torch_name(type)));
   }
+  throw_not_an_enumerator("dtype", type);
 }
 
 Tensor<double> element_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline, Dtype type,

@@ -49,6 +49,7 @@
 #include "harness/verdict/spread.h"
 #include "harness/verdict/verdict.h"
 #include "reference/array.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
@@ -81,9 +82,6 @@ inline constexpr double kFlips = 0.1;
 /// The share of a tolerance from which more baselines are asked, as one may be exact by luck: more than a
 /// candidate with just the baseline's error uses.
 double second_opinion(Dtype type);
-
-/// Root mean square; an element that is not finite counts as 0. 0 of none.
-double root_mean_square(std::span<const double> values);
 
 /// Whether a tap holds numbers that must be equal: integers, and counts in any type.
 bool is_counted(std::string_view name, Dtype type);

@@ -15,12 +15,12 @@ namespace forgecheck {
 inline constexpr double kExpectedTokens = 64.0;
 
 /// Why a case that matches shows nothing of what it was made for, or "":
-///   a mask that masks nothing: key_padding_mask, image_mask or frame_mask all true, one document in every
-///   row seeded weights, and a router that leaves an expert without a token where about kExpectedTokens or
-///   more would be
-///     its share (with trained weights that is the model's own doing)
-///   logits that are all the same number
-/// `oracle`: its run along the candidate's trace.
+///   - a mask that masks nothing: key_padding_mask, image_mask or frame_mask all true, or one document in every
+///     row;
+///   - seeded weights, and a router that leaves an expert without a token where its share would be about
+///     kExpectedTokens or more (with trained weights that is the model's own doing);
+///   - logits that are all the same number.
+/// `oracle` was run teacher-forced by the candidate's trace.
 std::string vacuity(const Problem& problem, const ReferenceRun& oracle);
 
 /// What a floating point tap that is wrong holds instead of results, or "": memory that nobody wrote to

@@ -1,8 +1,10 @@
 #include "harness/verdict/verdict.h"
 
-#include <stdexcept>
+#include "reference/enum_table.h"
 
 namespace forgecheck {
+
+static_assert(is_complete<kVerdicts>());
 
 std::string to_string(Verdict verdict) {
   switch (verdict) {
@@ -21,7 +23,7 @@ std::string to_string(Verdict verdict) {
     case Verdict::unsupported:
       return "unsupported";
   }
-  throw std::logic_error("a verdict without a name");
+  throw_not_an_enumerator("verdict", verdict);
 }
 
 namespace {
@@ -43,7 +45,7 @@ int severity(Verdict verdict) {
     case Verdict::crashed:
       return 6;
   }
-  throw std::logic_error("a verdict without severity");
+  throw_not_an_enumerator("verdict", verdict);
 }
 
 }  // namespace
@@ -53,7 +55,18 @@ Verdict worse(Verdict a, Verdict b) {
 }
 
 bool is_success(Verdict verdict) {
-  return verdict == Verdict::match || verdict == Verdict::undecided || verdict == Verdict::unsupported;
+  switch (verdict) {
+    case Verdict::match:
+    case Verdict::undecided:
+    case Verdict::unsupported:
+      return true;
+    case Verdict::mismatch:
+    case Verdict::untrusted:
+    case Verdict::rejected:
+    case Verdict::crashed:
+      return false;
+  }
+  throw_not_an_enumerator("verdict", verdict);
 }
 
 }  // namespace forgecheck

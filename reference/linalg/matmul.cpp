@@ -7,69 +7,69 @@
 
 namespace forgecheck::linalg {
 
-std::string_view name(Kind kind) {
-  switch (kind) {
-    case Kind::plain:
-      return "plain";
-    case Kind::permuted:
-      return "permuted";
-    case Kind::reversed:
-      return "reversed";
-    case Kind::openblas:
-      return "openblas";
-    case Kind::onednn:
-      return "onednn";
-  }
-  return "unknown";
+static_assert(is_complete<kLibraries>() && is_complete<kOrders>());
+
+std::string_view name(Library library) {
+  return name_of(kLibraries, "[matmul] library", library);
 }
 
-std::string_view unavailable_reason(Kind kind, bool double_precision) {
-  if (kind == Kind::onednn && double_precision) return "oneDNN has no float64 matrix product";
-  return "";
+std::string_view name(Order order) {
+  return name_of(kOrders, "[matmul] order", order);
+}
+
+std::string_view unavailable_reason(Library library, bool double_precision) {
+  switch (library) {
+    case Library::plain:
+    case Library::openblas:
+      return "";
+    case Library::onednn:
+      return double_precision ? "oneDNN has no float64 matrix product" : "";
+  }
+  throw_not_an_enumerator("[matmul] library", library);
 }
 
 namespace {
 
-void dispatch(Kind, const Product<Sampled>& product) {
-  plain_product(product);
+/// The sums of a sampled run are those of every order and every library.
+void dispatch(Library, Order, const Product<Sampled>& product) {
+  plain_product(product, Order::forward);
 }
 
 template <class C>
-void dispatch(Kind kind, const Product<C>& product) {
+void dispatch(Library library, Order order, const Product<C>& product) {
   if (product.m == 0 || product.n == 0) return;
-  switch (kind) {
-    case Kind::plain:
-      return plain_product(product);
-    case Kind::permuted:
-      return permuted_product(product);
-    case Kind::reversed:
-      return reversed_product(product);
-    case Kind::openblas:
+  switch (library) {
+    case Library::plain:
+      return plain_product(product, order);
+    case Library::openblas:
       return openblas_product(product);
-    case Kind::onednn:
+    case Library::onednn:
       if constexpr (std::is_same_v<C, float>) {
         return onednn_product(product);
       } else {
-        throw BackendError("[matmul] " + std::string(unavailable_reason(kind, true)));
+        throw BackendError("[matmul] " + std::string(unavailable_reason(library, true)));
       }
   }
+  throw_not_an_enumerator("[matmul] library", library);
 }
 
 }  // namespace
 
 template <class C>
-void matmul_nt(Kind kind, std::int64_t m, std::int64_t n, std::int64_t k, const C* x, const C* w, C* out) {
-  dispatch(kind, Product<C>{m, n, k, x, w, true, out});
+void matmul_nt(Library library, Order order, std::int64_t m, std::int64_t n, std::int64_t k, const C* x,
+               const C* w, C* out) {
+  dispatch(library, order, Product<C>{m, n, k, x, w, true, out});
 }
 
 template <class C>
-void matmul_nn(Kind kind, std::int64_t m, std::int64_t n, std::int64_t k, const C* x, const C* w, C* out) {
-  dispatch(kind, Product<C>{m, n, k, x, w, false, out});
+void matmul_nn(Library library, Order order, std::int64_t m, std::int64_t n, std::int64_t k, const C* x,
+               const C* w, C* out) {
+  dispatch(library, order, Product<C>{m, n, k, x, w, false, out});
 }
 
-#define INSTANTIATE(C)                                                                             \
-  template void matmul_nt(Kind, std::int64_t, std::int64_t, std::int64_t, const C*, const C*, C*); \
-  template void matmul_nn(Kind, std::int64_t, std::int64_t, std::int64_t, const C*, const C*, C*);
+#define INSTANTIATE(C)                          \
+  template decltype(matmul_nt<C>) matmul_nt<C>; \
+  template decltype(matmul_nn<C>) matmul_nn<C>;
 INSTANTIATE(double)
 INSTANTIATE(float)
 INSTANTIATE(Sampled)

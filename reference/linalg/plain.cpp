@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "reference/error.h"
 #include "reference/linalg/matmul.h"
 #include "reference/sampled.h"
 
@@ -37,29 +38,28 @@ std::int64_t permuting_stride(std::int64_t k) {
   return stride;
 }
 
+std::int64_t stride_of(Order order, std::int64_t k) {
+  switch (order) {
+    case Order::forward:
+      return 1;
+    case Order::permuted:
+      return permuting_stride(k);
+    case Order::reversed:
+      return std::max<std::int64_t>(1, k - 1);
+  }
+  throw_not_an_enumerator("[matmul] order", order);
+}
+
 }  // namespace
 
-void plain_product(const Product<double>& product) {
-  product_in_order(product, 1);
+void plain_product(const Product<double>& product, Order order) {
+  product_in_order(product, stride_of(order, product.k));
 }
-void plain_product(const Product<float>& product) {
-  product_in_order(product, 1);
+void plain_product(const Product<float>& product, Order order) {
+  product_in_order(product, stride_of(order, product.k));
 }
-void plain_product(const Product<Sampled>& product) {
-  product_in_order(product, 1);
-}
-void permuted_product(const Product<double>& product) {
-  product_in_order(product, permuting_stride(product.k));
-}
-void permuted_product(const Product<float>& product) {
-  product_in_order(product, permuting_stride(product.k));
-}
-
-void reversed_product(const Product<double>& product) {
-  product_in_order(product, std::max<std::int64_t>(1, product.k - 1));
-}
-void reversed_product(const Product<float>& product) {
-  product_in_order(product, std::max<std::int64_t>(1, product.k - 1));
+void plain_product(const Product<Sampled>& product, Order order) {
+  product_in_order(product, stride_of(order, product.k));
 }
 
 }  // namespace forgecheck::linalg

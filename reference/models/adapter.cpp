@@ -97,7 +97,7 @@ Tensor<T> adapt(const AdapterConfig& config, const Weights<T>& weights, const Te
     case AdapterType::attentional_pool:
       return attentional_pool(config, weights, features, arithmetic);
   }
-  throw ShapeError("[adapter] unknown type");
+  throw_not_an_enumerator("adapter.type", config.type);
 }
 
 template <class T>
@@ -109,7 +109,7 @@ Inputs resolve_vision(const Architecture& architecture, const Weights<T>& weight
   }
   const VisionShape vision = vision_shape(architecture, inputs);
   const Shape joined{vision.batch, vision.frames * vision.tokens, architecture.model.dim};
-  const bool side_channel = architecture.is(VlmArch::cross_attention);
+  const bool side_channel = architecture.has_side_channel();
 
   // 1. the inputs as they will be, zeros for the embeddings, so that every rule is checked first
   Inputs resolved = inputs;
@@ -133,11 +133,7 @@ Inputs resolve_vision(const Architecture& architecture, const Weights<T>& weight
   return resolved;
 }
 
-#define INSTANTIATE(T)                                                                                    \
-  template Tensor<T> adapt(const AdapterConfig&, const Weights<T>&, const Tensor<T>&, const Arithmetic&); \
-  template Inputs resolve_vision(const Architecture&, const Weights<T>&, const Inputs&,                   \
-                                 const ForwardOptions&, Tracer&, bool);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(adapt);
+FORGECHECK_INSTANTIATE(resolve_vision);
 
 }  // namespace forgecheck

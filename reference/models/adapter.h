@@ -2,7 +2,7 @@
 // VLMWrapper in kempnerforge/model/vlm.py for frames and routes.
 #pragma once
 
-#include "reference/models/inputs.h"
+#include "reference/inputs.h"
 #include "reference/models/run.h"
 
 namespace forgecheck {

@@ -49,10 +49,6 @@ Tensor<T> cross_attention_block(Run<T>& run, std::int64_t index, const Tensor<T>
   return out;
 }
 
-#define INSTANTIATE(T)                                                                                \
-  template Tensor<T> cross_attention_block(Run<T>&, std::int64_t, const Tensor<T>&, const Tensor<T>&, \
-                                           const Tensor<std::int64_t>*);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(cross_attention_block);
 
 }  // namespace forgecheck

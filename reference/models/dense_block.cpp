@@ -21,10 +21,6 @@ Tensor<T> dense_block(Run<T>& run, std::int64_t layer, const Tensor<T>& x,
   return out;
 }
 
-#define INSTANTIATE(T)                                                                                 \
-  template Tensor<T> dense_block(Run<T>&, std::int64_t, const Tensor<T>&, const Tensor<std::int64_t>*, \
-                                 const Tensor<std::int64_t>*, KvCache<T>*);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(dense_block);
 
 }  // namespace forgecheck

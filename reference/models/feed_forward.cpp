@@ -1,5 +1,6 @@
 #include "reference/models/feed_forward.h"
 
+#include "reference/error.h"
 #include "reference/instantiate.h"
 #include "reference/ops/activation.h"
 #include "reference/ops/embedding.h"
@@ -15,7 +16,7 @@ Tensor<T> mlp(Run<T>& run, const std::string& name, const Tensor<T>& x, bool tap
   };
   // 1. into the hidden width
   Tensor<T> hidden;
-  if (run.model().activation == Activation::silu) {
+  if (is_swiglu(run.model().activation)) {
     Tensor<T> gate = run.linear(name + ".gate_proj", x);
     tap(name + ".gate_proj", gate);
     Tensor<T> up = run.linear(name + ".up_proj", x);
@@ -41,7 +42,7 @@ Tensor<T> packed_expert(Run<T>& run, const std::string& name, std::int64_t exper
   const Arithmetic& arithmetic = run.options.arithmetic;
   const Tensor<T> up = packed_linear(x, run.weights.at(name + ".up_w"), expert, arithmetic);
   const Tensor<T> hidden =
-      run.model().activation == Activation::silu
+      is_swiglu(run.model().activation)
           ? swiglu(packed_linear(x, run.weights.at(name + ".gate_w"), expert, arithmetic), up)
           : activate(up, run.model().activation);
   return packed_linear(hidden, run.weights.at(name + ".down_w"), expert, arithmetic);
@@ -56,18 +57,42 @@ struct Routing {
   compute_t<T> z_loss = 0;
 };
 
+/// scores (N, E) of logits (N, E).
+template <class T>
+Tensor<T> scores_of(const Run<T>& run, const std::string& router, const Tensor<T>& logits) {
+  switch (run.model().moe_router) {
+    case RouterType::softmax_topk:
+      return softmax_scores(logits);
+    case RouterType::sigmoid_topk:
+      return sigmoid_scores(logits, run.weights.at(router + ".expert_bias"));
+  }
+  throw_not_an_enumerator("model.moe_router", run.model().moe_router);
+}
+
+template <class T>
+compute_t<T> aux_loss_of(const ModelConfig& model, const Tensor<T>& scores,
+                         const std::vector<std::int64_t>& counts) {
+  switch (model.moe_router) {
+    case RouterType::softmax_topk:
+      return balance_loss(scores, counts, 0.0);
+    case RouterType::sigmoid_topk:
+      if (model.moe_sequence_aux_loss_weight <= 0) return 0;
+      return static_cast<compute_t<T>>(model.moe_sequence_aux_loss_weight) *
+             balance_loss(scores, counts, 1e-8);
+  }
+  throw_not_an_enumerator("model.moe_router", model.moe_router);
+}
+
 /// Scores, choices, weights and losses of the tokens x (N, D).
 template <class T>
 Routing<T> route(Run<T>& run, const std::string& router, const Tensor<T>& x) {
   const ModelConfig& model = run.model();
-  const bool sigmoid = model.moe_router == RouterType::sigmoid_topk;
   Routing<T> routing;
 
   // 1. scores
   Tensor<T> logits = run.linear(router + ".gate", x);
   run.tracer.tap(router + ".gate", logits);
-  const Tensor<T> scores =
-      sigmoid ? sigmoid_scores(logits, run.weights.at(router + ".expert_bias")) : softmax_scores(logits);
+  const Tensor<T> scores = scores_of(run, router, logits);
 
   // 2. the k best experts of each token, and their weights
   routing.indices = top_k(scores, model.moe_top_k);
@@ -77,12 +102,7 @@ Routing<T> route(Run<T>& run, const std::string& router, const Tensor<T>& x) {
   routing.counts = assignments_per_expert(routing.indices, model.num_experts);
 
   // 3. losses
-  if (!sigmoid) {
-    routing.aux_loss = balance_loss(scores, routing.counts, 0.0);
-  } else if (model.moe_sequence_aux_loss_weight > 0) {
-    routing.aux_loss = static_cast<compute_t<T>>(model.moe_sequence_aux_loss_weight) *
-                       balance_loss(scores, routing.counts, 1e-8);
-  }
+  routing.aux_loss = aux_loss_of(model, scores, routing.counts);
   routing.z_loss = router_z_loss(logits);
   return routing;
 }
@@ -103,7 +123,7 @@ Tensor<T> moe(Run<T>& run, const std::string& name, const Tensor<T>& x, bool cou
 
   // 1. route
   Routing<T> routing = route(run, name + ".router", flat);
-  if (run.options.training && model.moe_router == RouterType::sigmoid_topk) {
+  if (run.options.training && keeps_state(model.moe_router)) {
     train_router(run, name + ".router", routing, moe_step);
   }
   if (model.moe_capacity_factor > 0) {
@@ -149,11 +169,8 @@ Tensor<T> feed_forward(Run<T>& run, std::int64_t layer, const std::string& name,
   return run.model().is_moe_layer(layer) ? moe(run, name, x, true, run.options.moe_step) : mlp(run, name, x);
 }
 
-#define INSTANTIATE(T)                                                                  \
-  template Tensor<T> mlp(Run<T>&, const std::string&, const Tensor<T>&, bool);          \
-  template Tensor<T> moe(Run<T>&, const std::string&, const Tensor<T>&, bool, MoeStep); \
-  template Tensor<T> feed_forward(Run<T>&, std::int64_t, const std::string&, const Tensor<T>&);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(mlp);
+FORGECHECK_INSTANTIATE(moe);
+FORGECHECK_INSTANTIATE(feed_forward);
 
 }  // namespace forgecheck

@@ -8,6 +8,7 @@
 #include "reference/models/self_attention.h"
 #include "reference/models/transformer.h"
 #include "reference/ops/embedding.h"
+#include "reference/ops/sampling.h"
 
 namespace forgecheck {
 
@@ -114,7 +115,7 @@ Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weig
                      new_tokens = generate_options.max_new_tokens;
   check_generation(architecture.model, length, generate_options);
   const SamplingOptions& sampling = generate_options.sampling;
-  const bool greedy = sampling.temperature == 0.0;
+  const bool greedy = sampling.greedy();
   const Array* forced = greedy ? tracer.forced_decision(tap) : nullptr;
   if (forced != nullptr && !continues(*forced, batch, architecture.model.vocab_size)) forced = nullptr;
 
@@ -148,13 +149,7 @@ Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weig
   return out;
 }
 
-#define INSTANTIATE(T)                                                                                  \
-  template Tensor<T> decode(const Architecture&, Weights<T>&, const Tensor<std::int64_t>&,              \
-                            const std::vector<std::int64_t>&, const ForwardOptions&, Tracer&);          \
-  template Tensor<std::int64_t> generate(const Architecture&, Weights<T>&, const Tensor<std::int64_t>&, \
-                                         const GenerateOptions&, const Arithmetic&,                     \
-                                         const std::function<double()>&, Tracer&, const std::string&);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(decode);
+FORGECHECK_INSTANTIATE(generate);
 
 }  // namespace forgecheck

@@ -3,16 +3,12 @@
 
 #include <functional>
 
-#include "reference/models/run.h"
-#include "reference/ops/sampling.h"
+#include "reference/config.h"
+#include "reference/options.h"
+#include "reference/trace.h"
+#include "reference/weights.h"
 
 namespace forgecheck {
-
-struct GenerateOptions {
-  std::int64_t max_new_tokens = 0;
-  std::optional<std::int64_t> eos_token_id;
-  SamplingOptions sampling;
-};
 
 /// Logits (B, T, V) of tokens (B, T) fed in chunks of the given lengths, which add up to T, on an empty
 /// cache; taps the joined "logits" and the filled part of every cache, "layers.{i}.kv_cache.{k,v}".

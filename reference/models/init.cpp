@@ -6,6 +6,7 @@
 #include <random>
 #include <utility>
 
+#include "reference/error.h"
 #include "reference/parameters.h"
 
 namespace forgecheck {
@@ -65,7 +66,10 @@ std::function<float()> sampler(const Architecture& architecture, const Parameter
         return static_cast<float>(uniform(generator));
       };
     }
-    default: {
+    case ParameterKind::linear:
+    case ParameterKind::packed_linear:
+    case ParameterKind::router_gate:
+    case ParameterKind::embedding: {
       const double std = deviation(architecture, info.name);
       if (std == 0.0) return constant(0.0);
       return [&generator, normal = std::normal_distribution<double>(0.0, std)]() mutable {
@@ -73,6 +77,7 @@ std::function<float()> sampler(const Architecture& architecture, const Parameter
       };
     }
   }
+  throw_not_an_enumerator("kind of parameter", info.kind);
 }
 
 /// source name -> target name with the modality put in, for one layer.

@@ -8,10 +8,13 @@
 namespace forgecheck {
 
 /// Every parameter in float32, drawn from `seed` and its own name, so that a seed repeats:
-///   rank >= 2: normal(0, init_std); o_proj and down_proj: normal(0, init_std / sqrt(2 n_layers))
-///   o_proj and down_proj of cross-attention blocks and of dense MoT blocks: 0 (a fresh block is the
-///   identity) norm weights 1, biases 0, expert_bias 0, expert_ema 1 / E
-/// Adapter weights: uniform(-1/sqrt(in), 1/sqrt(in)), biases too (torch.nn.Linear's default).
+///   rank >= 2                          normal(0, init_std)
+///   o_proj, down_proj                  normal(0, init_std / sqrt(2 n_layers)); 0 in cross-attention blocks and in
+///                                      dense MoT blocks, so that a fresh block is the identity
+///   norm weights                       1
+///   norm biases, expert_bias           0
+///   expert_ema                         1 / E
+///   adapter weights and biases         uniform(-1 / sqrt(in), 1 / sqrt(in)), the default of torch.nn.Linear
 ParameterTable initialize(const Architecture& architecture, std::uint64_t seed);
 
 /// Copies the dense blocks of a text model into every modality's copy, in place: attention_norm,

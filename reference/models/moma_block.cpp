@@ -113,10 +113,6 @@ Tensor<T> moma_block(Run<T>& run, std::int64_t layer, const Tensor<T>& x,
   return out;
 }
 
-#define INSTANTIATE(T)                                                                                \
-  template Tensor<T> moma_block(Run<T>&, std::int64_t, const Tensor<T>&, const Tensor<std::int64_t>&, \
-                                const Tensor<std::int64_t>*, const Tensor<std::int64_t>*);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(moma_block);
 
 }  // namespace forgecheck

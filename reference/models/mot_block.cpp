@@ -80,9 +80,6 @@ void mot_block(Run<T>& run, std::int64_t layer, std::vector<Stream<T>>& streams,
   }
 }
 
-#define INSTANTIATE(T) \
-  template void mot_block(Run<T>&, std::int64_t, std::vector<Stream<T>>&, const Tensor<std::int64_t>*);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(mot_block);
 
 }  // namespace forgecheck

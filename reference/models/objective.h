@@ -1,17 +1,11 @@
 // The training loss of one batch. Source: kempnerforge/training/loss.py and the training step.
 #pragma once
 
-#include "reference/models/run.h"
+#include "reference/config.h"
+#include "reference/options.h"
+#include "reference/trace.h"
 
 namespace forgecheck {
-
-enum class LossKind { cross_entropy, chunked_cross_entropy };
-
-struct LossOptions {
-  LossKind kind = LossKind::cross_entropy;
-  std::int64_t chunk_size = 4096;
-  double z_loss_weight = 0.0;
-};
 
 /// Taps "loss.cross_entropy", "loss.logit_z" and their sum with the routers' losses,
 ///   loss.total = cross_entropy + logit_z + moe_aux_loss_weight * aux + moe_router_z_loss_weight * z.

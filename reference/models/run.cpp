@@ -1,5 +1,6 @@
 #include "reference/models/run.h"
 
+#include "reference/error.h"
 #include "reference/instantiate.h"
 #include "reference/ops/linear.h"
 #include "reference/ops/norm.h"
@@ -12,10 +13,19 @@ Tensor<T> Run<T>::linear(const std::string& name, const Tensor<T>& x) const {
 }
 
 template <class T>
+Tensor<T> Run<T>::normalised(const std::string& name, const Tensor<T>& x, double eps) const {
+  switch (model().norm_type) {
+    case NormType::rmsnorm:
+      return rms_norm(x, weight(name), eps, options.arithmetic);
+    case NormType::layernorm:
+      return layer_norm(x, weight(name), weights.at(name + ".bias"), eps);
+  }
+  throw_not_an_enumerator("model.norm_type", model().norm_type);
+}
+
+template <class T>
 Tensor<T> Run<T>::norm(const std::string& name, const Tensor<T>& x, double eps) const {
-  Tensor<T> out = model().norm_type == NormType::rmsnorm
-                      ? rms_norm(x, weight(name), eps, options.arithmetic)
-                      : layer_norm(x, weight(name), weights.at(name + ".bias"), eps);
+  Tensor<T> out = normalised(name, x, eps);
   tracer.tap(name, out);
   return out;
 }

@@ -4,24 +4,16 @@
 #include <string>
 #include <vector>
 
-#include "reference/arithmetic.h"
 #include "reference/config.h"
-#include "reference/models/inputs.h"
+#include "reference/inputs.h"
 #include "reference/ops/mask.h"
 #include "reference/ops/rope.h"
 #include "reference/ops/router.h"
+#include "reference/options.h"
 #include "reference/trace.h"
 #include "reference/weights.h"
 
 namespace forgecheck {
-
-struct ForwardOptions {
-  bool training = false;
-  MoeStep moe_step;
-  Arithmetic arithmetic;
-  /// Report the losses of MoE layers inside mot at model level too. Upstream does not (divergence D2).
-  bool mot_moe_totals = false;
-};
 
 /// Keys and values of one layer: (B, K, max, d), zero-filled, filled up to seq_len. Keys are stored after
 /// RoPE, before the heads are shared out. Source: KVCache in kempnerforge/model/attention.py.
@@ -50,6 +42,9 @@ struct Run {
   Tensor<T> linear(const std::string& name, const Tensor<T>& x) const;
   /// x through the norm module `name` of the configured type; tapped under that name.
   Tensor<T> norm(const std::string& name, const Tensor<T>& x, double eps) const;
+
+ private:
+  Tensor<T> normalised(const std::string& name, const Tensor<T>& x, double eps) const;
 };
 
 }  // namespace forgecheck

@@ -99,15 +99,10 @@ Tensor<T> swap_middle(const Tensor<T>& x) {
   return out;
 }
 
-#define INSTANTIATE(T)                                                                                      \
-  template QueryKeyValue<T> project_qkv(Run<T>&, const std::string&, const std::string&, const Tensor<T>&,  \
-                                        std::int64_t);                                                      \
-  template Tensor<T> self_attention(Run<T>&, const std::string&, const Tensor<T>&,                          \
-                                    const Tensor<std::int64_t>*, const Tensor<std::int64_t>*, KvCache<T>*); \
-  template void append(KvCache<T>&, const Tensor<T>&, const Tensor<T>&);                                    \
-  template Tensor<T> filled(const Tensor<T>&, std::int64_t);                                                \
-  template Tensor<T> swap_middle(const Tensor<T>&);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(project_qkv);
+FORGECHECK_INSTANTIATE(self_attention);
+FORGECHECK_INSTANTIATE(append);
+FORGECHECK_INSTANTIATE(filled);
+FORGECHECK_INSTANTIATE(swap_middle);
 
 }  // namespace forgecheck

@@ -90,6 +90,27 @@ Tensor<T> mot_layers(Run<T>& run, const Tensor<T>& h, const LayerInputs& layer_i
   return concat_sequence(streams[image_first ? 0 : 1].x, streams[image_first ? 1 : 0].x);
 }
 
+/// Every layer, and the final norm.
+template <class T>
+Tensor<T> all_layers(Run<T>& run, Tensor<T> h, const Inputs& inputs, const LayerInputs& layer_inputs,
+                     std::vector<KvCache<T>>* caches) {
+  const auto normalised = [&run](const Tensor<T>& x) { return run.norm("norm", x, run.model().norm_eps); };
+  const auto text = [&] {
+    return text_layers(run, std::move(h), 0, run.model().n_layers, inputs, layer_inputs, caches);
+  };
+  if (!run.architecture.vlm) return normalised(text());
+  switch (run.architecture.vlm->arch) {
+    case VlmArch::joint_decoder:
+    case VlmArch::cross_attention:
+      return normalised(text());
+    case VlmArch::mot:
+      return mot_layers(run, h, layer_inputs);
+    case VlmArch::moma:
+      return normalised(moma_layers(run, std::move(h), layer_inputs));
+  }
+  throw_not_an_enumerator("vlm.arch", run.architecture.vlm->arch);
+}
+
 template <class T>
 Tensor<T> output_head(Run<T>& run, const Tensor<T>& h) {
   return run.linear(run.model().tie_embeddings ? "token_embedding.embedding" : "output_head.proj", h);
@@ -159,14 +180,7 @@ ForwardResult<T> forward(const Architecture& architecture, Weights<T>& weights, 
   // 1. residual stream
   Tensor<T> h = embed(run, inputs);
   // 2. layers and final norm
-  if (architecture.is(VlmArch::mot)) {
-    h = mot_layers(run, h, layer_inputs);
-  } else {
-    h = architecture.is(VlmArch::moma)
-            ? moma_layers(run, std::move(h), layer_inputs)
-            : text_layers(run, std::move(h), 0, run.model().n_layers, inputs, layer_inputs, caches);
-    h = run.norm("norm", h, run.model().norm_eps);
-  }
+  h = all_layers(run, std::move(h), inputs, layer_inputs, caches);
   // 3. output positions and head
   if (inputs.output_slice) {
     const auto [begin, end] = inputs.output_slice->resolve(h.dim(1));
@@ -229,13 +243,8 @@ Tensor<T> forward_staged(const Architecture& architecture, Weights<T>& weights, 
   return h;
 }
 
-#define INSTANTIATE(T)                                                                                      \
-  template std::vector<KvCache<T>> make_kv_caches(const ModelConfig&, std::int64_t, std::int64_t);          \
-  template ForwardResult<T> forward(const Architecture&, Weights<T>&, const Inputs&, const ForwardOptions&, \
-                                    Tracer&, std::vector<KvCache<T>>*);                                     \
-  template Tensor<T> forward_staged(const Architecture&, Weights<T>&, const Inputs&, const ForwardOptions&, \
-                                    std::int64_t, const Tracer&);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(make_kv_caches);
+FORGECHECK_INSTANTIATE(forward);
+FORGECHECK_INSTANTIATE(forward_staged);
 
 }  // namespace forgecheck

@@ -1,7 +1,7 @@
 // The forward call of every architecture. Source: Transformer in kempnerforge/model/transformer.py.
 #pragma once
 
-#include "reference/models/inputs.h"
+#include "reference/inputs.h"
 #include "reference/models/run.h"
 
 namespace forgecheck {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "reference/error.h"
 #include "reference/instantiate.h"
 
 namespace forgecheck {
@@ -19,7 +20,7 @@ C activate_one(C x, Activation activation) {
     case Activation::relu:
       return x < C(0) ? C(0) : x;
   }
-  return x;
+  throw_not_an_enumerator("activation", activation);
 }
 
 }  // namespace
@@ -28,26 +29,22 @@ template <class T>
 Tensor<T> activate(const Tensor<T>& x, Activation activation) {
   Tensor<T> out(x.shape);
   for (std::int64_t i = 0; i < x.size(); ++i) {
-    out[i] = T(activate_one(static_cast<compute_t<T>>(x[i]), activation));
+    out[i] = T(activate_one(widen(x[i]), activation));
   }
   return out;
 }
 
 template <class T>
 Tensor<T> swiglu(const Tensor<T>& gate, const Tensor<T>& up) {
-  using C = compute_t<T>;
   require_shape("[swiglu] up", up.shape, gate.shape);
   Tensor<T> hidden = activate(gate, Activation::silu);
   for (std::int64_t i = 0; i < hidden.size(); ++i) {
-    hidden[i] = T(static_cast<C>(hidden[i]) * static_cast<C>(up[i]));
+    hidden[i] = T(widen(hidden[i]) * widen(up[i]));
   }
   return hidden;
 }
 
-#define INSTANTIATE(T)                                       \
-  template Tensor<T> activate(const Tensor<T>&, Activation); \
-  template Tensor<T> swiglu(const Tensor<T>&, const Tensor<T>&);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(activate);
+FORGECHECK_INSTANTIATE(swiglu);
 
 }  // namespace forgecheck

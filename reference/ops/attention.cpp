@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "reference/error.h"
 #include "reference/instantiate.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
@@ -15,9 +15,35 @@ template <class T>
 compute_t<T> dot(std::span<const T> a, std::span<const T> b) {
   compute_t<T> sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    sum = multiply_add(sum, static_cast<compute_t<T>>(a[i]), static_cast<compute_t<T>>(b[i]));
+    sum = multiply_add(sum, widen(a[i]), widen(b[i]));
   }
   return sum;
+}
+
+/// What a value is multiplied by, of e = exp(score - maximum) and the sum of all e.
+template <class T>
+compute_t<T> probability(compute_t<T> e, compute_t<T> sum, Probabilities probabilities) {
+  switch (probabilities) {
+    case Probabilities::kept:
+      return e / sum;
+    case Probabilities::rounded:
+      return round_to<T>(e / sum);
+    case Probabilities::rounded_undivided:
+      return round_to<T>(e);
+  }
+  throw_not_an_enumerator("[attention] probabilities", probabilities);
+}
+
+/// Whether the keys are visited from the last to the first.
+bool sums_backwards(linalg::Order order) {
+  switch (order) {
+    case linalg::Order::forward:
+      return false;
+    case linalg::Order::permuted:
+    case linalg::Order::reversed:
+      return true;
+  }
+  throw_not_an_enumerator("[attention] order", order);
 }
 
 /// One query of one head: q (d), its visible keys and values, out (d).
@@ -28,7 +54,7 @@ void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<
   const C scale = C(1) / sqrt(static_cast<C>(q.size()));
   // 1. scores and their maximum
   std::vector<C> weights(keys.size());
-  C maximum = static_cast<C>(-std::numeric_limits<double>::infinity());
+  C maximum = static_cast<C>(-kInfinity);
   for (std::size_t j = 0; j < keys.size(); ++j) {
     weights[j] = dot(q, keys[j]) * scale;
     maximum = std::max(maximum, weights[j]);
@@ -40,15 +66,12 @@ void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<
     sum += weight;
   }
   const bool divide_last = probabilities == Probabilities::rounded_undivided;
-  for (C& weight : weights) {
-    if (!divide_last) weight = weight / sum;
-    if (probabilities != Probabilities::kept) weight = round_to<T>(weight);
-  }
+  for (C& weight : weights) weight = probability<T>(weight, sum, probabilities);
   // 3. weighted mean of the values
   for (std::size_t e = 0; e < out.size(); ++e) {
     C total = 0;
     for (std::size_t j = 0; j < values.size(); ++j) {
-      total = multiply_add(total, weights[j], static_cast<C>(values[j][e]));
+      total = multiply_add(total, weights[j], widen(values[j][e]));
     }
     out[e] = T(divide_last ? total / sum : total);
   }
@@ -69,8 +92,7 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
                      std::to_string(kv_heads) + " key-value heads");
   }
 
-  const bool backwards =
-      arithmetic.matmul == linalg::Kind::permuted || arithmetic.matmul == linalg::Kind::reversed;
+  const bool backwards = sums_backwards(arithmetic.order);
   Tensor<T> out({batch, queries, heads, head_dim});
   for (std::int64_t b = 0; b < batch; ++b) {
     for (std::int64_t i = 0; i < queries; ++i) {
@@ -91,10 +113,6 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
   return std::move(out).reshaped({batch, queries, heads * head_dim});
 }
 
-#define INSTANTIATE(T)                                                                                     \
-  template Tensor<T> attention(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const AttentionMask&, \
-                               const Arithmetic&);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(attention);
 
 }  // namespace forgecheck

@@ -64,12 +64,9 @@ Tensor<T> gather_rows(const Tensor<T>& x, const std::vector<std::int64_t>& rows)
   return out;
 }
 
-#define INSTANTIATE(T)                                                             \
-  template Tensor<T> embedding(const Tensor<std::int64_t>&, const Tensor<T>&);     \
-  template Tensor<T> concat_sequence(const Tensor<T>&, const Tensor<T>&);          \
-  template Tensor<T> slice_sequence(const Tensor<T>&, std::int64_t, std::int64_t); \
-  template Tensor<T> gather_rows(const Tensor<T>&, const std::vector<std::int64_t>&);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(embedding);
+FORGECHECK_INSTANTIATE(concat_sequence);
+FORGECHECK_INSTANTIATE(slice_sequence);
+FORGECHECK_INSTANTIATE(gather_rows);
 
 }  // namespace forgecheck

@@ -19,8 +19,8 @@ Tensor<T> expert_choice_scores(const Tensor<T>& logits, const Tensor<T>* noise) 
   if (noise != nullptr) require_shape("[expert_choice] noise", noise->shape, logits.shape);
   Tensor<T> scores(logits.shape);
   for (std::int64_t i = 0; i < logits.size(); ++i) {
-    C logit = static_cast<C>(logits[i]);
-    if (noise != nullptr) logit = round_to<T>(logit + static_cast<C>((*noise)[i]));
+    C logit = widen(logits[i]);
+    if (noise != nullptr) logit = round_to<T>(logit + widen((*noise)[i]));
     scores[i] = T(C(1) / (C(1) + exp(-logit)));
   }
   return scores;
@@ -44,18 +44,14 @@ void scatter_add(Tensor<T>& out, const Tensor<T>& expert_output, std::span<const
     const auto contribution = expert_output.row(static_cast<std::int64_t>(i));
     const auto target = out.row(tokens[i]);
     for (std::size_t j = 0; j < target.size(); ++j) {
-      const C product = round_to<T>(static_cast<C>(scores[i]) * static_cast<C>(contribution[j]));
+      const C product = round_to<T>(widen(scores[i]) * widen(contribution[j]));
       target[j] = T(partial_sum(target[j]) + product);
     }
   }
 }
 
-#define INSTANTIATE(T)                                                         \
-  template Tensor<T> expert_choice_scores(const Tensor<T>&, const Tensor<T>*); \
-  template Tensor<T> transpose(const Tensor<T>&);                              \
-  template void scatter_add(Tensor<T>&, const Tensor<T>&, std::span<const T>,  \
-                            const std::vector<std::int64_t>&);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(expert_choice_scores);
+FORGECHECK_INSTANTIATE(transpose);
+FORGECHECK_INSTANTIATE(scatter_add);
 
 }  // namespace forgecheck

@@ -5,6 +5,7 @@
 
 #include "reference/error.h"
 #include "reference/instantiate.h"
+#include "reference/linalg/matmul.h"
 
 namespace forgecheck {
 
@@ -56,11 +57,11 @@ Tensor<T> project(const Tensor<T>& x, const T* weight, std::int64_t out_features
     product_in_parts<T>(product, x_data, weight_data, in_features, out_features, transposed,
                         arithmetic.split_k);
   } else if (transposed) {
-    linalg::matmul_nt(arithmetic.matmul, rows, out_features, in_features, x_data, weight_data,
-                      product.data());
+    linalg::matmul_nt(arithmetic.library, arithmetic.order, rows, out_features, in_features, x_data,
+                      weight_data, product.data());
   } else {
-    linalg::matmul_nn(arithmetic.matmul, rows, out_features, in_features, x_data, weight_data,
-                      product.data());
+    linalg::matmul_nn(arithmetic.library, arithmetic.order, rows, out_features, in_features, x_data,
+                      weight_data, product.data());
   }
 
   Shape shape = x.shape;
@@ -69,7 +70,7 @@ Tensor<T> project(const Tensor<T>& x, const T* weight, std::int64_t out_features
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t j = 0; j < out_features; ++j) {
       const C sum = product[static_cast<std::size_t>(r * out_features + j)];
-      out[r * out_features + j] = T(bias == nullptr ? sum : sum + static_cast<C>((*bias)[j]));
+      out[r * out_features + j] = T(bias == nullptr ? sum : sum + widen((*bias)[j]));
     }
   }
   return out;
@@ -115,17 +116,17 @@ Tensor<T> add(const Tensor<T>& x, const Tensor<T>& y) {
   require_shape("[add] second term", y.shape, x.shape);
   Tensor<T> out(x.shape);
   for (std::int64_t i = 0; i < x.size(); ++i) {
-    out[i] = T(static_cast<compute_t<T>>(x[i]) + static_cast<compute_t<T>>(y[i]));
+    out[i] = T(widen(x[i]) + widen(y[i]));
   }
   return out;
 }
 
-#define INSTANTIATE(T)                                                                                   \
-  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Arithmetic&);                      \
-  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const Arithmetic&);    \
-  template Tensor<T> packed_linear(const Tensor<T>&, const Tensor<T>&, std::int64_t, const Arithmetic&); \
-  template Tensor<T> add(const Tensor<T>&, const Tensor<T>&);
+#define INSTANTIATE(T)                                                              \
+  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Arithmetic&); \
+  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const Arithmetic&);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 #undef INSTANTIATE
+FORGECHECK_INSTANTIATE(packed_linear);
+FORGECHECK_INSTANTIATE(add);
 
 }  // namespace forgecheck

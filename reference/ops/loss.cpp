@@ -13,10 +13,10 @@ namespace {
 template <class T>
 compute_t<T> log_sum_exp(std::span<const T> row) {
   using C = compute_t<T>;
-  C maximum = static_cast<C>(row[0]);
-  for (const T& x : row) maximum = std::max(maximum, static_cast<C>(x));
+  C maximum = widen(row[0]);
+  for (const T& x : row) maximum = std::max(maximum, widen(x));
   C sum = 0;
-  for (const T& x : row) sum += exp(static_cast<C>(x) - maximum);
+  for (const T& x : row) sum += exp(widen(x) - maximum);
   return maximum + log(sum);
 }
 
@@ -32,7 +32,7 @@ compute_t<T> sum_of_rows(const Tensor<T>& logits, const Tensor<std::int64_t>& la
       throw ShapeError("[cross_entropy] labels[" + std::to_string(r) + "] = " + std::to_string(label) +
                        " is neither -100 nor in 0 .. " + std::to_string(logits.width() - 1));
     }
-    sum += log_sum_exp(logits.row(r)) - static_cast<compute_t<T>>(logits.row(r)[label]);
+    sum += log_sum_exp(logits.row(r)) - widen(logits.row(r)[label]);
     ++valid;
   }
   return sum;
@@ -73,11 +73,8 @@ compute_t<T> logit_z_loss(const Tensor<T>& logits, double weight) {
   return static_cast<C>(weight) * (sum / static_cast<C>(logits.rows()));
 }
 
-#define INSTANTIATE(T)                                                                                      \
-  template compute_t<T> cross_entropy(const Tensor<T>&, const Tensor<std::int64_t>&);                       \
-  template compute_t<T> chunked_cross_entropy(const Tensor<T>&, const Tensor<std::int64_t>&, std::int64_t); \
-  template compute_t<T> logit_z_loss(const Tensor<T>&, double);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(cross_entropy);
+FORGECHECK_INSTANTIATE(chunked_cross_entropy);
+FORGECHECK_INSTANTIATE(logit_z_loss);
 
 }  // namespace forgecheck

@@ -48,10 +48,10 @@ void combine(Tensor<T>& out, const Tensor<T>& expert_output, const Tensor<T>& we
   using C = compute_t<T>;
   for (std::size_t a = 0; a < assignments.size(); ++a) {
     const auto [token, slot] = assignments[a];
-    const C weight = static_cast<C>(weights.row(token)[slot]);
+    const C weight = widen(weights.row(token)[slot]);
     const auto contribution = expert_output.row(static_cast<std::int64_t>(a));
     for (std::int64_t j = 0; j < out.width(); ++j) {
-      const C product = round_to<T>(weight * static_cast<C>(contribution[j]));
+      const C product = round_to<T>(weight * widen(contribution[j]));
       out.row(token)[j] = T(partial_sum(out.row(token)[j]) + product);
     }
   }
@@ -61,16 +61,13 @@ template <class T>
 Tensor<T> scale(const Tensor<T>& x, double factor) {
   Tensor<T> out(x.shape);
   for (std::int64_t i = 0; i < x.size(); ++i) {
-    out[i] = T(static_cast<compute_t<T>>(x[i]) * static_cast<compute_t<T>>(factor));
+    out[i] = T(widen(x[i]) * static_cast<compute_t<T>>(factor));
   }
   return out;
 }
 
-#define INSTANTIATE(T)                                                                                   \
-  template void apply_capacity(Tensor<T>&, const Tensor<std::int64_t>&, std::int64_t, std::int64_t);     \
-  template void combine(Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const std::vector<Assignment>&); \
-  template Tensor<T> scale(const Tensor<T>&, double);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(apply_capacity);
+FORGECHECK_INSTANTIATE(combine);
+FORGECHECK_INSTANTIATE(scale);
 
 }  // namespace forgecheck

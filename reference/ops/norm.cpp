@@ -15,14 +15,14 @@ Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& weight, double eps, cons
   for (std::int64_t r = 0; r < x.rows(); ++r) {
     // 1. mean of squares
     C sum = 0;
-    for (const T& element : x.row(r)) sum += static_cast<C>(element) * static_cast<C>(element);
+    for (const T& element : x.row(r)) sum += widen(element) * widen(element);
     // 2. reciprocal root, eps inside
     const C scale = C(1) / sqrt(sum / n + static_cast<C>(eps));
     // 3. scale and weight
     for (std::int64_t j = 0; j < x.width(); ++j) {
-      C quotient = static_cast<C>(x.row(r)[j]) * scale;
+      C quotient = widen(x.row(r)[j]) * scale;
       if (arithmetic.round_before_gain) quotient = round_to<T>(quotient);
-      out.row(r)[j] = T(quotient * static_cast<C>(weight[j]));
+      out.row(r)[j] = T(quotient * widen(weight[j]));
     }
   }
   return out;
@@ -38,28 +38,25 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T
   for (std::int64_t r = 0; r < x.rows(); ++r) {
     // 1. mean
     C sum = 0;
-    for (const T& element : x.row(r)) sum += static_cast<C>(element);
+    for (const T& element : x.row(r)) sum += widen(element);
     const C mean = sum / n;
     // 2. biased variance
     C squares = 0;
     for (const T& element : x.row(r)) {
-      const C centred = static_cast<C>(element) - mean;
+      const C centred = widen(element) - mean;
       squares += centred * centred;
     }
     const C scale = C(1) / sqrt(squares / n + static_cast<C>(eps));
     // 3. scale, weight and bias
     for (std::int64_t j = 0; j < x.width(); ++j) {
-      const C normalised = (static_cast<C>(x.row(r)[j]) - mean) * scale;
-      out.row(r)[j] = T(normalised * static_cast<C>(weight[j]) + static_cast<C>(bias[j]));
+      const C normalised = (widen(x.row(r)[j]) - mean) * scale;
+      out.row(r)[j] = T(normalised * widen(weight[j]) + widen(bias[j]));
     }
   }
   return out;
 }
 
-#define INSTANTIATE(T)                                                                        \
-  template Tensor<T> rms_norm(const Tensor<T>&, const Tensor<T>&, double, const Arithmetic&); \
-  template Tensor<T> layer_norm(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, double);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(rms_norm);
+FORGECHECK_INSTANTIATE(layer_norm);
 
 }  // namespace forgecheck

@@ -32,7 +32,7 @@ Tensor<T> average_pool(const Tensor<T>& x, std::int64_t window) {
         C sum = 0;
         for (std::int64_t y = top; y < bottom; ++y) {
           for (std::int64_t z = left; z < right; ++z) {
-            sum += static_cast<C>(x[((b * grid + y) * grid + z) * width + c]);
+            sum += widen(x[((b * grid + y) * grid + z) * width + c]);
           }
         }
         const C cells = static_cast<C>((bottom - top) * (right - left));
@@ -70,18 +70,15 @@ Tensor<T> window_mean(const Tensor<T>& x) {
   for (std::int64_t m = 0; m < windows; ++m) {
     for (std::int64_t c = 0; c < width; ++c) {
       C sum = 0;
-      for (std::int64_t p = 0; p < patches; ++p) sum += static_cast<C>(x[(m * patches + p) * width + c]);
+      for (std::int64_t p = 0; p < patches; ++p) sum += widen(x[(m * patches + p) * width + c]);
       out[m * width + c] = T(sum / static_cast<C>(patches));
     }
   }
   return out;
 }
 
-#define INSTANTIATE(T)                                             \
-  template Tensor<T> average_pool(const Tensor<T>&, std::int64_t); \
-  template Tensor<T> pool_windows(const Tensor<T>&, std::int64_t); \
-  template Tensor<T> window_mean(const Tensor<T>&);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(average_pool);
+FORGECHECK_INSTANTIATE(pool_windows);
+FORGECHECK_INSTANTIATE(window_mean);
 
 }  // namespace forgecheck

@@ -39,10 +39,10 @@ Tensor<T> apply_rope(const Tensor<T>& x, const RopeTable<T>& table, std::int64_t
   for (std::int64_t r = 0; r < x.rows(); ++r) {
     const std::int64_t position = first_position + (r / heads) % length;
     for (std::int64_t j = 0; j < half; ++j) {
-      const C cos = static_cast<C>(table.cos[position * half + j]);
-      const C sin = static_cast<C>(table.sin[position * half + j]);
-      const C x1 = static_cast<C>(x.row(r)[j]);
-      const C x2 = static_cast<C>(x.row(r)[j + half]);
+      const C cos = widen(table.cos[position * half + j]);
+      const C sin = widen(table.sin[position * half + j]);
+      const C x1 = widen(x.row(r)[j]);
+      const C x2 = widen(x.row(r)[j + half]);
       out.row(r)[j] = T(round_to<T>(x1 * cos) - round_to<T>(x2 * sin));
       out.row(r)[j + half] = T(round_to<T>(x2 * cos) + round_to<T>(x1 * sin));
     }
@@ -50,10 +50,7 @@ Tensor<T> apply_rope(const Tensor<T>& x, const RopeTable<T>& table, std::int64_t
   return out;
 }
 
-#define INSTANTIATE(T)                                                     \
-  template RopeTable<T> rope_table<T>(std::int64_t, std::int64_t, double); \
-  template Tensor<T> apply_rope(const Tensor<T>&, const RopeTable<T>&, std::int64_t);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(rope_table);
+FORGECHECK_INSTANTIATE(apply_rope);
 
 }  // namespace forgecheck

@@ -17,10 +17,10 @@ namespace {
 template <class T>
 std::pair<compute_t<T>, compute_t<T>> max_and_exp_sum(std::span<const T> row) {
   using C = compute_t<T>;
-  C maximum = static_cast<C>(row[0]);
-  for (const T& x : row) maximum = std::max(maximum, static_cast<C>(x));
+  C maximum = widen(row[0]);
+  for (const T& x : row) maximum = std::max(maximum, widen(x));
   C sum = 0;
-  for (const T& x : row) sum += exp(static_cast<C>(x) - maximum);
+  for (const T& x : row) sum += exp(widen(x) - maximum);
   return {maximum, sum};
 }
 
@@ -42,12 +42,11 @@ std::int64_t total(const std::vector<std::int64_t>& counts) {
 
 template <class T>
 Tensor<T> softmax_scores(const Tensor<T>& logits) {
-  using C = compute_t<T>;
   Tensor<T> scores(logits.shape);
   for (std::int64_t n = 0; n < logits.rows(); ++n) {
     const auto [maximum, sum] = max_and_exp_sum(logits.row(n));
     for (std::int64_t e = 0; e < logits.width(); ++e) {
-      scores.row(n)[e] = T(exp(static_cast<C>(logits.row(n)[e]) - maximum) / sum);
+      scores.row(n)[e] = T(exp(widen(logits.row(n)[e]) - maximum) / sum);
     }
   }
   return scores;
@@ -60,7 +59,7 @@ Tensor<T> sigmoid_scores(const Tensor<T>& logits, const Tensor<T>& expert_bias) 
   Tensor<T> scores(logits.shape);
   for (std::int64_t n = 0; n < logits.rows(); ++n) {
     for (std::int64_t e = 0; e < logits.width(); ++e) {
-      const C biased = round_to<T>(static_cast<C>(logits.row(n)[e]) + static_cast<C>(expert_bias[e]));
+      const C biased = round_to<T>(widen(logits.row(n)[e]) + widen(expert_bias[e]));
       scores.row(n)[e] = T(C(1) / (C(1) + exp(-biased)));
     }
   }
@@ -80,9 +79,8 @@ Tensor<std::int64_t> top_k(const Tensor<T>& scores, std::int64_t k) {
     const auto row = scores.row(n);
     std::iota(order.begin(), order.end(), 0);
     shuffle_ties<C>(order);
-    std::ranges::stable_sort(order, [&](std::int64_t a, std::int64_t b) {
-      return static_cast<C>(row[a]) > static_cast<C>(row[b]);
-    });
+    std::ranges::stable_sort(order,
+                             [&](std::int64_t a, std::int64_t b) { return widen(row[a]) > widen(row[b]); });
     std::copy_n(order.begin(), k, indices.row(n).begin());
   }
   return indices;
@@ -94,10 +92,10 @@ Tensor<T> routing_weights(const Tensor<T>& scores, const Tensor<std::int64_t>& i
   Tensor<T> weights(indices.shape);
   for (std::int64_t n = 0; n < indices.rows(); ++n) {
     C sum = 0;
-    for (const std::int64_t e : indices.row(n)) sum += static_cast<C>(scores.row(n)[e]);
+    for (const std::int64_t e : indices.row(n)) sum += widen(scores.row(n)[e]);
     sum = round_to<T>(sum);
     for (std::int64_t slot = 0; slot < indices.width(); ++slot) {
-      weights.row(n)[slot] = T(static_cast<C>(scores.row(n)[indices.row(n)[slot]]) / sum);
+      weights.row(n)[slot] = T(widen(scores.row(n)[indices.row(n)[slot]]) / sum);
     }
   }
   return weights;
@@ -117,7 +115,7 @@ compute_t<T> balance_loss(const Tensor<T>& scores, const std::vector<std::int64_
   C sum = 0;
   for (std::int64_t e = 0; e < scores.width(); ++e) {
     C score_sum = 0;
-    for (std::int64_t n = 0; n < scores.rows(); ++n) score_sum += static_cast<C>(scores.row(n)[e]);
+    for (std::int64_t n = 0; n < scores.rows(); ++n) score_sum += widen(scores.row(n)[e]);
     const C mean_score = round_to<T>(score_sum / static_cast<C>(scores.rows()));
     const C fraction = static_cast<C>(counts[static_cast<std::size_t>(e)]) / assignments;
     sum += fraction * mean_score;
@@ -132,7 +130,7 @@ compute_t<T> router_z_loss(const Tensor<T>& logits) {
   for (std::int64_t n = 0; n < logits.rows(); ++n) {
     const C maximum = max_and_exp_sum(logits.row(n)).first;
     C exp_sum = 0;
-    for (const T& x : logits.row(n)) exp_sum += round_to<T>(exp(round_to<T>(static_cast<C>(x) - maximum)));
+    for (const T& x : logits.row(n)) exp_sum += round_to<T>(exp(round_to<T>(widen(x) - maximum)));
     const C log_sum_exp = round_to<T>(maximum + round_to<T>(log(round_to<T>(exp_sum))));
     sum += round_to<T>(log_sum_exp * log_sum_exp);
   }
@@ -151,7 +149,7 @@ double effective_bias_rate(BiasSchedule schedule, MoeStep step) {
     case BiasSchedule::linear_warmup:
       return kRate * std::min(1.0, progress * 10.0);
   }
-  return kRate;
+  throw_not_an_enumerator("moe_bias_schedule", schedule);
 }
 
 template <class T>
@@ -164,23 +162,20 @@ void update_router_state(Tensor<T>& expert_ema, Tensor<T>& expert_bias,
   for (std::int64_t e = 0; e < expert_ema.size(); ++e) {
     // 1. moving average of the share of assignments
     const C utilization = round_to<T>(static_cast<C>(counts[static_cast<std::size_t>(e)]) / assignments);
-    const C ema = static_cast<C>(expert_ema[e]);
+    const C ema = widen(expert_ema[e]);
     expert_ema[e] = T(ema + (utilization - ema) * static_cast<C>(1.0 - kEmaDecay));
     // 2. push the bias towards equal shares
-    const C adjustment = static_cast<C>(rate) * (target - static_cast<C>(expert_ema[e]));
-    expert_bias[e] = T(static_cast<C>(expert_bias[e]) + adjustment);
+    const C adjustment = static_cast<C>(rate) * (target - widen(expert_ema[e]));
+    expert_bias[e] = T(widen(expert_bias[e]) + adjustment);
   }
 }
 
-#define INSTANTIATE(T)                                                                            \
-  template Tensor<T> softmax_scores(const Tensor<T>&);                                            \
-  template Tensor<T> sigmoid_scores(const Tensor<T>&, const Tensor<T>&);                          \
-  template Tensor<std::int64_t> top_k(const Tensor<T>&, std::int64_t);                            \
-  template Tensor<T> routing_weights(const Tensor<T>&, const Tensor<std::int64_t>&);              \
-  template compute_t<T> balance_loss(const Tensor<T>&, const std::vector<std::int64_t>&, double); \
-  template compute_t<T> router_z_loss(const Tensor<T>&);                                          \
-  template void update_router_state(Tensor<T>&, Tensor<T>&, const std::vector<std::int64_t>&, double);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(softmax_scores);
+FORGECHECK_INSTANTIATE(sigmoid_scores);
+FORGECHECK_INSTANTIATE(top_k);
+FORGECHECK_INSTANTIATE(routing_weights);
+FORGECHECK_INSTANTIATE(balance_loss);
+FORGECHECK_INSTANTIATE(router_z_loss);
+FORGECHECK_INSTANTIATE(update_router_state);
 
 }  // namespace forgecheck

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "reference/config.h"
+#include "reference/options.h"
 #include "reference/tensor.h"
 
 namespace forgecheck {
@@ -39,12 +40,6 @@ compute_t<T> balance_loss(const Tensor<T>& scores, const std::vector<std::int64_
 /// logsumexp included (x - max, exp, sum, log, + max), as torch.logsumexp does.
 template <class T>
 compute_t<T> router_z_loss(const Tensor<T>& logits);
-
-/// Step of training that the bias schedule of the sigmoid router reads.
-struct MoeStep {
-  std::int64_t step = 0;
-  std::int64_t max_steps = 1;
-};
 
 /// 0.001, times 0.5 (1 + cos(pi step / max)) or min(1, 10 step / max), by the schedule.
 double effective_bias_rate(BiasSchedule schedule, MoeStep step);

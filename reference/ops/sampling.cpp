@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
-#include "reference/error.h"
 #include "reference/instantiate.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
 namespace {
 
-constexpr double kExcluded = -std::numeric_limits<double>::infinity();
+constexpr double kExcluded = -kInfinity;
 
 void softmax(std::vector<double>& values) {
   const double maximum = *std::ranges::max_element(values);
@@ -45,25 +44,12 @@ void keep_top_p(std::vector<double>& logits, double top_p) {
 
 }  // namespace
 
-void validate(const SamplingOptions& options) {
-  if (!(options.temperature >= 0.0) || std::isinf(options.temperature)) {
-    throw ConfigError("generate.temperature = " + std::to_string(options.temperature) +
-                      ": must be a finite number, not negative");
-  }
-  if (options.top_k < 0) {
-    throw ConfigError("generate.top_k = " + std::to_string(options.top_k) + ": must not be negative");
-  }
-  if (!(options.top_p > 0.0 && options.top_p <= 1.0)) {
-    throw ConfigError("generate.top_p = " + std::to_string(options.top_p) + ": must be in (0, 1]");
-  }
-}
-
 template <class T>
 std::int64_t argmax(std::span<const T> logits) {
   std::int64_t best = 0;
   for (std::int64_t i = 1; i < std::ssize(logits); ++i) {
-    const auto value = static_cast<compute_t<T>>(logits[static_cast<std::size_t>(i)]);
-    if (value > static_cast<compute_t<T>>(logits[static_cast<std::size_t>(best)])) best = i;
+    const auto value = widen(logits[static_cast<std::size_t>(i)]);
+    if (value > widen(logits[static_cast<std::size_t>(best)])) best = i;
   }
   return best;
 }
@@ -73,7 +59,7 @@ std::vector<double> sampling_probabilities(std::span<const T> logits, const Samp
   std::vector<double> values;
   values.reserve(logits.size());
   for (const T& logit : logits) {
-    values.push_back(static_cast<double>(static_cast<compute_t<T>>(logit)) / options.temperature);
+    values.push_back(static_cast<double>(widen(logit)) / options.temperature);
   }
   if (options.top_k > 0) keep_top_k(values, options.top_k);
   if (options.top_p < 1.0) keep_top_p(values, options.top_p);
@@ -94,10 +80,7 @@ std::int64_t draw(const std::vector<double>& probabilities, double uniform) {
   return last_possible;
 }
 
-#define INSTANTIATE(T)                              \
-  template std::int64_t argmax(std::span<const T>); \
-  template std::vector<double> sampling_probabilities(std::span<const T>, const SamplingOptions&);
-FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
-#undef INSTANTIATE
+FORGECHECK_INSTANTIATE(argmax);
+FORGECHECK_INSTANTIATE(sampling_probabilities);
 
 }  // namespace forgecheck

@@ -1,18 +1,10 @@
 // Choice of the next token. Source: kempnerforge/model/generate.py; Holtzman et al. 2020 (top-p).
 #pragma once
 
+#include "reference/options.h"
 #include "reference/tensor.h"
 
 namespace forgecheck {
-
-struct SamplingOptions {
-  double temperature = 0.0;  // 0: greedy
-  std::int64_t top_k = 0;    // 0: off
-  double top_p = 1.0;        // 1: off
-};
-
-/// Throws ConfigError naming the field: temperature < 0, top_k < 0, top_p outside (0, 1].
-void validate(const SamplingOptions& options);
 
 /// Index of the largest logit; the lowest index among equals.
 template <class T>

@@ -60,16 +60,16 @@ RC_GTEST_PROP(ActivationProperties, DifferenceOfBothSignsIsX, ()) {
   }
 }
 
-// Small integers: every kind and every order of the sum is exact.
-RC_GTEST_PROP(LinearProperties, EveryKindIsExactOnIntegers, ()) {
+// Small integers: every library and every order of the sum is exact.
+RC_GTEST_PROP(LinearProperties, EveryArithmeticIsExactOnIntegers, ()) {
   const std::int64_t rows = size_between(1, 4), in = size_between(1, 9), out = size_between(1, 4);
   Tensor<float> x({rows, in}), weight({out, in});
   for (float& value : x.data) value = static_cast<float>(*rc::gen::inRange(-9, 10));
   for (float& value : weight.data) value = static_cast<float>(*rc::gen::inRange(-9, 10));
-  const auto plain = linear(x, weight, linalg::Kind::plain);
-  for (const auto kind :
-       {linalg::Kind::permuted, linalg::Kind::reversed, linalg::Kind::openblas, linalg::Kind::onednn}) {
-    RC_ASSERT(numbers(linear(x, weight, kind)) == numbers(plain));
+  const auto plain = linear(x, weight, kPlain);
+  for (const Arithmetic& other : {kPermuted, kReversed, Arithmetic{.library = linalg::Library::openblas},
+                                  Arithmetic{.library = linalg::Library::onednn}}) {
+    RC_ASSERT(numbers(linear(x, weight, other)) == numbers(plain));
   }
   for (std::int64_t i = 0; i < rows * out; ++i) {
     float sum = 0;

@@ -117,7 +117,7 @@ RC_GTEST_PROP(ModelProperties, LongerGenerationContinuesTheShorter, ()) {
     options.max_new_tokens = count;
     Tracer tracer;
     return generate(
-        c.architecture, c.weights, c.tokens, options, linalg::Kind::plain, [] { return 0.0; }, tracer, "t");
+        c.architecture, c.weights, c.tokens, options, kPlain, [] { return 0.0; }, tracer, "t");
   };
   const std::int64_t few = size_between(0, 3);
   const Ids shorter = generated(few), longer = generated(few + 2);

@@ -10,11 +10,11 @@
 
 #include "reference/config.h"
 #include "reference/error.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
 inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 inline ModelConfig small_model() {
   ModelConfig model;

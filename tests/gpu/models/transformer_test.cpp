@@ -150,7 +150,7 @@ TEST_F(TransformerRules, GenerationIsChecked) {
   GenerateOptions options;
   options.max_new_tokens = 37;
   EXPECT_THAT(message_of([&] {
-                generate(device, problem.definition.architecture, weights, tokens, options, recorder,
+                generate(device, problem.definition.architecture, weights, tokens, options, nullptr, recorder,
                          "tokens");
               }),
               HasSubstr("a prompt of 4 and 37 new tokens do not fit model.max_seq_len = 40"));
@@ -170,13 +170,15 @@ TEST_F(TransformerRules, GenerationStopsWhenEveryRowHasEnded) {
   options.eos_token_id = 5;
   // Row 0 ends at once, row 1 at the third step; row 0 goes on until then.
   std::int64_t calls = 0;
-  options.choose = [&calls](std::span<const float> logits) {
+  options.sampling.temperature = 1.0;
+  const DrawToken draw = [&calls](std::span<const float> logits) {
     EXPECT_EQ(logits.size(), 31U);
     const std::int64_t chosen[] = {5, 1, 2, 3, 4, 5};
     return chosen[calls++];
   };
-  const Tensor<std::int64_t> out = generate(device, problem.definition.architecture, weights,
-                                            problem.inputs.tokens->to_int64(), options, recorder, "tokens");
+  const Tensor<std::int64_t> out =
+      generate(device, problem.definition.architecture, weights, problem.inputs.tokens->to_int64(), options,
+               draw, recorder, "tokens");
   EXPECT_EQ(out.shape, (Shape{2, 6}));
   EXPECT_EQ(std::vector<std::int64_t>(out.row(0).begin() + 3, out.row(0).end()),
             (std::vector<std::int64_t>{5, 2, 4}));

@@ -9,8 +9,6 @@
 namespace forgecheck::gpu {
 namespace {
 
-constexpr linalg::Kind kPlain = linalg::Kind::plain;
-
 template <class T>
 class LinearTest : public GpuTest {
  protected:

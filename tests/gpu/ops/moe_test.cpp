@@ -177,7 +177,7 @@ TYPED_TEST(MoeTest, PackedExpertsMultiplyTheirOwnRows) {
     const auto x = random_tensor<T>({37, in}, 15), weight = random_tensor<T>({4, in, width}, 16);
     Tensor<double> oracle({37, width});
     for (std::int64_t e = 0; e < 4; ++e) {
-      const auto all = forgecheck::packed_linear(exact(x), exact(weight), e, linalg::Kind::plain);
+      const auto all = forgecheck::packed_linear(exact(x), exact(weight), e, kPlain);
       for (std::int64_t r = offsets[static_cast<std::size_t>(e)];
            r < offsets[static_cast<std::size_t>(e + 1)]; ++r) {
         std::ranges::copy(all.row(r), oracle.row(r).begin());

@@ -246,7 +246,7 @@ TEST_F(GpuTest, BiasRateIsTheReferences) {
        {BiasSchedule::constant, BiasSchedule::cosine_decay, BiasSchedule::linear_warmup}) {
     for (const std::int64_t step : {0, 1, 5, 10, 25, 50, 99, 100}) {
       for (const std::int64_t max_steps : {-3, 0, 1, 100}) {
-        EXPECT_EQ(effective_bias_rate(schedule, step, max_steps),
+        EXPECT_EQ(gpu::effective_bias_rate(schedule, {step, max_steps}),
                   forgecheck::effective_bias_rate(schedule, {step, max_steps}));
       }
     }

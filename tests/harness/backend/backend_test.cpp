@@ -146,8 +146,9 @@ TEST(Backend, GradientsAreRefused) {
 TEST(Backend, OneDnnHasNoFloat64) {
   const Problem problem = seeded_problem(parse_case_text(kDense));
   Tracer tracer;
-  EXPECT_THROW(run_reference(problem, Dtype::f64, linalg::Kind::onednn, tracer), BackendError);
-  EXPECT_THROW(run_reference(problem, Dtype::i64, linalg::Kind::plain, tracer), ConfigError);
+  EXPECT_THROW(run_reference(problem, Dtype::f64, Arithmetic{.library = linalg::Library::onednn}, tracer),
+               BackendError);
+  EXPECT_THROW(run_reference(problem, Dtype::i64, kPlain, tracer), ConfigError);
 }
 
 TEST(Backend, WrongInputsAreAShapeErrorThatNamesThem) {

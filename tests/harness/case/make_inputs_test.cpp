@@ -8,7 +8,7 @@
 
 #include "harness/case/seeded.h"
 #include "reference/error.h"
-#include "reference/models/inputs.h"
+#include "reference/inputs.h"
 
 namespace forgecheck {
 namespace {

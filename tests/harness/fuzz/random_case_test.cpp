@@ -31,8 +31,7 @@ TEST(RandomCase, EveryOneRuns) {
   for (std::uint64_t seed = 0; seed < 1000; ++seed) {
     const Case value = random_case(seed);
     Tracer tracer;
-    EXPECT_NO_THROW(run_reference(seeded_problem(value), Dtype::f32, linalg::Kind::plain, tracer))
-        << case_text(value);
+    EXPECT_NO_THROW(run_reference(seeded_problem(value), Dtype::f32, kPlain, tracer)) << case_text(value);
     EXPECT_FALSE(tracer.trace().empty());
   }
 }

@@ -100,7 +100,7 @@ TEST(HintAttention, TheNaiveOneIsRight) {
 TEST(HintAttention, WithoutAMistakeItIsTheOracles) {
   for (const std::string& text : small_cases()) {
     const Problem problem = small_problem(text);
-    const ReferenceRun along = run_along(problem, Dtype::f64, linalg::Kind::plain, Trace(), Forcing::nothing);
+    const ReferenceRun along = run_along(problem, Dtype::f64, kPlain, Trace(), Forcing::nothing);
     const Trace nothing;
     for (const auto& [name, value] : along.trace.entries()) {
       const TapPlace place = place_of(name, problem.definition.architecture);
@@ -221,7 +221,7 @@ TEST(HintAttention, BehindAContextThatTheTraceDoesNotShow) {
   forced.add(kName + ".context", Array::from(naive.context(right)));
   Tracer tracer;
   tracer.force(forced, Forcing::everything);
-  run_reference(problem, Dtype::f32, linalg::Kind::permuted, tracer);
+  run_reference(problem, Dtype::f32, Arithmetic{.order = linalg::Order::permuted}, tracer);
   const Trace shown = with_tap(tracer.trace(), kName + ".context", nullptr);
   const FirstDivergence found = divergence_at(problem, shown, kName);
   EXPECT_THAT(found.hint, HasSubstr("rope is interleaved"));
@@ -248,7 +248,7 @@ TEST(HintAttention, PositionsThatGoOnFromImageToText) {
   }
   Tracer tracer;
   tracer.force(forced, Forcing::everything);
-  run_reference(problem, Dtype::f32, linalg::Kind::permuted, tracer);
+  run_reference(problem, Dtype::f32, Arithmetic{.order = linalg::Order::permuted}, tracer);
   // The recorded projections are the right ones.
   EXPECT_THAT(hint_at(problem, tracer.trace(), "layers.0.attn.context.text"),
               HasSubstr("positions go on from one modality to the next"));

@@ -184,7 +184,7 @@ std::string hint_of_weights(const Problem& problem, const Change& change) {
   forced.add(kMixture + ".router.weights", Array::from(weights));
   Tracer tracer;
   tracer.force(forced, Forcing::everything);
-  run_reference(problem, Dtype::f32, linalg::Kind::permuted, tracer);
+  run_reference(problem, Dtype::f32, Arithmetic{.order = linalg::Order::permuted}, tracer);
   return hint_at(problem, tracer.trace(), kMixture);
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "reference/error.h"
+#include "reference/numbers.h"
 #include "tests/harness/report/results.h"
 
 namespace forgecheck {
@@ -14,8 +15,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 using Json = nlohmann::json;
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 Json json_of(const Report& report) {
   return Json::parse(written(write_json_report, report));

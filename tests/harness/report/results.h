@@ -7,6 +7,7 @@
 #include <string>
 
 #include "harness/report/report.h"
+#include "reference/numbers.h"
 #include "tests/harness/io/temporary_directory.h"
 
 namespace forgecheck {
@@ -24,7 +25,6 @@ inline Result result_with(Verdict verdict) {
 
 /// A mismatch with everything that a report can say.
 inline Result full_result() {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   Result result = result_with(Verdict::mismatch);
   result.dtype = "float32";
   result.producer = "kempnerforge";

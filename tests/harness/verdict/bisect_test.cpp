@@ -35,7 +35,7 @@ class WrongBackend : public Backend {
     Problem mistaken = problem;
     tamper_(mistaken);
     Tracer tracer([&](std::string_view tap) { return wants(tap) && (!gives_ || gives_(tap)); });
-    run_reference(mistaken, Dtype::f32, linalg::Kind::permuted, tracer);
+    run_reference(mistaken, Dtype::f32, Arithmetic{.order = linalg::Order::permuted}, tracer);
     ++runs;
     return tracer.take();
   }

@@ -28,7 +28,7 @@ Trace inherited_run(const Problem& wrong) {
   forced.add("layers.0.mlp", Array::from(values));
   Tracer tracer;
   tracer.force(forced, Forcing::everything);
-  run_reference(wrong, Dtype::f32, linalg::Kind::permuted, tracer);
+  run_reference(wrong, Dtype::f32, Arithmetic{.order = linalg::Order::permuted}, tracer);
   return with_tap(tracer.trace(), "layers.0.mlp", forced.at("layers.0.mlp"));
 }
 
@@ -139,7 +139,7 @@ Hint hint_in_runs(std::int64_t runs) {
   mistaken.parameters.at("layers.1.attention.v_proj.weight") =
       right.parameters.at("layers.0.attention.v_proj.weight");
   const Trace wrong = run_permuted(mistaken, Dtype::f32);
-  const ReferenceRun along = run_along(right, Dtype::f64, linalg::Kind::plain, wrong, Forcing::everything);
+  const ReferenceRun along = run_along(right, Dtype::f64, kPlain, wrong, Forcing::everything);
   const std::string tap = "layers.1.attention.v_proj";
   const Tensor<double> oracle = along.trace.at(tap).to<double>();
   const WrongTap first{right,

@@ -112,7 +112,7 @@ TEST_P(JudgeCase, ATapOfZerosIsNotBelievedWhereTheOracleIsNotZero) {
 TEST_P(JudgeCase, TheOracleUsesNothing) {
   const Problem problem = small_problem(GetParam());
   Tracer tracer;
-  run_reference(problem, Dtype::f64, linalg::Kind::plain, tracer);
+  run_reference(problem, Dtype::f64, kPlain, tracer);
   const Judgement judgement = judge(problem, tracer.trace(), Dtype::f64, false);
   EXPECT_EQ(judgement.verdict, Verdict::match) << judgement.message;
   EXPECT_EQ(judgement.used, 0.0);
@@ -121,7 +121,7 @@ TEST_P(JudgeCase, TheOracleUsesNothing) {
 TEST_P(JudgeCase, ThePlainReferenceIsNotComparedWithItself) {
   const Problem problem = small_problem(GetParam());
   Tracer tracer;
-  run_reference(problem, Dtype::f32, linalg::Kind::plain, tracer);
+  run_reference(problem, Dtype::f32, kPlain, tracer);
   const Judgement judgement = judge(problem, tracer.trace(), Dtype::f32, true);
   EXPECT_EQ(judgement.verdict, Verdict::match) << judgement.message;
 }

@@ -43,7 +43,7 @@ inline Problem small_problem(const std::string& text) {
 inline Trace run_permuted(const Problem& problem, Dtype type, const Trace& forced = Trace()) {
   Tracer tracer;
   tracer.force(forced, Forcing::decisions);
-  run_reference(problem, type, linalg::Kind::permuted, tracer);
+  run_reference(problem, type, Arithmetic{.order = linalg::Order::permuted}, tracer);
   Trace trace;
   for (const auto& [name, value] : tracer.trace().entries()) {
     const Array* other = forced.find(name);
@@ -55,7 +55,7 @@ inline Trace run_permuted(const Problem& problem, Dtype type, const Trace& force
 /// The oracle's own choices and scores.
 inline std::map<std::string, Decision, std::less<>> oracle_decisions(const Problem& problem) {
   Tracer tracer;
-  run_reference(problem, Dtype::f64, linalg::Kind::plain, tracer);
+  run_reference(problem, Dtype::f64, kPlain, tracer);
   return tracer.decisions();
 }
 

@@ -69,7 +69,7 @@ struct Judged {
   Problem problem;
   Dtype type;
   Trace candidate = run_permuted(problem, type);
-  ReferenceRun oracle = run_along(problem, Dtype::f64, linalg::Kind::plain, candidate, Forcing::everything);
+  ReferenceRun oracle = run_along(problem, Dtype::f64, kPlain, candidate, Forcing::everything);
 
   Spreads measure(const std::set<std::string>& names, bool enough = false) const {
     return measure_spreads(problem, candidate, oracle, names, type, kDraws,

@@ -24,7 +24,7 @@ Suspects suspects_of(const std::string& text, const std::string& tap, const Show
   for (const auto& [name, value] : right.entries()) {
     if (shown(name)) trace.add(name, value);
   }
-  const ReferenceRun along = run_along(problem, Dtype::f64, linalg::Kind::plain, trace, Forcing::everything);
+  const ReferenceRun along = run_along(problem, Dtype::f64, kPlain, trace, Forcing::everything);
   return suspects_before(problem, trace, along, tap, runs);
 }
 
@@ -106,8 +106,7 @@ TEST(Suspects, AreTheTapsWhoseDisturbanceAloneChangesTheWrongOne) {
       if (name == "layers.0" || name == "logits" || name == "tokens") outputs.add(name, value);
     }
     const std::string tap = outputs.entries().back().first;
-    const ReferenceRun along =
-        run_along(problem, Dtype::f64, linalg::Kind::plain, outputs, Forcing::everything);
+    const ReferenceRun along = run_along(problem, Dtype::f64, kPlain, outputs, Forcing::everything);
     std::vector<std::string> expected;
     for (const auto& [name, value] : along.trace.entries()) {
       if (name == tap) break;
@@ -127,7 +126,7 @@ TEST(Suspects, AreTheTapsWhoseDisturbanceAloneChangesTheWrongOne) {
 TEST(OracleValue, IsThatOfAWholeRunAndNoneOfAnUnknownTap) {
   for (const std::string& text : small_cases()) {
     const Problem problem = small_problem(text);
-    const ReferenceRun whole = run_along(problem, Dtype::f64, linalg::Kind::plain, Trace(), Forcing::nothing);
+    const ReferenceRun whole = run_along(problem, Dtype::f64, kPlain, Trace(), Forcing::nothing);
     for (const auto& [name, value] : whole.trace.entries()) {
       const auto found = oracle_value(problem, Trace(), name);
       ASSERT_TRUE(found.has_value()) << name;

@@ -10,10 +10,10 @@
 
 #include "harness/case/seeded.h"
 #include "harness/verdict/tolerance.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
-inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 /// Independent draws in [-scale, scale).

@@ -7,22 +7,36 @@
 namespace forgecheck::linalg {
 namespace {
 
-constexpr Kind kKinds[] = {Kind::plain, Kind::permuted, Kind::reversed, Kind::openblas, Kind::onednn};
-constexpr Kind kDoubleKinds[] = {Kind::plain, Kind::permuted, Kind::reversed, Kind::openblas};
+/// One way to compute the product.
+struct Method {
+  Library library = Library::plain;
+  Order order = Order::forward;
+};
+
+constexpr Method kPlainMethod{}, kPermutedMethod{.order = Order::permuted},
+    kReversedMethod{.order = Order::reversed};
+constexpr Method kOpenblasMethod{.library = Library::openblas}, kOnednnMethod{.library = Library::onednn};
+constexpr Method kMethods[] = {kPlainMethod, kPermutedMethod, kReversedMethod, kOpenblasMethod,
+                               kOnednnMethod};
+constexpr Method kDoubleMethods[] = {kPlainMethod, kPermutedMethod, kReversedMethod, kOpenblasMethod};
+
+std::string name(const Method& method) {
+  return std::string(name(method.library)) + ", " + std::string(name(method.order));
+}
 
 template <class C>
-std::vector<C> nt(Kind kind, std::int64_t m, std::int64_t n, std::int64_t k, const std::vector<C>& x,
-                  const std::vector<C>& w) {
+std::vector<C> nt(const Method& method, std::int64_t m, std::int64_t n, std::int64_t k,
+                  const std::vector<C>& x, const std::vector<C>& w) {
   std::vector<C> out(static_cast<std::size_t>(m * n), C(-7));
-  matmul_nt(kind, m, n, k, x.data(), w.data(), out.data());
+  matmul_nt(method.library, method.order, m, n, k, x.data(), w.data(), out.data());
   return out;
 }
 
 template <class C>
-std::vector<C> nn(Kind kind, std::int64_t m, std::int64_t n, std::int64_t k, const std::vector<C>& x,
-                  const std::vector<C>& w) {
+std::vector<C> nn(const Method& method, std::int64_t m, std::int64_t n, std::int64_t k,
+                  const std::vector<C>& x, const std::vector<C>& w) {
   std::vector<C> out(static_cast<std::size_t>(m * n), C(-7));
-  matmul_nn(kind, m, n, k, x.data(), w.data(), out.data());
+  matmul_nn(method.library, method.order, m, n, k, x.data(), w.data(), out.data());
   return out;
 }
 
@@ -37,10 +51,10 @@ std::vector<C> random_values(std::size_t count, std::uint64_t seed) {
 
 /// Every sum of k products, in any order, is within k eps sum |x w| of the exact one.
 template <class C>
-void expect_rounding_only(Kind kind, std::int64_t m, std::int64_t n, std::int64_t k) {
+void expect_rounding_only(const Method& method, std::int64_t m, std::int64_t n, std::int64_t k) {
   const auto x = random_values<C>(static_cast<std::size_t>(m * k), 1);
   const auto w = random_values<C>(static_cast<std::size_t>(n * k), 2);
-  const auto out = nt(kind, m, n, k, x, w);
+  const auto out = nt(method, m, n, k, x, w);
   for (std::int64_t i = 0; i < m; ++i) {
     for (std::int64_t j = 0; j < n; ++j) {
       long double exact = 0, magnitude = 0;
@@ -53,41 +67,41 @@ void expect_rounding_only(Kind kind, std::int64_t m, std::int64_t n, std::int64_
       const auto eps = static_cast<long double>(std::numeric_limits<C>::epsilon());
       const auto value = static_cast<long double>(out[static_cast<std::size_t>(i * n + j)]);
       EXPECT_LE(std::fabs(value - exact), static_cast<long double>(k) * eps * magnitude)
-          << name(kind) << " " << m << "x" << n << "x" << k;
+          << name(method) << " " << m << "x" << n << "x" << k;
     }
   }
 }
 
 TEST(Matmul, NtTakesTheSecondFactorTransposed) {
-  for (const Kind kind : kKinds) {
-    EXPECT_EQ(nt<float>(kind, 2, 3, 2, {1, 2, 3, 4}, {1, 0, 0, 1, 10, 100}),
+  for (const Method& method : kMethods) {
+    EXPECT_EQ(nt<float>(method, 2, 3, 2, {1, 2, 3, 4}, {1, 0, 0, 1, 10, 100}),
               (std::vector<float>{1, 2, 210, 3, 4, 430}))
-        << name(kind);
+        << name(method);
   }
-  for (const Kind kind : kDoubleKinds) {
-    EXPECT_EQ(nt<double>(kind, 2, 3, 2, {1, 2, 3, 4}, {1, 0, 0, 1, 10, 100}),
+  for (const Method& method : kDoubleMethods) {
+    EXPECT_EQ(nt<double>(method, 2, 3, 2, {1, 2, 3, 4}, {1, 0, 0, 1, 10, 100}),
               (std::vector<double>{1, 2, 210, 3, 4, 430}))
-        << name(kind);
+        << name(method);
   }
 }
 
 TEST(Matmul, NnTakesTheSecondFactorAsItLies) {
-  for (const Kind kind : kKinds) {
-    EXPECT_EQ(nn<float>(kind, 2, 3, 2, {1, 10, 0, 1}, {1, 2, 3, 4, 5, 6}),
+  for (const Method& method : kMethods) {
+    EXPECT_EQ(nn<float>(method, 2, 3, 2, {1, 10, 0, 1}, {1, 2, 3, 4, 5, 6}),
               (std::vector<float>{41, 52, 63, 4, 5, 6}))
-        << name(kind);
+        << name(method);
   }
-  for (const Kind kind : kDoubleKinds) {
-    EXPECT_EQ(nn<double>(kind, 2, 3, 2, {1, 10, 0, 1}, {1, 2, 3, 4, 5, 6}),
+  for (const Method& method : kDoubleMethods) {
+    EXPECT_EQ(nn<double>(method, 2, 3, 2, {1, 10, 0, 1}, {1, 2, 3, 4, 5, 6}),
               (std::vector<double>{41, 52, 63, 4, 5, 6}))
-        << name(kind);
+        << name(method);
   }
 }
 
-TEST(Matmul, EveryKindAgreesToRounding) {
+TEST(Matmul, EveryMethodAgreesToRounding) {
   for (const auto& [m, n, k] : {std::tuple{1, 1, 1}, {3, 5, 7}, {17, 9, 64}, {2, 33, 300}}) {
-    for (const Kind kind : kKinds) expect_rounding_only<float>(kind, m, n, k);
-    for (const Kind kind : kDoubleKinds) expect_rounding_only<double>(kind, m, n, k);
+    for (const Method& method : kMethods) expect_rounding_only<float>(method, m, n, k);
+    for (const Method& method : kDoubleMethods) expect_rounding_only<double>(method, m, n, k);
   }
 }
 
@@ -97,8 +111,8 @@ TEST(Matmul, OtherOrdersVisitEveryIndexOnce) {
   for (int p = 0; p < 50; ++p) powers.push_back(std::ldexp(1.0, p));
   for (std::int64_t k = 0; k <= 50; ++k) {
     const std::vector<double> expected = {std::ldexp(1.0, static_cast<int>(k)) - 1};
-    for (const Kind kind : {Kind::plain, Kind::permuted, Kind::reversed}) {
-      EXPECT_EQ(nt(kind, 1, 1, k, powers, ones), expected) << name(kind) << ", k = " << k;
+    for (const Method& method : {kPlainMethod, kPermutedMethod, kReversedMethod}) {
+      EXPECT_EQ(nt(method, 1, 1, k, powers, ones), expected) << name(method) << ", k = " << k;
     }
   }
 }
@@ -109,8 +123,8 @@ TEST(Matmul, OtherOrdersVisitEveryIndexOnceInLongSums) {
     for (std::int64_t p = 0; p < k; p += (k > 200 ? 37 : 1)) {
       std::vector<double> x(static_cast<std::size_t>(k)), w(static_cast<std::size_t>(k), 1.0);
       x[static_cast<std::size_t>(p)] = 1;
-      for (const Kind kind : {Kind::permuted, Kind::reversed}) {
-        ASSERT_EQ(nt(kind, 1, 1, k, x, w)[0], 1.0) << name(kind) << ", k = " << k << ", index " << p;
+      for (const Method& method : {kPermutedMethod, kReversedMethod}) {
+        ASSERT_EQ(nt(method, 1, 1, k, x, w)[0], 1.0) << name(method) << ", k = " << k << ", index " << p;
       }
     }
   }
@@ -118,14 +132,14 @@ TEST(Matmul, OtherOrdersVisitEveryIndexOnceInLongSums) {
 
 TEST(Matmul, PlainSumsInTheOrderOfK) {
   // (1 + 2^24) - 2^24 in float32: 1 is lost only if it comes first or second.
-  EXPECT_EQ(nt<float>(Kind::plain, 1, 1, 3, {1, 0x1p24F, -0x1p24F}, {1, 1, 1})[0], 0.0F);
-  EXPECT_EQ(nt<float>(Kind::plain, 1, 1, 3, {0x1p24F, -0x1p24F, 1}, {1, 1, 1})[0], 1.0F);
+  EXPECT_EQ(nt<float>(kPlainMethod, 1, 1, 3, {1, 0x1p24F, -0x1p24F}, {1, 1, 1})[0], 0.0F);
+  EXPECT_EQ(nt<float>(kPlainMethod, 1, 1, 3, {0x1p24F, -0x1p24F, 1}, {1, 1, 1})[0], 1.0F);
 }
 
 TEST(Matmul, EveryOrderRoundsDifferently) {
   const auto x = random_values<float>(300, 3), w = random_values<float>(300, 4);
-  const std::pair<Kind, Kind> pairs[] = {
-      {Kind::plain, Kind::permuted}, {Kind::plain, Kind::reversed}, {Kind::permuted, Kind::reversed}};
+  const std::pair<Method, Method> pairs[] = {
+      {kPlainMethod, kPermutedMethod}, {kPlainMethod, kReversedMethod}, {kPermutedMethod, kReversedMethod}};
   for (const auto& [a, b] : pairs) {
     int different = 0;
     for (std::int64_t k = 100; k < 300; ++k) {
@@ -136,34 +150,35 @@ TEST(Matmul, EveryOrderRoundsDifferently) {
 }
 
 TEST(Matmul, NoRowsOrColumnsAreNothingToDo) {
-  for (const Kind kind : kKinds) {
+  for (const Method& method : kMethods) {
     float out = 5;
     const float factor = 1;
-    matmul_nt<float>(kind, 0, 1, 1, &factor, &factor, &out);
-    matmul_nn<float>(kind, 1, 0, 1, &factor, &factor, &out);
-    EXPECT_EQ(out, 5) << name(kind);
+    matmul_nt<float>(method.library, method.order, 0, 1, 1, &factor, &factor, &out);
+    matmul_nn<float>(method.library, method.order, 1, 0, 1, &factor, &factor, &out);
+    EXPECT_EQ(out, 5) << name(method);
   }
 }
 
 TEST(Matmul, EmptySumIsZero) {
-  EXPECT_EQ(nt<double>(Kind::plain, 2, 1, 0, {}, {}), (std::vector<double>{0, 0}));
-  EXPECT_EQ(nt<double>(Kind::permuted, 2, 1, 0, {}, {}), (std::vector<double>{0, 0}));
+  EXPECT_EQ(nt<double>(kPlainMethod, 2, 1, 0, {}, {}), (std::vector<double>{0, 0}));
+  EXPECT_EQ(nt<double>(kPermutedMethod, 2, 1, 0, {}, {}), (std::vector<double>{0, 0}));
 }
 
 TEST(Matmul, OneDnnHasNoDouble) {
-  EXPECT_EQ(message_of<BackendError>([] { nt<double>(Kind::onednn, 1, 1, 1, {1}, {1}); }),
+  EXPECT_EQ(message_of<BackendError>([] { nt<double>(kOnednnMethod, 1, 1, 1, {1}, {1}); }),
             "[matmul] oneDNN has no float64 matrix product");
-  EXPECT_EQ(unavailable_reason(Kind::onednn, true), "oneDNN has no float64 matrix product");
-  EXPECT_EQ(unavailable_reason(Kind::onednn, false), "");
-  EXPECT_EQ(unavailable_reason(Kind::openblas, true), "");
+  EXPECT_EQ(unavailable_reason(Library::onednn, true), "oneDNN has no float64 matrix product");
+  EXPECT_EQ(unavailable_reason(Library::onednn, false), "");
+  EXPECT_EQ(unavailable_reason(Library::openblas, true), "");
 }
 
-TEST(Matmul, KindsHaveNames) {
-  EXPECT_EQ(name(Kind::plain), "plain");
-  EXPECT_EQ(name(Kind::permuted), "permuted");
-  EXPECT_EQ(name(Kind::reversed), "reversed");
-  EXPECT_EQ(name(Kind::openblas), "openblas");
-  EXPECT_EQ(name(Kind::onednn), "onednn");
+TEST(Matmul, LibrariesAndOrdersHaveNames) {
+  EXPECT_EQ(name(Library::plain), "plain");
+  EXPECT_EQ(name(Library::openblas), "openblas");
+  EXPECT_EQ(name(Library::onednn), "onednn");
+  EXPECT_EQ(name(Order::forward), "forward");
+  EXPECT_EQ(name(Order::permuted), "permuted");
+  EXPECT_EQ(name(Order::reversed), "reversed");
 }
 
 }  // namespace

@@ -5,8 +5,6 @@
 namespace forgecheck {
 namespace {
 
-constexpr linalg::Kind kPlain = linalg::Kind::plain;
-
 Weights<double> one_projection() {
   Weights<double> weights;
   weights.set("adapter.proj.weight", doubles({2, 1}, {2, -1}));

@@ -7,8 +7,6 @@
 namespace forgecheck {
 namespace {
 
-constexpr linalg::Kind kPlain = linalg::Kind::plain;
-
 double no_draw() {
   ADD_FAILURE() << "greedy decoding drew a number";
   return 0;

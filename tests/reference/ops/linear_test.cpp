@@ -5,8 +5,6 @@
 namespace forgecheck {
 namespace {
 
-constexpr linalg::Kind kPlain = linalg::Kind::plain;
-
 // weight (out 3, in 2).
 TEST(Linear, MultipliesByTheTransposedWeight) {
   const auto out = linear(doubles({2, 2}, {1, 2, 3, 4}), doubles({3, 2}, {1, 0, 0, 1, 10, 100}), kPlain);
@@ -47,11 +45,12 @@ TEST(Linear, Bfloat16AddsTheBiasBeforeRounding) {
             (std::vector<double>{1 + 0x1p-7}));
 }
 
-TEST(Linear, EveryKindComputesTheSameProduct) {
+TEST(Linear, EveryArithmeticComputesTheSameProduct) {
   const auto x = tensor<float>({2, 2}, {1, 2, 3, 4});
   const auto weight = tensor<float>({3, 2}, {1, 0, 0, 1, 10, 100});
-  for (const auto kind : {kPlain, linalg::Kind::permuted, linalg::Kind::openblas, linalg::Kind::onednn}) {
-    EXPECT_EQ(numbers(linear(x, weight, kind)), (std::vector<double>{1, 2, 210, 3, 4, 430}));
+  for (const Arithmetic& arithmetic : {kPlain, kPermuted, Arithmetic{.library = linalg::Library::openblas},
+                                       Arithmetic{.library = linalg::Library::onednn}}) {
+    EXPECT_EQ(numbers(linear(x, weight, arithmetic)), (std::vector<double>{1, 2, 210, 3, 4, 430}));
   }
 }
 

@@ -1,5 +1,5 @@
 // Every rule of the forward call, each by its message.
-#include "reference/models/inputs.h"
+#include "reference/inputs.h"
 
 #include "tests/reference/models/small_models.h"
 

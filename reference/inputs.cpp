@@ -1,4 +1,4 @@
-#include "reference/models/inputs.h"
+#include "reference/inputs.h"
 
 #include <algorithm>
 
@@ -51,9 +51,20 @@ void check_combination(const Inputs& in) {
     refuse("key_padding_mask needs prefix_embeds or inputs_embeds");
 }
 
+void refuse_acausal(VlmArch arch) {
+  switch (arch) {
+    case VlmArch::joint_decoder:
+    case VlmArch::cross_attention:
+    case VlmArch::mot:
+      return;
+    case VlmArch::moma:
+      refuse("a KV cache is not possible with moma: expert choice is not causal");
+  }
+  throw_not_an_enumerator("vlm.arch", arch);
+}
+
 void check_kv_cache(const Architecture& architecture, const Inputs& in) {
-  if (architecture.is(VlmArch::moma))
-    refuse("a KV cache is not possible with moma: expert choice is not causal");
+  if (architecture.vlm) refuse_acausal(architecture.vlm->arch);
   if (in.output_slice) refuse("output_slice cannot be combined with a KV cache");
   const std::pair<const char*, bool> forbidden[] = {
       {"prefix_embeds", in.prefix_embeds.has_value()},
@@ -69,7 +80,7 @@ void check_kv_cache(const Architecture& architecture, const Inputs& in) {
 
 void check_modalities(const Architecture& architecture, const Inputs& in, std::int64_t residual) {
   const bool mot = architecture.is(VlmArch::mot), moma = architecture.is(VlmArch::moma);
-  if ((mot || moma) && !in.modality_ids) {
+  if (architecture.vlm && needs_modality_ids(architecture.vlm->arch) && !in.modality_ids) {
     refuse("modality_ids is required by arch = " + to_string(architecture.vlm->arch));
   }
   if (mot && architecture.vlm->mot_modalities.size() != 2) {

@@ -1,0 +1,14 @@
+// Numbers that more than one place needs.
+#pragma once
+
+#include <limits>
+#include <span>
+
+namespace forgecheck {
+
+inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// Root mean square; an element that is not finite counts as 0. 0 of none.
+double root_mean_square(std::span<const double> values);
+
+}  // namespace forgecheck
