@@ -54,10 +54,9 @@ std::vector<CaseField> model_fields() {
       field(kModel, "vocab_size", &C::vocab_size),
       field(kModel, "ffn_dim_multiplier", &C::ffn_dim_multiplier),
       field(kModel, "ffn_hidden_dim", &C::ffn_hidden_dim),
-      choice(kModel, "norm_type", &C::norm_type, named({NormType::rmsnorm, NormType::layernorm})),
+      choice(kModel, "norm_type", &C::norm_type, named(kNormTypes)),
       field(kModel, "norm_eps", &C::norm_eps),
-      choice(kModel, "activation", &C::activation,
-             named({Activation::silu, Activation::gelu, Activation::relu})),
+      choice(kModel, "activation", &C::activation, named(kActivations)),
       field(kModel, "max_seq_len", &C::max_seq_len),
       field(kModel, "rope_theta", &C::rope_theta),
       field(kModel, "tie_embeddings", &C::tie_embeddings),
@@ -68,15 +67,13 @@ std::vector<CaseField> model_fields() {
       field(kModel, "num_experts", &C::num_experts),
       field(kModel, "moe_top_k", &C::moe_top_k),
       field(kModel, "moe_frequency", &C::moe_frequency),
-      choice(kModel, "moe_router", &C::moe_router,
-             named({RouterType::softmax_topk, RouterType::sigmoid_topk})),
+      choice(kModel, "moe_router", &C::moe_router, named(kRouterTypes)),
       field(kModel, "moe_shared_experts", &C::moe_shared_experts),
       field(kModel, "moe_aux_loss_weight", &C::moe_aux_loss_weight),
       field(kModel, "moe_capacity_factor", &C::moe_capacity_factor),
       field(kModel, "moe_sequence_aux_loss_weight", &C::moe_sequence_aux_loss_weight),
       field(kModel, "moe_gradient_scale", &C::moe_gradient_scale),
-      choice(kModel, "moe_bias_schedule", &C::moe_bias_schedule,
-             named({BiasSchedule::constant, BiasSchedule::cosine_decay, BiasSchedule::linear_warmup})),
+      choice(kModel, "moe_bias_schedule", &C::moe_bias_schedule, named(kBiasSchedules)),
       field(kModel, "moe_packed_experts", &C::moe_packed_experts),
       field(kModel, "moe_expert_ffn_multiplier", &C::moe_expert_ffn_multiplier),
       field(kModel, "moe_router_z_loss_weight", &C::moe_router_z_loss_weight),
@@ -88,10 +85,7 @@ std::vector<CaseField> model_fields() {
 std::vector<CaseField> vlm_fields() {
   using C = VlmConfig;
   return {
-      choice(kVlm, "arch", &C::arch,
-             named({VlmArch::joint_decoder, VlmArch::cross_attention, VlmArch::mot, VlmArch::moma}))
-          .is(Written::always)
-          .at(Place::name),
+      choice(kVlm, "arch", &C::arch, named(kVlmArchs)).is(Written::always).at(Place::name),
       field(kVlm, "max_text_len", &C::max_text_len),
       field(kVlm, "cross_attention_every_n_layers", &C::cross_attention_every_n_layers),
       field(kVlm, "cross_attention_n_heads", &C::cross_attention_n_heads),
@@ -118,13 +112,9 @@ std::vector<CaseField> vision_fields() {
     return value.architecture.feature_dim;
   };
   return {
-      choice(kAdapter, "type", &C::type,
-             named({AdapterType::mlp_2layer, AdapterType::linear, AdapterType::avgpool,
-                    AdapterType::attentional_pool}))
-          .is(Written::always),
+      choice(kAdapter, "type", &C::type, named(kAdapterTypes)).is(Written::always),
       field(kAdapter, "hidden_dim", &C::hidden_dim),
-      choice(kAdapter, "activation", &C::activation,
-             named({Activation::silu, Activation::gelu, Activation::relu})),
+      choice(kAdapter, "activation", &C::activation, named(kActivations)),
       field(kAdapter, "pool_window", &C::pool_window),
       field(kAdapter, "pool_heads", &C::pool_heads),
       feature_dim,
@@ -154,8 +144,6 @@ std::vector<CaseField> input_fields() {
 
 std::vector<CaseField> run_fields() {
   using C = Case;
-  const std::vector<std::pair<std::string, LossKind>> losses = {
-      {"cross_entropy", LossKind::cross_entropy}, {"chunked_cross_entropy", LossKind::chunked_cross_entropy}};
   return {
       field(kCase, "seed", &C::seed).is(Written::always),
       choice<Case, bool>(kCase, "mode", &C::train, {{"eval", false}, {"train", true}})
@@ -164,17 +152,14 @@ std::vector<CaseField> run_fields() {
       choice<Case, Dtype>(kCase, "dtype", &C::dtype, {{"float32", Dtype::f32}, {"bfloat16", Dtype::bf16}})
           .is(Written::always_in_json)
           .at(Place::word),
-      choice(kCase, "run", &C::run,
-             named({RunKind::forward, RunKind::decode, RunKind::loss, RunKind::gradients, RunKind::generate}))
-          .is(Written::always_in_json)
-          .at(Place::name),
+      choice(kCase, "run", &C::run, named(kRunKinds)).is(Written::always_in_json).at(Place::name),
       field(kCase, "chunks", &C::chunks).at(Place::run).split_by('+').at_least(1),
       field(kGenerate, "max_new_tokens", &GenerateOptions::max_new_tokens).is(Written::always).at_least(0),
       field(kGenerate, "eos_token_id", &GenerateOptions::eos_token_id),
       field(kSampling, "temperature", &SamplingOptions::temperature),
       field(kSampling, "top_k", &SamplingOptions::top_k),
       field(kSampling, "top_p", &SamplingOptions::top_p),
-      choice(kLoss, "kind", &LossOptions::kind, losses).is(Written::always),
+      choice(kLoss, "kind", &LossOptions::kind, named(kLossKinds)).is(Written::always),
       field(kLoss, "chunk_size", &LossOptions::chunk_size).is(Written::where_chunked).at_least(1),
       field(kLoss, "z_loss_weight", &LossOptions::z_loss_weight).at_least(0),
       field(kCase, "output_slice", &C::output_slice).split_by(':'),

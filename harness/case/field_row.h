@@ -117,10 +117,11 @@ Row choice(const Section<Part>& section, const char* name, T Part::*member,
       });
 }
 
-template <class Enum>
-std::vector<std::pair<std::string, Enum>> named(std::initializer_list<Enum> values) {
+/// The rows of an enumeration's table.
+template <class Enum, std::size_t n>
+std::vector<std::pair<std::string, Enum>> named(const Named<Enum> (&table)[n]) {
   std::vector<std::pair<std::string, Enum>> choices;
-  for (const Enum value : values) choices.emplace_back(to_string(value), value);
+  for (const Named<Enum>& row : table) choices.emplace_back(row.name, row.value);
   return choices;
 }
 

@@ -1,7 +1,7 @@
 // How long the streams of one forward call are, from its inputs.
 #pragma once
 
-#include "reference/models/inputs.h"
+#include "reference/inputs.h"
 
 namespace forgecheck {
 
