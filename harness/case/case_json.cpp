@@ -1,10 +1,11 @@
-#include <cstdint>
-#include <nlohmann/json.hpp>
+#include "harness/case/case_json.h"
 
-#include "harness/case/case.h"
-#include "harness/case/config_fields.h"
-#include "harness/case/input_fields.h"
-#include "reference/error.h"
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "harness/case/case_fields.h"
 
 namespace forgecheck {
 
@@ -12,254 +13,115 @@ namespace {
 
 using Json = nlohmann::json;
 
-[[noreturn]] void refuse(const std::string& field, const Json& value, const std::string& rule) {
-  throw ConfigError("case." + field + " = " + value.dump() + ": " + rule);
-}
-
-std::int64_t integer(const std::string& field, const Json& value) {
-  if (!value.is_number_integer()) refuse(field, value, "must be an integer");
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX) {
-    refuse(field, value, "must be below 2^63");
+/// The integers of a list, null where one is missing. None where it holds anything else.
+std::optional<FieldValue> integers_of(const Json& array) {
+  Integers integers;
+  for (const Json& item : array) {
+    const bool fits =
+        item.is_number_integer() && (!item.is_number_unsigned() || item.get<std::uint64_t>() <= INT64_MAX);
+    if (!fits && !item.is_null()) return std::nullopt;
+    integers.push_back(fits ? std::optional(item.get<std::int64_t>()) : std::nullopt);
   }
-  return value.get<std::int64_t>();
+  return integers;
 }
 
-FieldValue field_value(const std::string& field, const Json& value) {
-  if (value.is_boolean()) return value.get<bool>();
-  if (value.is_number_integer()) return integer(field, value);
-  if (value.is_number_float()) return value.get<double>();
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_array()) {
-    std::vector<std::string> list;
-    for (const Json& item : value) {
-      if (!item.is_string()) refuse(field, value, "must be a list of strings");
-      list.push_back(item.get<std::string>());
-    }
-    return list;
+std::optional<FieldValue> strings_of(const Json& array) {
+  std::vector<std::string> strings;
+  for (const Json& item : array) {
+    if (!item.is_string()) return std::nullopt;
+    strings.push_back(item.get<std::string>());
   }
-  if (value.is_object()) {
-    std::map<std::string, std::int64_t> map;
-    for (const auto& [key, item] : value.items()) {
-      map.emplace(key, integer(field + "." + key, item));
-    }
-    return map;
+  return strings;
+}
+
+std::optional<FieldValue> table_of(const Json& object) {
+  std::map<std::string, std::int64_t> table;
+  for (const auto& [key, item] : object.items()) {
+    const std::optional<FieldValue> number = integers_of(Json::array({item}));
+    if (!number || item.is_null()) return std::nullopt;
+    table.emplace(key, item.get<std::int64_t>());
   }
-  refuse(field, value, "is not a value");
+  return table;
 }
 
-FieldList field_list(const std::string& section, const Json& object) {
-  if (!object.is_object()) refuse(section, object, "must be an object");
-  FieldList fields;
-  for (const auto& [key, value] : object.items())
-    fields.emplace_back(key, field_value(section + "." + key, value));
-  return fields;
+/// None where no field takes such a value.
+std::optional<FieldValue> value_of(const CaseField& field, const Json& json) {
+  if (json.is_boolean()) return json.get<bool>();
+  if (json.is_number_unsigned() && json.get<std::uint64_t>() > INT64_MAX) return json.get<std::uint64_t>();
+  if (json.is_number_integer()) return json.get<std::int64_t>();
+  if (json.is_number_float()) return json.get<double>();
+  if (json.is_string()) return json.get<std::string>();
+  if (json.is_array()) return field.separator == '\0' ? strings_of(json) : integers_of(json);
+  if (json.is_object()) return table_of(json);
+  return std::nullopt;
 }
 
-Json to_json(const FieldList& fields) {
-  Json object = Json::object();
-  for (const auto& [key, value] : fields) {
-    Json& member = object[key];
-    std::visit([&member](const auto& content) { member = content; }, value);
+struct JsonWriter {
+  Json operator()(const Integers& integers) const {
+    Json array = Json::array();
+    for (const auto& integer : integers) array.push_back(integer ? Json(*integer) : Json(nullptr));
+    return array;
   }
-  return object;
-}
-
-double number(const std::string& field, const Json& value) {
-  if (!value.is_number()) refuse(field, value, "must be a number");
-  return value.get<double>();
-}
-
-std::optional<std::int64_t> optional_integer(const std::string& field, const Json& value) {
-  return value.is_null() ? std::nullopt : std::optional(integer(field, value));
-}
-
-const Json& pair_of(const std::string& field, const Json& value) {
-  if (!value.is_array() || value.size() != 2) refuse(field, value, "must be a pair");
-  return value;
-}
-
-template <class Choice>
-Choice choose(const std::string& field, const Json& value,
-              const std::vector<std::pair<std::string, Choice>>& choices) {
-  std::string names;
-  for (const auto& [name, choice] : choices) {
-    if (value == name) return choice;
-    names += (names.empty() ? "" : ", ") + name;
+  template <class Content>
+  Json operator()(const Content& content) const {
+    return content;
   }
-  refuse(field, value, "must be one of " + names);
+};
+
+void read_field(Case& result, std::string_view section, const std::string& name, const JsonValue& value) {
+  const CaseField* const field = find_field(result, section, name);
+  if (field == nullptr) value.refuse(unknown_field(result, section, name));
+  const std::optional<FieldValue> given = value_of(*field, value.json());
+  if (!given || !field->set(result, *given)) value.expect(field->takes);
 }
 
-void read_adapter(Case& result, const Json& object) {
-  FieldList fields;
-  for (auto& [key, value] : field_list("adapter", object)) {
-    if (key == "feature_dim") {
-      result.architecture.feature_dim = integer("adapter.feature_dim", object.at(key));
-    } else {
-      fields.emplace_back(key, value);
-    }
-  }
-  set_fields(result.architecture.adapter.emplace(), fields);
+bool is_section(std::string_view name) {
+  return std::ranges::any_of(case_fields(), [&](const CaseField& field) {
+    return field.place != Place::file && !name.empty() && field.section == name;
+  });
 }
 
-void read_generate(Case& result, const Json& object) {
-  if (!object.is_object()) refuse("generate", object, "must be an object");
-  for (const auto& [key, value] : object.items()) {
-    const std::string field = "generate." + key;
-    GenerateOptions& options = result.generate;
-    if (key == "max_new_tokens") {
-      options.max_new_tokens = integer(field, value);
-    } else if (key == "eos_token_id") {
-      options.eos_token_id = optional_integer(field, value);
-    } else if (key == "temperature") {
-      options.sampling.temperature = number(field, value);
-    } else if (key == "top_k") {
-      options.sampling.top_k = integer(field, value);
-    } else if (key == "top_p") {
-      options.sampling.top_p = number(field, value);
-    } else {
-      refuse(field, value, "unknown field");
-    }
-  }
-}
-
-void read_loss(Case& result, const Json& object) {
-  if (!object.is_object()) refuse("loss", object, "must be an object");
-  for (const auto& [key, value] : object.items()) {
-    const std::string field = "loss." + key;
-    if (key == "kind") {
-      result.loss.kind = choose<LossKind>(field, value,
-                                          {{"cross_entropy", LossKind::cross_entropy},
-                                           {"chunked_cross_entropy", LossKind::chunked_cross_entropy}});
-    } else if (key == "chunk_size") {
-      result.loss.chunk_size = integer(field, value);
-    } else if (key == "z_loss_weight") {
-      result.loss.z_loss_weight = number(field, value);
-    } else {
-      refuse(field, value, "unknown field");
-    }
-  }
-}
-
-void read_chunks(Case& result, const Json& array) {
-  if (!array.is_array()) refuse("chunks", array, "must be a list of integers");
-  for (const Json& chunk : array) result.chunks.push_back(integer("chunks", chunk));
-}
-
-void read_field(Case& result, const std::string& key, const Json& value) {
-  Architecture& architecture = result.architecture;
-  if (key == "model") {
-    set_fields(architecture.model, field_list(key, value));
-  } else if (key == "vlm") {
-    set_fields(architecture.vlm.emplace(), field_list(key, value));
-  } else if (key == "adapter") {
-    read_adapter(result, value);
-  } else if (key == "num_image_tokens") {
-    architecture.num_image_tokens = integer(key, value);
-  } else if (key == "inputs") {
-    set_input_fields(result.inputs, field_list(key, value));
-  } else if (key == "seed") {
-    if (!value.is_number_unsigned()) refuse(key, value, "must be an integer, not negative");
-    result.seed = value.get<std::uint64_t>();
-  } else if (key == "mode") {
-    result.train = choose<bool>(key, value, {{"eval", false}, {"train", true}});
-  } else if (key == "dtype") {
-    result.dtype = choose<Dtype>(key, value, {{"float32", Dtype::f32}, {"bfloat16", Dtype::bf16}});
-  } else if (key == "run") {
-    result.run = choose<RunKind>(key, value,
-                                 {{"forward", RunKind::forward},
-                                  {"decode", RunKind::decode},
-                                  {"loss", RunKind::loss},
-                                  {"gradients", RunKind::gradients},
-                                  {"generate", RunKind::generate}});
-  } else if (key == "output_slice") {
-    const Json& pair = pair_of(key, value);
-    result.output_slice = OutputSlice{optional_integer(key, pair[0]), optional_integer(key, pair[1])};
-  } else if (key == "moe_step") {
-    const Json& pair = pair_of(key, value);
-    result.moe_step = MoeStep{integer(key, pair[0]), integer(key, pair[1])};
-  } else if (key == "stages") {
-    result.stages = integer(key, value);
-  } else if (key == "chunks") {
-    read_chunks(result, value);
-  } else if (key == "generate") {
-    read_generate(result, value);
-  } else if (key == "loss") {
-    read_loss(result, value);
-  } else if (key == "mot_moe_totals") {
-    if (!value.is_boolean()) refuse(key, value, "must be true or false");
-    result.mot_moe_totals = value.get<bool>();
-  } else if (key == "greedy_from") {
-    const Json& pair = pair_of(key, value);
-    result.greedy_from = integer(key, pair[0]);
-    result.greedy_new_tokens = integer(key, pair[1]);
-  } else {
-    refuse(key, value, "unknown field");
-  }
-}
-
-Json generate_json(const GenerateOptions& options) {
-  Json object = {{"max_new_tokens", options.max_new_tokens}};
-  if (options.eos_token_id) object["eos_token_id"] = *options.eos_token_id;
-  const SamplingOptions defaults;
-  if (options.sampling.temperature != defaults.temperature)
-    object["temperature"] = options.sampling.temperature;
-  if (options.sampling.top_k != defaults.top_k) object["top_k"] = options.sampling.top_k;
-  if (options.sampling.top_p != defaults.top_p) object["top_p"] = options.sampling.top_p;
-  return object;
-}
-
-Json optional_json(const std::optional<std::int64_t>& value) {
-  return value ? Json(*value) : Json(nullptr);
+void read_section(Case& result, const std::string& section, const JsonValue& object) {
+  if (section == "vlm") result.architecture.vlm.emplace();
+  if (section == "adapter") result.architecture.adapter.emplace();
+  // The architecture decides which other fields there are.
+  const std::optional<JsonValue> arch = object.find("arch");
+  if (arch && section == "vlm") read_field(result, section, "arch", *arch);
+  for (const auto& [name, value] : object.members()) read_field(result, section, name, value);
 }
 
 }  // namespace
 
-Case parse_case_json(std::string_view json) {
-  const Json object = Json::parse(json, nullptr, false);
-  if (object.is_discarded() || !object.is_object()) throw ConfigError("case: is not a JSON object");
+Case read_case(const JsonValue& object) {
   Case result;
-  for (const auto& [key, value] : object.items()) read_field(result, key, value);
+  for (const auto& [name, value] : object.members()) {
+    if (is_section(name)) {
+      read_section(result, name, value);
+    } else {
+      read_field(result, "", name, value);
+    }
+  }
   validate(result);
   return result;
 }
 
+Json case_document(const Case& value) {
+  Json document = {{"model", Json::object()}};  // which every case has
+  for (const CaseField& field : case_fields()) {
+    const std::optional<FieldValue> current = written_value(value, field, Form::json);
+    if (!current || !is_in_use(value, field.section)) continue;
+    Json& object = field.section.empty() ? document : document[field.section];
+    object[field.name] = std::visit(JsonWriter{}, *current);
+  }
+  return document;
+}
+
+Case parse_case_json(std::string_view json) {
+  return read_case(parse_json(json, "").root("case"));
+}
+
 std::string case_json(const Case& value) {
-  const Architecture& architecture = value.architecture;
-  Json object = {{"model", to_json(changed_fields(architecture.model))},
-                 {"seed", value.seed},
-                 {"mode", value.train ? "train" : "eval"},
-                 {"dtype", torch_name(value.dtype)},
-                 {"run", to_string(value.run)}};
-  if (architecture.vlm) {
-    object["vlm"] = to_json(changed_fields(*architecture.vlm));
-    object["vlm"]["arch"] = to_string(architecture.vlm->arch);
-  }
-  if (architecture.num_image_tokens != 0) object["num_image_tokens"] = architecture.num_image_tokens;
-  if (architecture.adapter) {
-    object["adapter"] = to_json(changed_fields(*architecture.adapter));
-    object["adapter"]["type"] = to_string(architecture.adapter->type);
-    object["adapter"]["feature_dim"] = architecture.feature_dim;
-  }
-  if (const FieldList inputs = changed_input_fields(value.inputs); !inputs.empty()) {
-    object["inputs"] = to_json(inputs);
-  }
-  if (value.output_slice) {
-    object["output_slice"] = {optional_json(value.output_slice->start),
-                              optional_json(value.output_slice->stop)};
-  }
-  if (value.moe_step) object["moe_step"] = {value.moe_step->step, value.moe_step->max_steps};
-  if (value.stages != 0) object["stages"] = value.stages;
-  if (!value.chunks.empty()) object["chunks"] = value.chunks;
-  if (value.run == RunKind::generate) object["generate"] = generate_json(value.generate);
-  if (value.run == RunKind::loss || value.run == RunKind::gradients) {
-    const bool chunked = value.loss.kind == LossKind::chunked_cross_entropy;
-    object["loss"] = {{"kind", chunked ? "chunked_cross_entropy" : "cross_entropy"}};
-    if (chunked) object["loss"]["chunk_size"] = value.loss.chunk_size;
-    if (value.loss.z_loss_weight != 0) object["loss"]["z_loss_weight"] = value.loss.z_loss_weight;
-  }
-  if (value.mot_moe_totals) object["mot_moe_totals"] = true;
-  if (value.greedy_from != 0) object["greedy_from"] = {value.greedy_from, value.greedy_new_tokens};
-  return object.dump();
+  return case_document(value).dump();
 }
 
 }  // namespace forgecheck

@@ -1,38 +1,25 @@
+// The one-line text form of a case, read and written by the table of fields.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
 
 #include "harness/case/case.h"
-#include "harness/case/config_fields.h"
-#include "harness/case/input_fields.h"
+#include "harness/case/case_fields.h"
 #include "reference/error.h"
 
 namespace forgecheck {
 
 namespace {
 
-constexpr std::string_view kAdapterPrefix = "adapter.";
+constexpr std::array<std::string_view, 6> kArchitectures = {"dense",           "moe", "joint_decoder",
+                                                            "cross_attention", "mot", "moma"};
 
 [[noreturn]] void refuse(std::string_view segment, const std::string& rule) {
-  throw ConfigError("case segment \"" + std::string(segment) + "\": " + rule);
-}
-
-std::int64_t parse_integer(std::string_view segment, std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    refuse(segment, "\"" + std::string(text) + "\" is not an integer");
-  }
-  return value;
-}
-
-std::uint64_t parse_seed(std::string_view segment, std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    refuse(segment, "\"" + std::string(text) + "\" is not an integer in 0 .. 2^64 - 1");
-  }
-  return value;
+  throw ConfigError(fmt::format("case segment \"{}\": {}", segment, rule));
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -45,156 +32,138 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   }
 }
 
-std::pair<std::string_view, std::string_view> split_pair(std::string_view segment, std::string_view text) {
-  const auto parts = split(text, ':');
-  if (parts.size() != 2) refuse(segment, "must be two numbers with ':' between them");
-  return {parts[0], parts[1]};
+template <class Integer>
+std::optional<Integer> parse_integer(std::string_view text) {
+  Integer value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole ? std::optional(value) : std::nullopt;
 }
 
-bool is_vlm_field(std::string_view key) {
-  return key == "max_text_len" || key.starts_with("cross_attention_") || key.starts_with("mot_") ||
-         key.starts_with("moma_");
+// ---- one value ----
+
+/// "6+1+1" and "2:-1": integers with a separator between them, an empty one missing. None where the text is not that.
+std::optional<FieldValue> parse_integers(std::string_view text, char separator) {
+  Integers integers;
+  for (const std::string_view part : split(text, separator)) {
+    integers.push_back(parse_integer<std::int64_t>(part));
+    if (!part.empty() && !integers.back()) return std::nullopt;
+  }
+  return integers;
 }
 
-/// "arch[fields]" of the first segment. The fields of [model] and [vlm] have different names.
-Architecture parse_architecture(std::string_view head) {
+std::optional<FieldValue> parse_field(const CaseField& field, std::string_view text) {
+  if (field.separator != '\0') return parse_integers(text, field.separator);
+  // Seeds may be past the integers of parse_value.
+  if (const auto integer = parse_integer<std::uint64_t>(text); integer && *integer > INT64_MAX)
+    return *integer;
+  try {
+    return parse_value(text);
+  } catch (const ConfigError&) {
+    return std::nullopt;
+  }
+}
+
+std::string format_field(const CaseField& field, const FieldValue& value) {
+  if (field.separator == '\0') return format_value(value);
+  std::string text;
+  for (const auto& integer : std::get<Integers>(value)) {
+    text += (integer ? fmt::to_string(*integer) : "") + field.separator;
+  }
+  text.pop_back();
+  return text;
+}
+
+// ---- reading ----
+
+const CaseField* field_in_text(Place place, std::string_view name) {
+  const auto found = std::ranges::find_if(
+      case_fields(), [&](const CaseField& field) { return field.place == place && field.text_name == name; });
+  return found == case_fields().end() ? nullptr : &*found;
+}
+
+/// A field inside the brackets. Names of [vlm] are those of [model] where the model has no [vlm].
+void read_bracket_field(Case& result, const std::string& name, const FieldValue& value) {
+  const CaseField* const field = field_in_text(Place::brackets, name);
+  const bool usable = field != nullptr && (field->section != "vlm" || result.architecture.vlm);
+  if (usable) return set_field(result, field->section, field->name, value);
+  constexpr std::string_view kAdapter = "adapter.";
+  if (name.starts_with(kAdapter)) return set_field(result, "adapter", name.substr(kAdapter.size()), value);
+  set_field(result, "model", name, value);  // throws: it has no such field
+}
+
+/// "arch[fields]" of the first segment.
+void read_architecture(Case& result, std::string_view head) {
   const std::size_t bracket = head.find('[');
-  const std::string arch(head.substr(0, bracket));
+  const std::string_view arch = head.substr(0, bracket);
+  if (std::ranges::find(kArchitectures, arch) == kArchitectures.end()) {
+    refuse(head, fmt::format("unknown architecture \"{}\", expected one of {}", arch,
+                             fmt::join(kArchitectures, ", ")));
+  }
   std::string_view inside;
   if (bracket != std::string_view::npos) {
     if (head.back() != ']') refuse(head, "the '[' is not closed by a ']' at its end");
     inside = head.substr(bracket + 1, head.size() - bracket - 2);
   }
-  Architecture result;
-  if (arch != "dense" && arch != "moe") set_field(result.vlm.emplace(), "arch", arch);
-  for (const auto& [key, value] : inside.empty() ? FieldList() : parse_fields(inside)) {
-    if (key.starts_with(kAdapterPrefix)) {
-      if (!result.adapter) result.adapter.emplace();
-      set_field(*result.adapter, key.substr(kAdapterPrefix.size()), value);
-    } else if (key == "feature_dim" || key == "num_image_tokens") {
-      const auto* integer = std::get_if<std::int64_t>(&value);
-      if (integer == nullptr) refuse(head, key + " = " + format_value(value) + ": needs an integer");
-      (key == "feature_dim" ? result.feature_dim : result.num_image_tokens) = *integer;
-    } else if (result.vlm && is_vlm_field(key)) {
-      set_field(*result.vlm, key, value);
-    } else {
-      set_field(result.model, key, value);
-    }
-  }
-  if (!result.vlm && arch != arch_name(result)) {
-    refuse(head,
-           "num_experts = " + std::to_string(result.model.num_experts) + " makes it " + arch_name(result));
-  }
-  return result;
-}
-
-std::optional<double> as_number(const FieldValue& value) {
-  if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
-  if (const auto* number = std::get_if<double>(&value)) return *number;
-  return std::nullopt;
-}
-
-void parse_generate(Case& result, std::string_view segment, const FieldList& fields) {
-  result.run = RunKind::generate;
-  GenerateOptions& options = result.generate;
-  for (const auto& [key, value] : fields) {
-    const auto* integer = std::get_if<std::int64_t>(&value);
-    const std::optional<double> number = as_number(value);
-    if (key == "generate" && integer != nullptr) {
-      options.max_new_tokens = *integer;
-    } else if (key == "eos_token_id" && integer != nullptr) {
-      options.eos_token_id = *integer;
-    } else if (key == "temperature" && number) {
-      options.sampling.temperature = *number;
-    } else if (key == "top_k" && integer != nullptr) {
-      options.sampling.top_k = *integer;
-    } else if (key == "top_p" && number) {
-      options.sampling.top_p = *number;
-    } else {
-      refuse(segment, key + " = " + format_value(value) + " is not a field of generate");
-    }
+  if (arch != "dense" && arch != "moe") set_field(result, "vlm", "arch", std::string(arch));
+  for (const auto& [name, value] : parse_fields(inside)) read_bracket_field(result, name, value);
+  const Architecture& architecture = result.architecture;
+  if (!architecture.vlm && arch != arch_name(architecture)) {
+    refuse(head, fmt::format("num_experts = {} makes it {}", architecture.model.num_experts,
+                             arch_name(architecture)));
   }
 }
 
-void parse_loss(Case& result, std::string_view segment, const FieldList& fields) {
-  for (const auto& [key, value] : fields) {
-    const auto* integer = std::get_if<std::int64_t>(&value);
-    const std::optional<double> number = as_number(value);
-    const bool names_run = key == "loss" || key == "gradients";
-    if (names_run) result.run = key == "loss" ? RunKind::loss : RunKind::gradients;
-    if (names_run && value == FieldValue("cross_entropy")) {
-      result.loss.kind = LossKind::cross_entropy;
-    } else if (names_run && value == FieldValue("chunked_cross_entropy")) {
-      result.loss.kind = LossKind::chunked_cross_entropy;
-    } else if (key == "chunk_size" && integer != nullptr) {
-      result.loss.chunk_size = *integer;
-    } else if (key == "z_loss_weight" && number) {
-      result.loss.z_loss_weight = *number;
-    } else {
-      refuse(segment, key + " = " + format_value(value) + " is not a field of loss");
-    }
+/// Sets a field from the text of its value.
+void read_field(Case& result, const CaseField& field, std::string_view segment, std::string_view text) {
+  const std::optional<FieldValue> value = parse_field(field, text);
+  if (value && field.set(result, *value)) return;
+  const std::string between =
+      field.separator == '\0' ? "" : fmt::format(" with '{}' between them", field.separator);
+  refuse(segment, fmt::format("needs {}{}", field.takes, between));
+}
+
+/// "generate=5,top_k=3", the run being set: its first field under the run's name, then others of its section.
+void read_run(Case& result, std::string_view segment, std::string_view name, std::string_view text) {
+  if (result.run == RunKind::forward) refuse(segment, "the run forward has no fields");
+  if (result.run == RunKind::decode) {
+    return read_field(result, *find_field(result, "", "chunks"), segment, text);
+  }
+  const std::string section = result.run == RunKind::generate ? "generate" : "loss";
+  const std::string first = result.run == RunKind::generate ? "max_new_tokens" : "kind";
+  for (const auto& [key, value] : parse_fields(segment)) {
+    set_field(result, section, key == name ? first : key, value);
   }
 }
 
-void parse_segment(Case& result, std::string_view segment) {
+/// Reads a segment, and returns the names of what it decides.
+std::vector<std::string> read_segment(Case& result, std::string_view segment) {
   const std::size_t equals = segment.find('=');
-  const std::string_view key = segment.substr(0, equals);
-  const std::string_view text = equals == std::string_view::npos ? "" : segment.substr(equals + 1);
-  if (segment == "eval" || segment == "train") {
-    result.train = segment == "train";
-  } else if (segment == "float32" || segment == "bfloat16") {
-    result.dtype = segment == "float32" ? Dtype::f32 : Dtype::bf16;
-  } else if (segment == "forward") {
-    result.run = RunKind::forward;
-  } else if (key == "seed") {
-    result.seed = parse_seed(segment, text);
-  } else if (key == "output_slice") {
-    const auto [start, stop] = split_pair(segment, text);
-    result.output_slice.emplace();
-    if (!start.empty()) result.output_slice->start = parse_integer(segment, start);
-    if (!stop.empty()) result.output_slice->stop = parse_integer(segment, stop);
-  } else if (key == "moe_step") {
-    const auto [step, max_steps] = split_pair(segment, text);
-    result.moe_step = MoeStep{parse_integer(segment, step), parse_integer(segment, max_steps)};
-  } else if (key == "stages") {
-    result.stages = parse_integer(segment, text);
-  } else if (key == "decode") {
-    result.run = RunKind::decode;
-    for (const std::string_view chunk : split(text, '+'))
-      result.chunks.push_back(parse_integer(segment, chunk));
-  } else if (key == "generate") {
-    parse_generate(result, segment, parse_fields(segment));
-  } else if (key == "loss" || key == "gradients") {
-    parse_loss(result, segment, parse_fields(segment));
-  } else if (key == "mot_moe_totals") {
-    if (text != "true" && text != "false") refuse(segment, "must be true or false");
-    result.mot_moe_totals = text == "true";
-  } else if (key == "greedy_from") {
-    const auto [from, new_tokens] = split_pair(segment, text);
-    result.greedy_from = parse_integer(segment, from);
-    result.greedy_new_tokens = parse_integer(segment, new_tokens);
-  } else if (is_input_field(key)) {
-    set_input_fields(result.inputs, parse_fields(segment));
-  } else {
+  const std::string_view name = segment.substr(0, equals);
+  if (equals == std::string_view::npos) {
+    const FieldValue word = std::string(segment);
+    for (const CaseField& field : case_fields()) {
+      const bool is_word = field.place == Place::word || (field.name == "run" && segment == "forward");
+      if (is_word && field.set(result, word)) return {field.name};
+    }
     refuse(segment, "unknown segment");
   }
-}
-
-/// What a segment decides: two that decide the same thing contradict each other or say it twice.
-std::string subject_of(std::string_view segment) {
-  const std::string key(segment.substr(0, segment.find('=')));
-  if (key == "eval" || key == "train") return "mode";
-  if (key == "float32" || key == "bfloat16") return "dtype";
-  constexpr std::string_view kRuns[] = {"forward", "decode", "generate", "loss", "gradients"};
-  return std::ranges::find(kRuns, key) != std::end(kRuns) ? "run" : key;
-}
-
-/// Every subject of a segment: of input sizes each field.
-std::vector<std::string> subjects_of(std::string_view segment) {
-  if (!is_input_field(segment.substr(0, segment.find('=')))) return {subject_of(segment)};
-  std::vector<std::string> subjects;
-  for (const auto& [key, value] : parse_fields(segment)) subjects.push_back(key);
-  return subjects;
+  const std::string_view text = segment.substr(equals + 1);
+  if (const CaseField* const field = field_in_text(Place::segment, name)) {
+    read_field(result, *field, segment, text);
+    return {field->name};
+  }
+  if (field_in_text(Place::sizes, name) != nullptr) {
+    std::vector<std::string> names;
+    for (const auto& [key, value] : parse_fields(segment)) {
+      set_field(result, "inputs", key, value);
+      names.push_back(key);
+    }
+    return names;
+  }
+  if (!find_field(result, "", "run")->set(result, std::string(name))) refuse(segment, "unknown segment");
+  read_run(result, segment, name, text);
+  return {"run"};
 }
 
 /// Splits at '/', which occurs nowhere inside a segment but in quoted strings of the first.
@@ -209,40 +178,11 @@ std::vector<std::string_view> segments_of(std::string_view text) {
   return segments;
 }
 
-std::string run_segment(const Case& value) {
-  switch (value.run) {
-    case RunKind::forward:
-      return "";
-    case RunKind::decode: {
-      std::string chunks;
-      for (const std::int64_t chunk : value.chunks)
-        chunks += (chunks.empty() ? "" : "+") + std::to_string(chunk);
-      return "/decode=" + chunks;
-    }
-    case RunKind::generate: {
-      std::string text = "/generate=" + std::to_string(value.generate.max_new_tokens);
-      if (value.generate.eos_token_id)
-        text += ",eos_token_id=" + std::to_string(*value.generate.eos_token_id);
-      const SamplingOptions& sampling = value.generate.sampling;
-      if (sampling.temperature != 0) text += ",temperature=" + format_value(sampling.temperature);
-      if (sampling.top_k != 0) text += ",top_k=" + std::to_string(sampling.top_k);
-      if (sampling.top_p != 1) text += ",top_p=" + format_value(sampling.top_p);
-      return text;
-    }
-    case RunKind::loss:
-    case RunKind::gradients: {
-      const bool chunked = value.loss.kind == LossKind::chunked_cross_entropy;
-      std::string text = "/" + to_string(value.run) + (chunked ? "=chunked_cross_entropy" : "=cross_entropy");
-      if (chunked) text += ",chunk_size=" + std::to_string(value.loss.chunk_size);
-      if (value.loss.z_loss_weight != 0) text += ",z_loss_weight=" + format_value(value.loss.z_loss_weight);
-      return text;
-    }
-  }
-  return "";
-}
+// ---- writing ----
 
-std::string optional_text(const std::optional<std::int64_t>& value) {
-  return value ? std::to_string(*value) : "";
+/// Whether the segment of the run has the field, which belongs to that run.
+bool is_of_run(const Case& value, const CaseField& field) {
+  return field.section.empty() ? value.run == RunKind::decode : is_in_use(value, field.section);
 }
 
 }  // namespace
@@ -250,12 +190,11 @@ std::string optional_text(const std::optional<std::int64_t>& value) {
 Case parse_case_text(std::string_view text) {
   Case result;
   const auto segments = segments_of(text);
-  result.architecture = parse_architecture(segments[0]);
-  std::set<std::string> subjects;
+  read_architecture(result, segments[0]);
+  std::set<std::string> decided;
   for (std::size_t i = 1; i < segments.size(); ++i) {
-    parse_segment(result, segments[i]);
-    for (const std::string& subject : subjects_of(segments[i])) {
-      if (!subjects.insert(subject).second) refuse(segments[i], subject + " is given twice");
+    for (const std::string& name : read_segment(result, segments[i])) {
+      if (!decided.insert(name).second) refuse(segments[i], fmt::format("{} is given twice", name));
     }
   }
   validate(result);
@@ -263,48 +202,29 @@ Case parse_case_text(std::string_view text) {
 }
 
 std::string case_text(const Case& value) {
-  const Architecture& architecture = value.architecture;
-  FieldList fields = changed_fields(architecture.model);
-  if (architecture.vlm) {
-    for (const auto& [key, field] : changed_fields(*architecture.vlm)) {
-      if (key != "arch") fields.emplace_back(key, field);
+  std::vector<std::string> brackets, segments;
+  Place last = Place::name;
+  for (const CaseField& field : case_fields()) {
+    if (field.place == Place::name || (field.place == Place::run && !is_of_run(value, field))) continue;
+    const std::optional<FieldValue> current = written_value(value, field, Form::text);
+    if (!current) continue;
+    std::string text = format_field(field, *current);
+    const bool first = field.place != last;
+    if (field.place != Place::word) {
+      const bool names_run = field.place == Place::run && first;
+      text = fmt::format("{}={}", names_run ? to_string(value.run) : field.text_name, text);
     }
-  }
-  if (architecture.num_image_tokens != 0)
-    fields.emplace_back("num_image_tokens", architecture.num_image_tokens);
-  if (architecture.adapter) {
-    fields.emplace_back("adapter.type", to_string(architecture.adapter->type));
-    for (const auto& [key, field] : changed_fields(*architecture.adapter)) {
-      if (key != "type") fields.emplace_back(std::string(kAdapterPrefix) + key, field);
+    if (field.place == Place::brackets) {
+      brackets.push_back(text);
+    } else if (!first && (field.place == Place::sizes || field.place == Place::run)) {
+      segments.back() += "," + text;
+    } else {
+      segments.push_back(text);
     }
-    fields.emplace_back("feature_dim", architecture.feature_dim);
+    last = field.place;
   }
-
-  std::string text = arch_name(architecture);
-  if (!fields.empty()) text += "[" + format_fields(fields) + "]";
-  FieldList sizes = {{"batch", value.inputs.batch}, {"text_len", value.inputs.text_len}};
-  for (const auto& field : changed_input_fields(value.inputs)) {
-    if (field.first != "batch" && field.first != "text_len") sizes.push_back(field);
-  }
-  text += "/" + format_fields(sizes) + "/seed=" + std::to_string(value.seed);
-  if (value.train) text += "/train";
-  if (value.dtype != Dtype::f32) text += "/" + std::string(torch_name(value.dtype));
-  text += run_segment(value);
-  if (value.output_slice) {
-    text += "/output_slice=" + optional_text(value.output_slice->start) + ":" +
-            optional_text(value.output_slice->stop);
-  }
-  if (value.moe_step) {
-    text +=
-        "/moe_step=" + std::to_string(value.moe_step->step) + ":" + std::to_string(value.moe_step->max_steps);
-  }
-  if (value.stages != 0) text += "/stages=" + std::to_string(value.stages);
-  if (value.mot_moe_totals) text += "/mot_moe_totals=true";
-  if (value.greedy_from != 0) {
-    text +=
-        "/greedy_from=" + std::to_string(value.greedy_from) + ":" + std::to_string(value.greedy_new_tokens);
-  }
-  return text;
+  const std::string inside = brackets.empty() ? "" : fmt::format("[{}]", fmt::join(brackets, ","));
+  return fmt::format("{}{}/{}", arch_name(value.architecture), inside, fmt::join(segments, "/"));
 }
 
 }  // namespace forgecheck

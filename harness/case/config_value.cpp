@@ -1,5 +1,7 @@
 #include "harness/case/config_value.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -53,7 +55,7 @@ std::string format_double(double value) {
 }
 
 [[noreturn]] void fail(std::string_view text, const std::string& why) {
-  throw ConfigError("\"" + std::string(text) + "\": " + why);
+  throw ConfigError(fmt::format("\"{}\": {}", text, why));
 }
 
 /// Reads a text from left to right; every function begins at `rest` and removes what it read.
@@ -68,7 +70,7 @@ class Reader {
     return true;
   }
   void expect(char c) {
-    if (!take(c)) fail(whole_, std::string("expected '") + c + "' before \"" + std::string(rest_) + "\"");
+    if (!take(c)) fail(whole_, fmt::format("expected '{}' before \"{}\"", c, rest_));
   }
   FieldValue value();
   /// A quoted or bare string; a bare one must be a word.
@@ -90,7 +92,7 @@ class Reader {
   std::string_view rest_;
 };
 
-/// Behind the opening quote.
+/// After the opening quote.
 std::string Reader::quoted() {
   std::string text;
   while (!rest_.empty()) {
@@ -115,8 +117,7 @@ std::string Reader::quoted() {
 std::string Reader::string(const char* what) {
   if (take('"')) return quoted();
   const std::string_view text = bare();
-  if (!is_word(text))
-    fail(whole_, std::string(what) + " \"" + std::string(text) + "\" must be a word or quoted");
+  if (!is_word(text)) fail(whole_, fmt::format("{} \"{}\" must be a word or quoted", what, text));
   return std::string(text);
 }
 
@@ -138,7 +139,7 @@ std::map<std::string, std::int64_t> Reader::map() {
     expect('=');
     const FieldValue number = scalar();
     if (!std::holds_alternative<std::int64_t>(number)) fail(whole_, key + " needs an integer");
-    if (!entries.emplace(key, std::get<std::int64_t>(number)).second) fail(whole_, key + " comes twice");
+    if (!entries.emplace(key, std::get<std::int64_t>(number)).second) fail(whole_, key + " is given twice");
   } while (take(','));
   expect('}');
   return entries;
@@ -158,7 +159,7 @@ FieldValue Reader::scalar() {
   const auto as_double = std::from_chars(text.data(), end, number);
   if (!too_large && !text.empty() && as_double.ec == std::errc() && as_double.ptr == end) return number;
   fail(whole_, too_large ? "is past the range of 64-bit integers"
-                         : "\"" + std::string(text) + "\" is neither a number nor a word");
+                         : fmt::format("\"{}\" is neither a number nor a word", text));
 }
 
 FieldValue Reader::value() {
@@ -173,7 +174,8 @@ FieldValue Reader::value() {
 std::string format_value(const FieldValue& value) {
   struct Formatter {
     std::string operator()(bool v) const { return v ? "true" : "false"; }
-    std::string operator()(std::int64_t v) const { return std::to_string(v); }
+    std::string operator()(std::int64_t v) const { return fmt::to_string(v); }
+    std::string operator()(std::uint64_t v) const { return fmt::to_string(v); }
     std::string operator()(double v) const { return format_double(v); }
     std::string operator()(const std::string& v) const { return format_string(v); }
     std::string operator()(const std::vector<std::string>& items) const {
@@ -184,9 +186,16 @@ std::string format_value(const FieldValue& value) {
     std::string operator()(const std::map<std::string, std::int64_t>& entries) const {
       std::string text;
       for (const auto& [key, number] : entries) {
-        text += (text.empty() ? "" : ",") + format_string(key) + "=" + std::to_string(number);
+        text += fmt::format("{}{}={}", text.empty() ? "" : ",", format_string(key), number);
       }
       return "{" + text + "}";
+    }
+    std::string operator()(const Integers& integers) const {
+      std::string text;
+      for (const auto& integer : integers) {
+        text += (text.empty() ? "" : ",") + (integer ? fmt::to_string(*integer) : "null");
+      }
+      return "[" + text + "]";
     }
   };
   return std::visit(Formatter{}, value);
@@ -195,13 +204,15 @@ std::string format_value(const FieldValue& value) {
 FieldValue parse_value(std::string_view text) {
   Reader reader(text);
   FieldValue value = reader.value();
-  if (!reader.done()) fail(text, "has more behind its value");
+  if (!reader.done()) fail(text, "has more after its value");
   return value;
 }
 
 std::string format_fields(const FieldList& fields) {
   std::string text;
-  for (const auto& [key, value] : fields) text += (text.empty() ? "" : ",") + key + "=" + format_value(value);
+  for (const auto& [key, value] : fields) {
+    text += fmt::format("{}{}={}", text.empty() ? "" : ",", key, format_value(value));
+  }
   return text;
 }
 
@@ -213,7 +224,7 @@ FieldList parse_fields(std::string_view text) {
     const std::string key = reader.string("the key");
     reader.expect('=');
     for (const auto& field : fields) {
-      if (field.first == key) fail(text, key + " comes twice");
+      if (field.first == key) fail(text, key + " is given twice");
     }
     fields.emplace_back(key, reader.value());
   } while (reader.take(','));

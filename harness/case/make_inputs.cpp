@@ -1,5 +1,6 @@
 #include "harness/case/make_inputs.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -86,7 +87,7 @@ void add_gumbel(const Case& value, const Source& source, std::int64_t prefix, In
         const bool valid = !takes_part || takes_part->int_at(i) != 0;
         if (inputs.modality_ids->int_at(i) == id && valid) ++tokens;
       }
-      const std::string key = "layers." + std::to_string(layer) + "." + modality;
+      const std::string key = fmt::format("layers.{}.{}", layer, modality);
       const Shape shape{tokens, vlm.moma_experts_per_modality.at(modality)};
       if (tokens > 0) inputs.gumbel.emplace(key, source.floats("gumbel." + key, shape, 2.0));
     }
@@ -128,13 +129,12 @@ void check_sizes(const Case& value) {
   const SeededInputs& sizes = value.inputs;
   const Architecture& architecture = value.architecture;
   if (sizes.frames > 0 && (sizes.patches == 0 || sizes.embeds)) {
-    throw ConfigError("inputs.frames = " + std::to_string(sizes.frames) +
-                      ": frames need patches, and no embeds");
+    throw ConfigError(fmt::format("inputs.frames = {}: frames need patches, and no embeds", sizes.frames));
   }
   if (architecture.is(VlmArch::mot) && !sizes.embeds && sizes.patches == 0 &&
       sizes.image_tokens != architecture.num_image_tokens) {
-    throw ConfigError("inputs.image_tokens = " + std::to_string(sizes.image_tokens) +
-                      ": num_image_tokens = " + std::to_string(architecture.num_image_tokens) + " are due");
+    throw ConfigError(fmt::format("inputs.image_tokens = {}: must be num_image_tokens = {}",
+                                  sizes.image_tokens, architecture.num_image_tokens));
   }
   if (sizes.image_mask && (!architecture.is(VlmArch::cross_attention) || sizes.patches > 0)) {
     throw ConfigError("inputs.image_mask = true: only image_features have one (frames have padding)");
@@ -200,9 +200,8 @@ void require_memory(const Case& value) {
   const double available = number(sysconf(_SC_PHYS_PAGES)) * number(sysconf(_SC_PAGE_SIZE));
   if (needed <= available) return;
   constexpr double kGib = 1 << 30;
-  throw ConfigError("case " + case_text(value) + ": needs about " +
-                    std::to_string(std::llround(needed / kGib)) + " GiB, this machine has " +
-                    std::to_string(std::llround(available / kGib)));
+  throw ConfigError(fmt::format("case {}: needs about {} GiB, this machine has {}", case_text(value),
+                                std::llround(needed / kGib), std::llround(available / kGib)));
 }
 
 ParameterTable make_parameters(const Case& value) {

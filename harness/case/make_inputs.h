@@ -1,4 +1,4 @@
-// Inputs of a case from its seed alone, by the generator of the seeded tensors.
+// The inputs of a case, made from its seed by the generator of the seeded tensors.
 #pragma once
 
 #include "harness/case/case.h"

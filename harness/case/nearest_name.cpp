@@ -6,20 +6,21 @@
 namespace forgecheck {
 namespace {
 
-/// Levenshtein distance. row[j] is the distance of the part of `a` read so far from the first j of `b`.
+/// Characters put in, left out or replaced, and neighbours swapped (optimal string alignment): at[i][j] is the distance of
+/// the first i characters of `a` from the first j of `b`.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+  std::vector<std::vector<std::size_t>> at(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  std::iota(at[0].begin(), at[0].end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    at[i][0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = at[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      at[i][j] = std::min({replaced, at[i][j - 1] + 1, at[i - 1][j] + 1});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) at[i][j] = std::min(at[i][j], at[i - 2][j - 2] + 1);
     }
   }
-  return row[b.size()];
+  return at[a.size()][b.size()];
 }
 
 }  // namespace

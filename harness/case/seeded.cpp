@@ -1,5 +1,7 @@
 #include "harness/case/seeded.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "reference/error.h"
@@ -12,9 +14,9 @@ namespace {
 double axis_size(const ParameterInfo& parameter, std::int64_t axis) {
   if (axis < 0 || axis >= static_cast<std::int64_t>(parameter.shape.size()) ||
       parameter.shape[static_cast<std::size_t>(axis)] <= 0) {
-    throw ShapeError("[seeded_rule] parameter \"" + parameter.name + "\" of shape " +
-                     to_string(parameter.shape) + " has no axis " + std::to_string(axis) +
-                     " of at least one element");
+    throw ShapeError(
+        fmt::format("[seeded_rule] parameter \"{}\" of shape {} has no axis {} of at least one element",
+                    parameter.name, to_string(parameter.shape), axis));
   }
   return static_cast<double>(parameter.shape[static_cast<std::size_t>(axis)]);
 }
@@ -82,7 +84,7 @@ SeededRule seeded_rule(const ParameterInfo& parameter) {
       return {static_cast<float>(0.5 / experts), static_cast<float>(1.0 / experts)};
     }
   }
-  throw ShapeError("[seeded_rule] parameter \"" + parameter.name + "\" is of an unknown kind");
+  throw ShapeError(fmt::format("[seeded_rule] parameter \"{}\" is of an unknown kind", parameter.name));
 }
 
 Tensor<float> seeded_parameter(const ParameterInfo& parameter, std::uint64_t seed) {

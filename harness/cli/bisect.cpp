@@ -26,8 +26,9 @@ int run(const BisectOptions& options, const Invocation& invocation) {
   }
   const auto start = std::chrono::steady_clock::now();
   std::cout << case_text(problem.definition) << " on " << backend->name() << "\n";
-  Bisection bisection =
-      bisect(problem, *backend, [](const std::string& line) { std::cout << line << std::endl; });
+  Bisection bisection = with_source(options.definition, [&] {
+    return bisect(problem, *backend, [](const std::string& line) { std::cout << line << std::endl; });
+  });
 
   Result result;
   result.case_line = case_text(problem.definition);

@@ -3,6 +3,7 @@
 #include "harness/cli/command.h"
 #include "harness/cli/report_options.h"
 #include "harness/golden/golden_file.h"
+#include "harness/io/file_name.h"
 #include "harness/io/safetensors.h"
 #include "harness/verdict/difference.h"
 #include "harness/verdict/judge.h"
@@ -87,7 +88,9 @@ class TraceComparison {
     Judge judge(golden.problem);
     for (const std::string& path : {options_.a, options_.b}) {
       const Trace taps = read_taps(path);
-      Judgement judgement = judge.judge(taps, type_of(taps, golden.problem.definition), false);
+      Judgement judgement = with_file_name(with_case, [&] {
+        return judge.judge(taps, type_of(taps, golden.problem.definition), false);
+      });
       std::cout << path << ": " << to_string(judgement.verdict) << ", " << judgement.taps.size()
                 << " taps, largest share of a tolerance " << judgement.used << "\n";
       add(path, "reference:f64", case_text(golden.problem.definition), std::move(judgement));

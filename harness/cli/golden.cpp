@@ -49,8 +49,9 @@ void print_row(const std::string& name, const Array& array) {
               to_string(array.shape()).c_str());
 }
 
-/// The one golden of that name: exact, or the only one whose name contains it.
+/// The file of that path, or the one golden of that name: exact, or the only one whose name contains it.
 GoldenEntry find_one(const GoldenOptions& options) {
+  if (options.name.ends_with(".safetensors")) return {options.name, options.name};
   const std::vector<GoldenEntry> found = find_goldens(golden_folder(options.golden), options.name);
   for (const GoldenEntry& entry : found) {
     if (entry.name == options.name) return entry;
@@ -66,7 +67,7 @@ int show(const GoldenOptions& options) {
   const GoldenEntry entry = find_one(options);
   const Golden golden = read_golden(entry.path, entry.name);
   std::printf("%s\n  case      %s\n  producer  %s\n  weights   %s\ninputs\n", golden.path.c_str(),
-              case_text(golden.problem.definition).c_str(), golden.producer.json.c_str(),
+              case_text(golden.problem.definition).c_str(), golden.producer.json.dump().c_str(),
               golden.weights.c_str());
   Inputs::visit(golden.problem.inputs, [](const std::string& name, const std::optional<Array>& array) {
     if (array) print_row(name, *array);
@@ -169,7 +170,7 @@ void add_golden(CLI::App& app, Invocation& invocation) {
       ->add_option("--filter", options->filter, filter);
   add("show", "One golden file: its case, producer and tensors", "forgecheck golden show moe/softmax_top2",
       show)
-      ->add_option("NAME", options->name, "Its name, or a part that only one has")
+      ->add_option("NAME", options->name, "Its name, a part that only one has, or the path of a .safetensors file")
       ->required();
   add("check", "Compare the files with manifest.json", "forgecheck golden check", check);
   add("manifest", "Write manifest.json again", "forgecheck golden manifest", manifest);

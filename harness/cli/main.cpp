@@ -67,6 +67,9 @@ int main(int argc, char** argv) {
   } catch (const forgecheck::Error& error) {
     std::cerr << "forgecheck: " << error.what() << "\n";
     return forgecheck::kBadUsage;
+  } catch (const std::filesystem::filesystem_error& error) {  // a loop of symbolic links, a folder that is closed
+    std::cerr << "forgecheck: " << error.path1().string() << ": " << error.code().message() << "\n";
+    return forgecheck::kBadUsage;
   } catch (const std::bad_alloc&) {
     std::cerr << "forgecheck: out of memory\n";
     return forgecheck::kFailure;

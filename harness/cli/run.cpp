@@ -56,7 +56,7 @@ int run(const RunOptions& options) {
   if (!options.taps.empty()) {
     wants = [&](std::string_view name) { return glob_match(options.taps, name); };
   }
-  const Trace trace = backend->run(problem, wants);
+  const Trace trace = with_source(options.definition, [&] { return backend->run(problem, wants); });
   std::cout << case_text(problem.definition) << " on " << backend->name() << "\n";
   for (const auto& [name, value] : trace.entries()) print_tap(name, value);
   std::fflush(stdout);

@@ -7,6 +7,7 @@
 #include "harness/cli/report_options.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
+#include "harness/io/file_name.h"
 #include "harness/verdict/judge.h"
 #include "reference/error.h"
 
@@ -72,7 +73,7 @@ class Verification {
     for (std::size_t i = 0; i < entries.size(); ++i) {
       show_progress("[" + std::to_string(i + 1) + "/" + std::to_string(entries.size()) + "] " +
                     entries[i].name);
-      verify(entries[i]);
+      with_file_name(entries[i].path, [&] { verify(entries[i]); });
     }
     show_progress("");
     print_summary(std::cout, report_);

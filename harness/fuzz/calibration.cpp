@@ -10,6 +10,7 @@
 #include "harness/fuzz/random_case.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
+#include "harness/io/file_name.h"
 #include "harness/report/text.h"
 #include "harness/verdict/judge.h"
 #include "harness/verdict/tolerance.h"
@@ -99,8 +100,9 @@ void judge_recordings(Calibration& calibration, const std::filesystem::path& fol
     Golden golden = read_golden(entry.path, entry.name);
     if (golden.problem.definition.run == RunKind::gradients) continue;
     load_weights(golden);
-    const Judgement judgement =
-        Judge(golden.problem).judge(golden.expected, golden.type, false, Detail::verdicts);
+    const Judgement judgement = with_file_name(entry.path, [&] {
+      return Judge(golden.problem).judge(golden.expected, golden.type, false, Detail::verdicts);
+    });
     Recordings& recordings =
         calibration.recordings[(folder / "").parent_path().filename().string() + ": " +
                                golden.producer.backend + ", " + std::string(torch_name(golden.type))];

@@ -1,10 +1,14 @@
 #include "harness/golden/golden_file.h"
 
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
 
+#include "harness/case/case_json.h"
 #include "harness/case/make_inputs.h"
+#include "harness/golden/recorded_sizes.h"
 #include "harness/io/checkpoint.h"
+#include "harness/io/file_name.h"
 #include "harness/io/safetensors.h"
+#include "harness/io/strict_json.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -19,38 +23,23 @@ constexpr std::string_view kGumbel = "input.gumbel.";
 constexpr std::string_view kExpected = "expected.";
 constexpr std::string_view kGreedyFrom = "greedy_from_";
 
-const Json& member(const Json& object, const std::string& key, Json::value_t type) {
-  const auto found = object.find(key);
-  if (found == object.end()) throw FormatError("metadata forgecheck has no " + key);
-  if (found->type() != type) throw FormatError("metadata forgecheck." + key + " = " + found->dump());
-  return *found;
-}
-
 /// A member that is text where it is there at all.
-std::string text_of(const Json& object, const std::string& key) {
-  if (!object.contains(key)) return "";
-  if (!object[key].is_string()) {
-    throw FormatError("metadata forgecheck.producer." + key + " = " + object[key].dump() + ": is no text");
-  }
-  return object[key].get<std::string>();
+std::string text_if_any(const JsonValue& object, const std::string& key) {
+  const std::optional<JsonValue> member = object.find(key);
+  return member ? member->text() : "";
 }
 
-Json parse_metadata(const SafetensorsFile& file) {
-  const auto text = file.metadata.find("forgecheck");
+JsonDocument parse_metadata(const SafetensorsFile& file, const std::filesystem::path& path) {
+  const auto text = file.metadata.find(kMetadata);
   if (text == file.metadata.end()) throw FormatError("has no metadata forgecheck: it is not a golden file");
-  Json metadata = Json::parse(text->second, nullptr, false);
-  if (!metadata.is_object()) throw FormatError("metadata forgecheck is not a JSON object");
-  if (metadata.value("schema", Json()) != Json(kSchema)) {
-    throw FormatError("metadata forgecheck.schema = " + metadata.value("schema", Json()).dump() +
-                      ", expected 1");
-  }
-  return metadata;
+  return parse_json(text->second, metadata_source(path));
 }
 
-/// A file name without any folder: what stands beside the golden.
-std::string beside(const std::string& name) {
+/// The name of a file in the golden's own folder.
+std::string file_beside(const JsonValue& member) {
+  const std::string name = member.text();
   if (name.empty() || name.find('/') != std::string::npos || name == "." || name == "..") {
-    throw FormatError("metadata forgecheck names the file \"" + name + "\", which is not beside it");
+    member.expect("the name of a file in the same folder");
   }
   return name;
 }
@@ -76,7 +65,10 @@ void read_tensors(const SafetensorsFile& file, Golden& golden) {
       if (array.dtype() == Dtype::f64) golden.type = Dtype::f64;
     } else {
       const bool known = set_input(inputs, name, array);
-      if (!known) throw FormatError("has a tensor " + name + ", which is no input and no expected tap");
+      if (!known) {
+        throw FormatError(
+            fmt::format("has a tensor {}, which is neither an input nor an expected tap", name));
+      }
     }
   }
 }
@@ -88,8 +80,9 @@ Case checkpoint_case(const std::filesystem::path& config, const Trace& expected)
   result.architecture = load_config(config);
   for (const auto& [name, value] : expected.entries()) {
     if (!name.starts_with(kGreedyFrom)) continue;
-    if (value.shape().size() != 2)
-      throw FormatError("expected." + name + " has shape " + to_string(value.shape()));
+    if (value.shape().size() != 2) {
+      throw FormatError(fmt::format("expected.{} has shape {}", name, to_string(value.shape())));
+    }
     result.greedy_from = std::atoll(name.c_str() + kGreedyFrom.size());
     result.greedy_new_tokens = value.shape()[1] - result.greedy_from;
   }
@@ -102,19 +95,24 @@ Golden parse(const std::filesystem::path& path, const std::string& name) {
   golden.name = name;
   golden.path = path;
   const SafetensorsFile file = read_safetensors(path);
-  const Json metadata = parse_metadata(file);
-  golden.weights = member(metadata, "weights", Json::value_t::string).get<std::string>();
-  if (golden.weights != "seeded") beside(golden.weights);
-  const Json& producer = member(metadata, "producer", Json::value_t::object);
-  golden.producer = {text_of(producer, "backend"), text_of(producer, "version"), producer.dump()};
+  const JsonDocument document = parse_metadata(file, path);
+  const JsonValue metadata = document.root();
+  metadata.require_keys({"schema", "weights", "producer", "case", "config"});
+  (void)metadata.at("schema").integer(kSchema, kSchema);
+  golden.weights = metadata.at("weights").text();
+  if (golden.weights != "seeded") (void)file_beside(metadata.at("weights"));
+  const JsonValue producer = metadata.at("producer");
+  golden.producer = {text_if_any(producer, "backend"), text_if_any(producer, "version"), producer.json()};
   read_tensors(file, golden);
-  if (metadata.contains("case")) {
-    golden.problem.definition = parse_case_json(member(metadata, "case", Json::value_t::object).dump());
+  Case& definition = golden.problem.definition;
+  if (const std::optional<JsonValue> config = metadata.find("config")) {
+    if (metadata.find("case")) config->refuse("a golden has either a case or a config");
+    definition = checkpoint_case(path.parent_path() / file_beside(*config), golden.expected);
   } else {
-    const std::string config = beside(member(metadata, "config", Json::value_t::string).get<std::string>());
-    golden.problem.definition = checkpoint_case(path.parent_path() / config, golden.expected);
+    definition = read_case(metadata.at("case"));
   }
-  if (golden.type != Dtype::f64) golden.type = golden.problem.definition.dtype;
+  definition.inputs = sizes_of(golden.problem.inputs, definition.architecture);
+  if (golden.type != Dtype::f64) golden.type = definition.dtype;
   if (golden.expected.empty()) throw FormatError("has no expected tap");
   return golden;
 }
@@ -122,24 +120,21 @@ Golden parse(const std::filesystem::path& path, const std::string& name) {
 }  // namespace
 
 Producer this_producer(const std::string& name) {
-  return {name, FORGECHECK_VERSION, Json{{"backend", name}, {"version", FORGECHECK_VERSION}}.dump()};
+  return {name, FORGECHECK_VERSION, {{"backend", name}, {"version", FORGECHECK_VERSION}}};
+}
+
+std::string metadata_source(const std::filesystem::path& path) {
+  return fmt::format("{}: metadata {}", path.string(), kMetadata);
 }
 
 Golden read_golden(const std::filesystem::path& path, const std::string& name) {
-  try {
-    return parse(path, name);
-  } catch (const ConfigError& error) {
-    throw ConfigError(path.string() + ": " + error.what());
-  } catch (const FormatError& error) {
-    const std::string text = error.what();
-    throw FormatError(text.starts_with(path.string()) ? text : path.string() + ": " + text);
-  }
+  return with_file_name(path, [&] { return parse(path, name); });
 }
 
 void load_weights(Golden& golden) {
   Problem& problem = golden.problem;
   if (!problem.parameters.empty()) return;
-  require_memory(problem.definition);
+  with_file_name(golden.path, [&] { require_memory(problem.definition); });
   problem.seeded = golden.weights == "seeded";
   problem.parameters = problem.seeded ? make_parameters(problem.definition)
                                       : load_parameters(golden.path.parent_path() / golden.weights,
@@ -156,9 +151,9 @@ void write_golden(const std::filesystem::path& path, const Problem& problem, con
   for (const auto& [name, array] : expected.entries()) tensors.emplace(std::string(kExpected) + name, array);
   const Json metadata = {{"schema", kSchema},
                          {"weights", "seeded"},
-                         {"producer", Json::parse(producer.json)},
-                         {"case", Json::parse(case_json(problem.definition))}};
-  write_safetensors(path, tensors, {{"forgecheck", metadata.dump()}});
+                         {"producer", producer.json},
+                         {"case", case_document(problem.definition)}};
+  write_safetensors(path, tensors, {{kMetadata, metadata.dump()}});
 }
 
 }  // namespace forgecheck

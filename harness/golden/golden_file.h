@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "harness/backend/problem.h"
@@ -10,12 +11,17 @@
 
 namespace forgecheck {
 
-/// Who recorded a trace: backend, its version, and what else it says of itself, as JSON.
+/// What recorded a trace: the backend, its version, and the whole object of the metadata, which may hold more.
 struct Producer {
   std::string backend;
   std::string version;
-  std::string json;
+  nlohmann::json json;
 };
+
+inline constexpr char kMetadata[] = "forgecheck";  // the key of the JSON in the file's metadata
+
+/// Where messages say that JSON of the metadata comes from: "<path>: metadata forgecheck".
+std::string metadata_source(const std::filesystem::path& path);
 
 /// This program's own backend `name`.
 Producer this_producer(const std::string& name);
@@ -24,15 +30,15 @@ struct Golden {
   std::string name;  // path below the golden folder, without ".safetensors"
   std::filesystem::path path;
   Producer producer;
-  Problem problem;  // without parameters until load_weights
+  Problem problem;  // without parameters until load_weights; its case has the sizes of the recorded inputs
   Trace expected;
   std::string weights;  // "seeded", or the file beside it that holds them
   /// The type in which the producer computed.
   Dtype type = Dtype::f32;
 };
 
-/// Reads and validates a golden file; its weights are not touched yet. Throws FormatError or ConfigError that
-/// begins with the path.
+/// Reads and validates a golden file; its weights are not touched yet. Throws FormatError or ConfigError that begins
+/// with the path. A key of the metadata that is not known is refused: a mistyped one would go unnoticed.
 Golden read_golden(const std::filesystem::path& path, const std::string& name);
 
 /// Makes the seeded weights or reads the file beside the golden.

@@ -1,9 +1,12 @@
 #include "harness/golden/record.h"
 
+#include <fmt/format.h>
+
 #include <fstream>
 #include <set>
 
 #include "harness/golden/golden_file.h"
+#include "harness/io/file_name.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -21,9 +24,9 @@ bool is_safe_name(const std::string& name) {
 NamedCase parse_line(const std::string& line) {
   const std::size_t blank = line.find(' ');
   const std::string name = line.substr(0, blank);
-  if (!is_safe_name(name)) throw FormatError("\"" + name + "\" is not a name for a file");
+  if (!is_safe_name(name)) throw FormatError(fmt::format("\"{}\" is not a name for a file", name));
   const std::size_t text = blank == std::string::npos ? blank : line.find_first_not_of(' ', blank);
-  if (text == std::string::npos) throw FormatError(name + " has no case");
+  if (text == std::string::npos) throw FormatError(fmt::format("{} has no case", name));
   return {name, parse_case_text(line.substr(text))};
 }
 
@@ -31,22 +34,18 @@ NamedCase parse_line(const std::string& line) {
 
 std::vector<NamedCase> read_case_list(const std::filesystem::path& path) {
   std::ifstream file(path);
-  if (!file) throw FormatError(path.string() + ": cannot be read");
+  if (!file) throw FormatError(fmt::format("{}: cannot be read", path.string()));
   std::vector<NamedCase> cases;
   std::set<std::string> names;
   std::string line;
   for (std::size_t number = 1; std::getline(file, line); ++number) {
     if (line.empty() || line.front() == '#') continue;
-    const std::string where = path.string() + ":" + std::to_string(number) + ": ";
-    try {
+    const std::string where = fmt::format("{}:{}", path.string(), number);
+    with_file_name(where, [&] {
       cases.push_back(parse_line(line));
-    } catch (const ConfigError& error) {
-      throw ConfigError(where + error.what());
-    } catch (const FormatError& error) {
-      throw FormatError(where + error.what());
-    }
-    if (!names.insert(cases.back().name).second)
-      throw FormatError(where + cases.back().name + " is there twice");
+      if (names.insert(cases.back().name).second) return;
+      throw FormatError(fmt::format("{} is there twice", cases.back().name));
+    });
   }
   return cases;
 }

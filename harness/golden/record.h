@@ -15,7 +15,7 @@ struct NamedCase {
 };
 
 /// Reads lines `name case-text`; empty lines and lines that begin with '#' are skipped. Throws FormatError or
-/// ConfigError "<path>:<line>: ..." on a line that is none, and on a name that is there twice or leaves the
+/// ConfigError "<path>:<line>: ..." on a line of another form, and on a name that is there twice or leaves the
 /// folder.
 std::vector<NamedCase> read_case_list(const std::filesystem::path& path);
 

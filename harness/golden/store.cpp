@@ -1,13 +1,15 @@
 #include "harness/golden/store.h"
 
-#include <algorithm>
-#include <fstream>
-#include <map>
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
+#include "harness/golden/golden_file.h"
 #include "harness/io/atomic_file.h"
 #include "harness/io/safetensors.h"
 #include "harness/io/sha256.h"
+#include "harness/io/strict_json.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -16,38 +18,64 @@ namespace {
 
 using Json = nlohmann::json;
 constexpr std::string_view kExtension = ".safetensors";
+constexpr int kSchema = 1;  // of manifest.json
+
+/// Whether an entry of a folder is a golden or a file of weights. A link that leads nowhere counts by its name: whoever
+/// opens it says what is wrong. Throws FormatError on a link whose files would be left out without a word.
+bool is_safetensors(const std::filesystem::directory_entry& entry) {
+  const bool named = entry.path().extension() == kExtension;
+  std::error_code error;
+  const std::filesystem::file_status status = entry.status(error);
+  if (entry.is_symlink() && !named) {
+    const bool leads_nowhere = !std::filesystem::exists(status);
+    if (leads_nowhere || std::filesystem::is_directory(status)) {
+      throw FormatError(
+          fmt::format("{}: is a symbolic link {}", entry.path().string(),
+                      leads_nowhere ? "that leads nowhere" : "to a folder, which is not followed"));
+    }
+  }
+  return named && (std::filesystem::is_regular_file(status) || entry.is_symlink());
+}
 
 std::vector<std::filesystem::path> safetensors_below(const std::filesystem::path& folder) {
-  if (!std::filesystem::is_directory(folder)) throw FormatError(folder.string() + ": is not a folder");
+  std::error_code error;
+  if (!std::filesystem::is_directory(folder, error)) {
+    throw FormatError(fmt::format("{}: is not a folder", folder.string()));
+  }
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file() && entry.path().extension() == kExtension) files.push_back(entry.path());
+  try {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+      if (is_safetensors(entry)) files.push_back(entry.path());
+    }
+  } catch (const std::filesystem::filesystem_error& failure) {
+    throw FormatError(
+        fmt::format("{}: cannot be read: {}", failure.path1().string(), failure.code().message()));
   }
   std::ranges::sort(files);
   return files;
 }
 
 std::string name_below(const std::filesystem::path& path, const std::filesystem::path& folder) {
-  return std::filesystem::relative(path, folder).generic_string();
+  return path.lexically_relative(folder).generic_string();
 }
 
+/// What the manifest says of a file.
+struct ManifestEntry {
+  std::string sha256;
+  std::string date;  // YYYY-MM-DD
+};
+
+/// The entries by their paths below the folder.
 std::map<std::string, ManifestEntry> read_manifest(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / "manifest.json";
-  std::ifstream file(path);
-  if (!file) throw FormatError(path.string() + ": cannot be read");
-  const Json manifest = Json::parse(file, nullptr, false);
-  if (!manifest.is_object() || !manifest.contains("files") || !manifest["files"].is_array()) {
-    throw FormatError(path.string() + ": is not a manifest");
-  }
+  const JsonDocument document = read_json(folder / "manifest.json");
+  document.root().require_keys({"schema", "files"});
+  if (const auto schema = document.root().find("schema")) (void)schema->integer(kSchema, kSchema);
   std::map<std::string, ManifestEntry> entries;
-  for (const Json& row : manifest["files"]) {
-    if (!row.is_object() || !row.value("path", Json()).is_string() ||
-        !row.value("sha256", Json()).is_string() || !row.value("date", Json("")).is_string()) {
-      throw FormatError(path.string() + ": " + row.dump() + " is not an entry");
-    }
-    ManifestEntry entry{row["path"], row["sha256"], row.value("producer", Json()).dump(),
-                        row.value("date", "")};
-    entries.emplace(entry.path, std::move(entry));
+  for (const JsonValue& row : document.root().at("files").items()) {
+    row.require_keys({"path", "sha256", "producer", "date"});
+    const auto date = row.find("date");
+    const ManifestEntry entry{row.at("sha256").text(), date ? date->text() : ""};
+    if (!entries.emplace(row.at("path").text(), entry).second) row.at("path").refuse("is given twice");
   }
   return entries;
 }
@@ -55,10 +83,23 @@ std::map<std::string, ManifestEntry> read_manifest(const std::filesystem::path& 
 /// The producer in a golden's metadata; null for a weights file.
 Json producer_of(const std::filesystem::path& path) {
   const SafetensorsFile file = read_safetensors(path);
-  const auto text = file.metadata.find("forgecheck");
+  const auto text = file.metadata.find(kMetadata);
   if (text == file.metadata.end()) return nullptr;
-  const Json metadata = Json::parse(text->second, nullptr, false);
-  return metadata.is_object() ? metadata.value("producer", Json()) : Json();
+  const JsonDocument metadata = parse_json(text->second, metadata_source(path));
+  const auto producer = metadata.root().find("producer");
+  return producer ? producer->json() : Json();
+}
+
+/// What is wrong with a file that the manifest should know; empty where nothing is.
+std::string difference_of(const std::filesystem::path& file, const std::string& name,
+                          const ManifestEntry& entry) {
+  try {
+    const std::string sha256 = sha256_file(file);
+    if (sha256 == entry.sha256) return "";
+    return fmt::format("{}: has sha256 {}, the manifest says {}", name, sha256, entry.sha256);
+  } catch (const FormatError& error) {
+    return error.what();
+  }
 }
 
 }  // namespace
@@ -113,7 +154,7 @@ void write_manifest(const std::filesystem::path& folder, const std::string& toda
                      {"producer", producer_of(file)},
                      {"date", unchanged ? old->second.date : today}});
   }
-  write_atomically(path, Json{{"schema", 1}, {"files", files}}.dump(1) + "\n");
+  write_atomically(path, Json{{"schema", kSchema}, {"files", files}}.dump(1) + "\n");
 }
 
 std::vector<std::string> check_manifest(const std::filesystem::path& folder) {
@@ -123,16 +164,16 @@ std::vector<std::string> check_manifest(const std::filesystem::path& folder) {
     const std::string name = name_below(file, folder);
     const auto entry = known.find(name);
     if (entry == known.end()) {
-      problems.push_back(name + ": is not in the manifest");
+      problems.push_back(fmt::format("{}: is not in the manifest", name));
       continue;
     }
-    const std::string sha256 = sha256_file(file);
-    if (sha256 != entry->second.sha256) {
-      problems.push_back(name + ": has sha256 " + sha256 + ", the manifest says " + entry->second.sha256);
-    }
+    const std::string difference = difference_of(file, name, entry->second);
+    if (!difference.empty()) problems.push_back(difference);
     known.erase(entry);
   }
-  for (const auto& [name, entry] : known) problems.push_back(name + ": is in the manifest, but not there");
+  for (const auto& [name, entry] : known) {
+    problems.push_back(fmt::format("{}: is in the manifest, but not in the folder", name));
+  }
   return problems;
 }
 

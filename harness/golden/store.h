@@ -19,23 +19,17 @@ struct GoldenEntry {
 };
 
 /// Every golden file below `folder`, by name: the .safetensors files but for the weights beside them
-/// (model*.safetensors). Only names that match the filter. Throws FormatError if the folder is not there.
+/// (model*.safetensors). Only names that match the filter. A symbolic link that leads nowhere is among them, and
+/// read_golden says so. Throws FormatError if the folder is not there or cannot be read, and on any other symbolic link
+/// that leads nowhere or to a folder.
 std::vector<GoldenEntry> find_goldens(const std::filesystem::path& folder, const std::string& filter);
-
-/// One line of manifest.json.
-struct ManifestEntry {
-  std::string path;  // below the folder
-  std::string sha256;
-  std::string producer;  // JSON; of a weights file "null"
-  std::string date;      // YYYY-MM-DD
-};
 
 /// Writes folder/manifest.json for all .safetensors files below the folder. A file whose sha256 has not
 /// changed keeps its date; others get `today`.
 void write_manifest(const std::filesystem::path& folder, const std::string& today);
 
-/// What is wrong with the folder against its manifest, one line each: changed, missing and unlisted files.
-/// Throws FormatError if the manifest cannot be read.
+/// How the folder differs from its manifest, one line each: changed, missing, unlisted and unreadable files. Throws
+/// FormatError if the manifest cannot be read.
 std::vector<std::string> check_manifest(const std::filesystem::path& folder);
 
 }  // namespace forgecheck

@@ -1,13 +1,15 @@
 #include "harness/io/checkpoint.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
 #include "harness/io/hugging_face.h"
 #include "harness/io/safetensors.h"
+#include "harness/io/strict_json.h"
 #include "harness/io/toml_config.h"
 #include "reference/error.h"
 #include "reference/parameters.h"
@@ -19,17 +21,10 @@ namespace fs = std::filesystem;
 
 /// tensor name -> file name: {"weight_map": {"lm_head.weight": "model-00002-of-00002.safetensors", ...}}.
 std::map<std::string, std::string> read_weight_map(const fs::path& index) {
-  std::ifstream file(index);
-  const auto json = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) throw FormatError(index.string() + ": is not JSON");
-  if (!json.is_object() || !json.contains("weight_map") || !json.at("weight_map").is_object()) {
-    throw FormatError(index.string() + ": has no object weight_map");
-  }
+  const JsonDocument document = read_json(index);
   std::map<std::string, std::string> weight_map;
-  for (const auto& [tensor, shard] : json.at("weight_map").items()) {
-    if (!shard.is_string())
-      throw FormatError(index.string() + ": weight_map." + tensor + " is not a file name");
-    weight_map.emplace(tensor, shard.get<std::string>());
+  for (const auto& [tensor, shard] : document.root().at("weight_map").members()) {
+    weight_map.emplace(tensor, shard.text());
   }
   return weight_map;
 }
@@ -39,8 +34,8 @@ fs::path shard_path(const fs::path& index, const std::string& shard) {
   const fs::path relative(shard);
   const bool climbs = std::find(relative.begin(), relative.end(), "..") != relative.end();
   if (shard.empty() || relative.is_absolute() || climbs) {
-    throw FormatError(index.string() + ": weight_map names the file \"" + shard +
-                      "\" outside of its directory");
+    throw FormatError(
+        fmt::format("{}: weight_map names the file \"{}\" outside of its directory", index.string(), shard));
   }
   return index.parent_path() / relative;
 }
@@ -55,8 +50,8 @@ ParameterTable read_shards(const fs::path& index) {
     for (const std::string& tensor : tensors) {
       const auto found = file.tensors.find(tensor);
       if (found == file.tensors.end()) {
-        throw FormatError(path.string() + ": has no tensor " + tensor + ", which " +
-                          index.filename().string() + " says it has");
+        throw FormatError(fmt::format("{}: has no tensor {}, which {} says it has", path.string(), tensor,
+                                      index.filename().string()));
       }
       table.insert(*found);
     }
@@ -65,13 +60,14 @@ ParameterTable read_shards(const fs::path& index) {
 }
 
 ParameterTable read_tensors(const fs::path& path) {
-  if (fs::is_directory(path)) {
+  std::error_code no_matter;  // reading the file says what is wrong with it
+  if (fs::is_directory(path, no_matter)) {
     for (const char* name : {"model.safetensors", "model.safetensors.index.json"}) {
-      if (fs::exists(path / name)) return read_tensors(path / name);
+      if (fs::exists(fs::symlink_status(path / name))) return read_tensors(path / name);
     }
-    throw FormatError(path.string() + ": has neither model.safetensors nor model.safetensors.index.json");
+    throw FormatError(
+        fmt::format("{}: has neither model.safetensors nor model.safetensors.index.json", path.string()));
   }
-  if (!fs::is_regular_file(path)) throw FormatError(path.string() + ": is not a file");
   return path.extension() == ".json" ? read_shards(path) : read_safetensors(path).tensors;
 }
 
@@ -81,7 +77,7 @@ bool is_hugging_face(const ParameterTable& tensors) {
   });
 }
 
-/// Upstream's name of a tensor in the file; empty for one that nothing of ours is called.
+/// Upstream's name of a tensor in the file; empty where it has none.
 std::string own_name(const std::string& name, bool hugging_face) {
   if (hugging_face) return kempnerforge_name(name);
   const std::string prefix = "transformer.";  // as VLMWrapper's state_dict has it
@@ -95,12 +91,12 @@ bool is_ignored(const std::string& name, const std::string& own, const Architect
 }
 
 [[noreturn]] void reject_unknown(const fs::path& path, const std::vector<std::string>& unknown) {
-  std::string names;
-  for (std::size_t i = 0; i < std::min<std::size_t>(3, unknown.size()); ++i) {
-    names += (i == 0 ? "" : ", ") + unknown[i];
-  }
-  if (unknown.size() > 3) names += " and " + std::to_string(unknown.size() - 3) + " more";
-  throw FormatError(path.string() + ": has tensors that the configuration has no place for: " + names);
+  const std::size_t named = std::min<std::size_t>(3, unknown.size());
+  std::string names =
+      fmt::format("{}", fmt::join(unknown.begin(), unknown.begin() + std::ptrdiff_t(named), ", "));
+  if (unknown.size() > named) names += fmt::format(" and {} more", unknown.size() - named);
+  throw FormatError(
+      fmt::format("{}: has tensors that the configuration has no place for: {}", path.string(), names));
 }
 
 Array initial_expert_ema(const ParameterInfo& info) {
@@ -115,7 +111,8 @@ Array initial_expert_ema(const ParameterInfo& info) {
 Architecture load_config(const fs::path& path) {
   if (path.extension() == ".toml") return load_toml_config(path);
   if (path.extension() == ".json") return load_hf_config(path);
-  throw ConfigError(path.string() + ": a configuration ends in .toml (KempnerForge) or .json (Hugging Face)");
+  throw ConfigError(
+      fmt::format("{}: a configuration ends in .toml (KempnerForge) or .json (Hugging Face)", path.string()));
 }
 
 ParameterTable load_parameters(const fs::path& path, const Architecture& architecture) {
@@ -130,7 +127,7 @@ ParameterTable load_parameters(const fs::path& path, const Architecture& archite
     if (own.empty()) {
       unknown.push_back(name);
     } else if (!renamed.emplace(own, array).second) {
-      throw FormatError(path.string() + ": has " + own + " twice, once as " + name);
+      throw FormatError(fmt::format("{}: has {} twice, once as {}", path.string(), own, name));
     }
   }
   // 2. Every tensor of the model, taken out of that table.
@@ -141,12 +138,12 @@ ParameterTable load_parameters(const fs::path& path, const Architecture& archite
       parameters.emplace(info.name, initial_expert_ema(info));
       continue;
     }
-    if (found.empty()) throw FormatError(path.string() + ": has no tensor " + info.name);
+    if (found.empty()) throw FormatError(fmt::format("{}: has no tensor {}", path.string(), info.name));
     const Array& array = found.mapped();
-    require_shape(path.string() + ": " + info.name, array.shape(), info.shape);
+    require_shape(fmt::format("{}: {}", path.string(), info.name), array.shape(), info.shape);
     if (!is_floating_point(array.dtype())) {
-      throw FormatError(path.string() + ": " + info.name + " is " + std::string(torch_name(array.dtype())) +
-                        ", not a floating point type");
+      throw FormatError(fmt::format("{}: {} is {}, not a floating point type", path.string(), info.name,
+                                    torch_name(array.dtype())));
     }
     parameters.insert(std::move(found));
   }

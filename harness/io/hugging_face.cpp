@@ -1,71 +1,52 @@
 // Field names and defaults: transformers, models/{llama,mistral,mixtral,qwen3,qwen3_moe}/configuration_*.py.
 #include "harness/io/hugging_face.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
+#include "harness/io/strict_json.h"
 #include "reference/error.h"
 
 namespace forgecheck {
 namespace {
 
-using Json = nlohmann::json;
-
-/// The fields of a config.json; every message names the file, the field and the value.
+/// The fields of a config.json. It has many that are of no matter here, so unknown ones are not refused.
 class HfConfig {
  public:
-  explicit HfConfig(const std::filesystem::path& path) : path_(path.string()) {
-    std::ifstream file(path);
-    if (!std::filesystem::is_regular_file(path) || !file) throw FormatError(path_ + ": cannot be read");
-    try {
-      json_ = Json::parse(file);
-    } catch (const Json::parse_error& error) {
-      throw FormatError(path_ + ": " + error.what());
-    }
-    if (!json_.is_object()) throw FormatError(path_ + ": is not a JSON object");
+  explicit HfConfig(const std::filesystem::path& path) : path_(path.string()), document_(read_json(path)) {
     type_ = text("model_type", "");
   }
 
   const std::string& type() const { return type_; }
-  const Json& json() const { return json_; }
+  /// Whether the file has the field, though it may be null.
+  bool mentions(const std::string& field) const { return root().find(field).has_value(); }
   /// Whether the field is there and not null.
-  bool has(const std::string& field) const { return json_.contains(field) && !json_.at(field).is_null(); }
+  bool has(const std::string& field) const { return mentions(field) && !root().at(field).is_null(); }
+  JsonValue at(const std::string& field) const { return root().at(field); }
 
+  /// A value that is of the right type, but that no model here can have.
   [[noreturn]] void reject(const std::string& field, const std::string& rule) const {
-    const std::string value = json_.contains(field) ? json_.at(field).dump() : "(missing)";
-    throw ConfigError(path_ + ": " + field + " = " + value + ": " + rule);
+    const std::string value = mentions(field) ? shown(at(field).json()) : "(missing)";
+    throw ConfigError(fmt::format("{}: {} = {}: {}", path_, field, value, rule));
   }
-  [[noreturn]] void reject(const ConfigError& error) const { throw ConfigError(path_ + ": " + error.what()); }
 
   /// A size: an integer that is positive and far from every overflow.
-  std::int64_t size(const std::string& field) const {
-    const bool is_integer = has(field) && json_.at(field).is_number_integer();
-    if (!is_integer || json_.at(field) < 1 || json_.at(field) > INT32_MAX) {
-      reject(field, "needs an integer from 1 to " + std::to_string(INT32_MAX));
-    }
-    return json_.at(field).get<std::int64_t>();
-  }
-  double number(const std::string& field) const {
-    if (!has(field) || !json_.at(field).is_number()) reject(field, "needs a number");
-    return json_.at(field).get<double>();
-  }
-  bool flag(const std::string& field) const {
-    if (!has(field)) return false;
-    if (!json_.at(field).is_boolean()) reject(field, "needs true or false");
-    return json_.at(field).get<bool>();
-  }
+  std::int64_t size(const std::string& field) const { return at(field).integer(1, INT32_MAX); }
+  double number(const std::string& field) const { return at(field).number(); }
+  bool flag(const std::string& field) const { return has(field) && at(field).flag(); }
   std::string text(const std::string& field, const std::string& otherwise) const {
-    if (!has(field)) return otherwise;
-    if (!json_.at(field).is_string()) reject(field, "needs a string");
-    return json_.at(field).get<std::string>();
+    return has(field) ? at(field).text() : otherwise;
   }
 
  private:
+  JsonValue root() const { return document_.root(); }
+
   std::string path_;
-  Json json_;
+  JsonDocument document_;
   std::string type_;
 };
 
@@ -81,13 +62,12 @@ void reject_foreign_parts(const HfConfig& config) {
     config.reject("quantization_config", "weights must not be quantized");
   const bool window_off = config.has("use_sliding_window") && !config.flag("use_sliding_window");
   // Mistral's default is a window of 4096, so a file that leaves it out has one.
-  const bool window = config.has("sliding_window") ||
-                      (config.type() == "mistral" && !config.json().contains("sliding_window"));
+  const bool window =
+      config.has("sliding_window") || (config.type() == "mistral" && !config.mentions("sliding_window"));
   if (window && !window_off) config.reject("sliding_window", "must be null: attention has no window here");
   if (!config.has("layer_types")) return;
-  const Json& layers = config.json().at("layer_types");
-  for (const Json& layer : layers) {
-    if (layer != "full_attention") config.reject("layer_types", "must all be full_attention");
+  for (const JsonValue& layer : config.at("layer_types").items()) {
+    if (layer.text() != "full_attention") config.reject("layer_types", "must all be full_attention");
   }
 }
 
@@ -95,20 +75,19 @@ void reject_foreign_parts(const HfConfig& config) {
 double rope_theta(const HfConfig& config) {
   for (const char* field : {"rope_scaling", "rope_parameters"}) {
     if (!config.has(field)) continue;
-    const Json& rope = config.json().at(field);
-    if (!rope.is_object()) config.reject(field, "needs an object");
-    for (const auto& [key, value] : rope.items()) {
+    for (const auto& [key, value] : config.at(field).members()) {
       const bool type = key == "rope_type" || key == "type";
-      const bool plain = (type && value == "default") || (key == "partial_rotary_factor" && value == 1.0) ||
-                         (key == "rope_theta" && value.is_number());
+      const bool plain = (type && value.text() == "default") ||
+                         (key == "partial_rotary_factor" && value.number() == 1.0) ||
+                         (key == "rope_theta" && value.number() > 0);
       if (!plain) config.reject(field, "only the default rotary positions, unscaled, exist here");
     }
   }
   if (config.has("partial_rotary_factor") && config.number("partial_rotary_factor") != 1.0) {
     config.reject("partial_rotary_factor", "must be 1: all of a head is rotated here");
   }
-  if (config.has("rope_parameters") && config.json().at("rope_parameters").contains("rope_theta")) {
-    const double theta = config.json().at("rope_parameters").at("rope_theta").get<double>();
+  if (config.has("rope_parameters") && config.at("rope_parameters").find("rope_theta")) {
+    const double theta = config.at("rope_parameters").at("rope_theta").number();
     if (config.has("rope_theta") && config.number("rope_theta") != theta) {
       config.reject("rope_theta", "differs from rope_parameters.rope_theta");
     }
@@ -124,18 +103,18 @@ void read_attention(const HfConfig& config, ModelConfig& model) {
     model.n_kv_heads = config.size("num_key_value_heads");
   } else if (config.type() != "llama") {
     // Null means one for each head; left out, it is a default that is not the same in every version.
-    if (!config.json().contains("num_key_value_heads")) config.reject("num_key_value_heads", "is needed");
+    if (!config.mentions("num_key_value_heads")) config.reject("num_key_value_heads", "is needed");
   }
   const bool qwen = config.type().starts_with("qwen3");
   std::int64_t head_dim = model.dim / model.n_heads;
   if (config.has("head_dim")) {
     head_dim = config.size("head_dim");
-  } else if (qwen && !config.json().contains("head_dim")) {
+  } else if (qwen && !config.mentions("head_dim")) {
     head_dim = 128;  // the default of Qwen3, whatever the width
   }
   if (head_dim * model.n_heads != model.dim) {
     config.reject("head_dim",
-                  "must be hidden_size / num_attention_heads here, not " + std::to_string(head_dim));
+                  fmt::format("must be hidden_size / num_attention_heads here, not {}", head_dim));
   }
   model.qk_norm = qwen;
   if (qwen) model.qk_norm_eps = model.norm_eps;
@@ -158,7 +137,7 @@ void read_qwen3_moe(const HfConfig& config, ModelConfig& model) {
   model.num_experts = config.size("num_experts");
   model.moe_top_k = config.size("num_experts_per_tok");
   if (!config.flag("norm_topk_prob")) config.reject("norm_topk_prob", "must be true: weights sum to 1 here");
-  if (config.has("mlp_only_layers") && !config.json().at("mlp_only_layers").empty()) {
+  if (config.has("mlp_only_layers") && !config.at("mlp_only_layers").items().empty()) {
     config.reject("mlp_only_layers", "must be empty");
   }
   model.moe_frequency = config.has("decoder_sparse_step") ? config.size("decoder_sparse_step") : 1;
@@ -173,9 +152,9 @@ void read_qwen3_moe(const HfConfig& config, ModelConfig& model) {
 
 Architecture load_hf_config(const std::filesystem::path& path) {
   const HfConfig config(path);
-  const std::array<const char*, 5> known = {"llama", "mistral", "mixtral", "qwen3", "qwen3_moe"};
-  if (std::find(known.begin(), known.end(), config.type()) == known.end()) {
-    config.reject("model_type", "must be one of llama, mistral, mixtral, qwen3, qwen3_moe");
+  constexpr std::array<std::string_view, 5> kTypes = {"llama", "mistral", "mixtral", "qwen3", "qwen3_moe"};
+  if (std::ranges::find(kTypes, config.type()) == kTypes.end()) {
+    config.reject("model_type", fmt::format("must be one of {}", fmt::join(kTypes, ", ")));
   }
   reject_foreign_parts(config);
   Architecture architecture;
@@ -194,7 +173,7 @@ Architecture load_hf_config(const std::filesystem::path& path) {
   try {
     validate(architecture);
   } catch (const ConfigError& error) {
-    throw ConfigError(path.string() + ": " + error.what());
+    throw ConfigError(fmt::format("{}: {}", path.string(), error.what()));
   }
   return architecture;
 }

@@ -1,5 +1,7 @@
 // Tensor names: transformers, models/{llama,mixtral,qwen3,qwen3_moe}/modeling_*.py. KempnerForge's own
 // converter: scripts/convert_checkpoint.py.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -73,16 +75,15 @@ std::string kempnerforge_name(std::string_view hf_name) {
   if (!take_prefix(rest, "model.layers.")) return std::string(find(kModelNames, hf_name));
   const std::string_view layer = take_index(rest);
   if (layer.empty()) return "";
-  const std::string prefix = "layers." + std::string(layer) + ".";
   const bool mixtral = take_prefix(rest, "block_sparse_moe.experts.");
   if (mixtral || take_prefix(rest, "mlp.experts.")) {
     const std::string_view expert = take_index(rest);
     const std::string_view name = find(kExpertNames, rest);
     const bool known = !expert.empty() && !name.empty() && rest.starts_with('w') == mixtral;
-    return known ? prefix + "mlp.experts." + std::string(expert) + "." + std::string(name) : "";
+    return known ? fmt::format("layers.{}.mlp.experts.{}.{}", layer, expert, name) : "";
   }
   const std::string_view name = find(kLayerNames, rest);
-  return name.empty() ? "" : prefix + std::string(name);
+  return name.empty() ? "" : fmt::format("layers.{}.{}", layer, name);
 }
 
 }  // namespace forgecheck

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string_view>
 
 namespace forgecheck {
 
@@ -19,5 +20,11 @@ struct MappedFile {
 /// Maps a regular file; the mapping ends with the last view of it. The file must not be shortened until then;
 /// replacing it by a rename is safe. Throws FormatError "<path>: ..." where it cannot be read.
 MappedFile map_file(const std::filesystem::path& path);
+
+/// The file's bytes as text.
+std::string_view text_of(const MappedFile& file);
+
+/// Throws FormatError where the text is the pointer that Git LFS leaves in place of a file that was not fetched.
+void refuse_lfs_pointer(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace forgecheck

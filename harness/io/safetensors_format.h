@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
@@ -17,12 +16,6 @@ inline constexpr std::string_view kMetadataKey = "__metadata__";
 
 /// Throws FormatError "<path>: <what>".
 [[noreturn]] void refuse(const std::filesystem::path& path, const std::string& what);
-
-/// A text short enough for a message.
-std::string shortened(const std::string& text);
-
-/// JSON text of a value for a message: strings come quoted and escaped.
-std::string shown(const nlohmann::json& value);
 
 /// Throws unless every byte of a BOOL array is 0 or 1.
 void require_bool_bytes(const std::filesystem::path& path, const std::string& name, const Array& array);

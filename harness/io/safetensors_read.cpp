@@ -1,13 +1,15 @@
 // The reader: header text, its entries one by one, then all of them against the data.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
-#include <set>
 #include <tuple>
 #include <vector>
 
 #include "harness/io/mapped_file.h"
 #include "harness/io/safetensors.h"
 #include "harness/io/safetensors_format.h"
+#include "harness/io/strict_json.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -17,62 +19,36 @@ namespace {
 using namespace safetensors;
 using Json = nlohmann::json;
 
-constexpr int kMaxDepth = 16;  // a valid header needs 3
+constexpr int kMaxHeaderDepth = 16;  // a valid header needs 3
 
 /// The header's text, its length checked against the limit and the file.
 std::string_view header_text(const std::filesystem::path& path, const MappedFile& file) {
+  refuse_lfs_pointer(path, text_of(file));
   if (file.size < kLengthBytes) {
-    refuse(path, "has " + std::to_string(file.size) + " bytes, too few for the 8 bytes of header length");
+    refuse(path, fmt::format("has {} bytes, too few for the 8 bytes of header length", file.size));
   }
   std::uint64_t length = 0;
   std::memcpy(&length, file.data.get(), kLengthBytes);
-  const std::string claim = "header length is " + std::to_string(length);
+  const std::string claim = fmt::format("header length is {}", length);
   if (length == 0) refuse(path, claim);
-  if (length > kMaxHeaderBytes) refuse(path, claim + ", more than " + std::to_string(kMaxHeaderBytes));
+  if (length > kMaxHeaderBytes) refuse(path, fmt::format("{}, more than {}", claim, kMaxHeaderBytes));
   if (length > file.size - kLengthBytes) {
-    refuse(path,
-           claim + ", but the file has only " + std::to_string(file.size - kLengthBytes) + " bytes after it");
+    refuse(path, fmt::format("{}, but the file has only {} bytes after it", claim, file.size - kLengthBytes));
   }
-  const std::string_view text(reinterpret_cast<const char*>(file.data.get()) + kLengthBytes, length);
+  const std::string_view text = text_of(file).substr(kLengthBytes, length);
   if (text.front() != '{') {
-    refuse(path, "header begins with byte " + std::to_string(static_cast<unsigned char>(text.front())) +
-                     ", not with \"{\"");
-  }
-  // The parser would take a NUL byte for the end of the text and ignore what follows.
-  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
-    refuse(path, "header has a NUL byte at offset " + std::to_string(nul));
+    refuse(path, fmt::format("header begins with byte {}, not with \"{{\"",
+                             static_cast<unsigned char>(text.front())));
   }
   return text;
 }
 
-Json parse_header(const std::filesystem::path& path, std::string_view text) {
-  std::vector<std::set<std::string>> keys;  // of each object that is open
-  const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (depth > kMaxDepth) {
-      refuse(path, "header is nested more than " + std::to_string(kMaxDepth) + " levels deep");
-    }
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second) {
-      refuse(path, "header has the key " + shown(parsed) + " twice in one object");
-    }
-    return true;
-  };
-  try {
-    return Json::parse(text.begin(), text.end(), check);
-  } catch (const Json::exception& error) {
-    std::string reason = error.what();  // "[json.exception.parse_error.101] parse error at line 1, ..."
-    if (const std::size_t end = reason.find("] "); end != std::string::npos) reason.erase(0, end + 2);
-    refuse(path, "header is not valid JSON: " + shortened(reason));
-  }
-}
-
 std::map<std::string, std::string> parse_metadata(const std::filesystem::path& path, const Json& value) {
-  if (!value.is_object()) refuse(path, "__metadata__ is " + shown(value) + ", not an object");
+  if (!value.is_object()) refuse(path, fmt::format("__metadata__ is {}, not an object", shown(value)));
   std::map<std::string, std::string> metadata;
   for (const auto& [key, text] : value.items()) {
     if (!text.is_string()) {
-      refuse(path, "__metadata__ key " + shown(key) + " is " + shown(text) + ", not a string");
+      refuse(path, fmt::format("__metadata__ key {} is {}, not a string", shown(key), shown(text)));
     }
     metadata[key] = text.get<std::string>();
   }
@@ -87,7 +63,7 @@ struct Entry {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
 
-  std::string offsets() const { return "[" + std::to_string(begin) + "," + std::to_string(end) + "]"; }
+  std::string offsets() const { return fmt::format("[{},{}]", begin, end); }
 };
 
 /// Parses and checks one entry by itself; the data has `data_size` bytes.
@@ -97,63 +73,63 @@ class EntryParser {
       : path_(path), name_(name), value_(value) {}
 
   Entry parse(std::uint64_t data_size) const {
-    if (!value_.is_object()) refuse_entry("is " + shown(value_) + ", not an object");
+    if (!value_.is_object()) refuse_entry(fmt::format("is {}, not an object", shown(value_)));
     Entry entry;
     entry.name = name_;
     entry.dtype = dtype();
     const std::vector<std::int64_t> offsets = integers("data_offsets");
     entry.shape = integers("shape");
     if (offsets.size() != 2) {
-      refuse_entry("data_offsets is " + shown(value_.at("data_offsets")) + ", not two numbers");
+      refuse_entry(fmt::format("data_offsets is {}, not two numbers", shown(value_.at("data_offsets"))));
     }
     entry.begin = static_cast<std::uint64_t>(offsets[0]);
     entry.end = static_cast<std::uint64_t>(offsets[1]);
     if (entry.begin > entry.end) {
-      refuse_entry("data_offsets is " + entry.offsets() + ": the end is before the begin");
+      refuse_entry(fmt::format("data_offsets is {}: the end is before the begin", entry.offsets()));
     }
     if (entry.end > data_size) {
-      refuse_entry("data_offsets is " + entry.offsets() + ", past the " + std::to_string(data_size) +
-                   " bytes of data");
+      refuse_entry(fmt::format("data_offsets is {}, past the {} bytes of data", entry.offsets(), data_size));
     }
     const std::uint64_t size = byte_size(entry);
     if (entry.end - entry.begin != size) {
-      refuse_entry("data_offsets is " + entry.offsets() + ", " + std::to_string(entry.end - entry.begin) +
-                   " bytes, but dtype " + std::string(safetensors_name(entry.dtype)) + " and shape " +
-                   shown(value_.at("shape")) + " need " + std::to_string(size));
+      refuse_entry(fmt::format("data_offsets is {}, {} bytes, but dtype {} and shape {} need {}",
+                               entry.offsets(), entry.end - entry.begin, safetensors_name(entry.dtype),
+                               shown(value_.at("shape")), size));
     }
     return entry;
   }
 
  private:
   [[noreturn]] void refuse_entry(const std::string& what) const {
-    refuse(path_, "tensor " + shown(name_) + ": " + what);
+    refuse(path_, fmt::format("tensor {}: {}", shown(name_), what));
   }
 
   const Json& field(const char* key) const {
     const auto found = value_.find(key);
-    if (found == value_.end()) refuse_entry(std::string(key) + " is missing");
+    if (found == value_.end()) refuse_entry(fmt::format("{} is missing", key));
     return *found;
   }
 
   Dtype dtype() const {
     const Json& text = field("dtype");
-    if (!text.is_string()) refuse_entry("dtype is " + shown(text) + ", not a string");
+    if (!text.is_string()) refuse_entry(fmt::format("dtype is {}, not a string", shown(text)));
     try {
       return parse_safetensors_name(text.get_ref<const std::string&>());
     } catch (const FormatError&) {
-      refuse_entry("dtype " + shown(text) + " is not one of F64, F32, F16, BF16, I64, I32, U8, BOOL");
+      refuse_entry(
+          fmt::format("dtype {} is not one of F64, F32, F16, BF16, I64, I32, U8, BOOL", shown(text)));
     }
   }
 
   std::vector<std::int64_t> integers(const char* key) const {
     const Json& list = field(key);
-    if (!list.is_array()) refuse_entry(std::string(key) + " is " + shown(list) + ", not an array");
+    if (!list.is_array()) refuse_entry(fmt::format("{} is {}, not an array", key, shown(list)));
     std::vector<std::int64_t> values;
     for (const Json& item : list) {
       // A number with a sign, a fraction or more than 64 bits is never `unsigned` to the parser.
       if (!item.is_number_unsigned() || item.get<std::uint64_t>() > INT64_MAX) {
-        refuse_entry(std::string(key) + " is " + shown(list) + ": " + shown(item) +
-                     " is not an integer from 0 to 2^63 - 1");
+        refuse_entry(
+            fmt::format("{} is {}: {} is not an integer from 0 to 2^63 - 1", key, shown(list), shown(item)));
       }
       values.push_back(item.get<std::int64_t>());
     }
@@ -167,7 +143,7 @@ class EntryParser {
       bytes.push_back(static_cast<std::int64_t>(size_of(entry.dtype)));
       return static_cast<std::uint64_t>(element_count(bytes));
     } catch (const ShapeError&) {
-      refuse_entry("shape is " + shown(value_.at("shape")) + ", more than 2^63 - 1 bytes");
+      refuse_entry(fmt::format("shape is {}, more than 2^63 - 1 bytes", shown(value_.at("shape"))));
     }
   }
 
@@ -185,20 +161,21 @@ void require_exact_cover(const std::filesystem::path& path, std::vector<Entry>& 
   const Entry* last = nullptr;
   for (const Entry& entry : entries) {
     const std::uint64_t covered = last == nullptr ? 0 : last->end;
-    const std::string claim = "tensor " + shown(entry.name) + ": data_offsets is " + entry.offsets();
+    const std::string claim =
+        fmt::format("tensor {}: data_offsets is {}", shown(entry.name), entry.offsets());
     if (entry.begin < covered) {
-      refuse(path, claim + ", which overlaps tensor " + shown(last->name) + " at " + last->offsets());
+      refuse(path,
+             fmt::format("{}, which overlaps tensor {} at {}", claim, shown(last->name), last->offsets()));
     }
     if (entry.begin > covered) {
-      refuse(path,
-             claim + ", which leaves a gap: no tensor covers the bytes from " + std::to_string(covered));
+      refuse(path, fmt::format("{}, which leaves a gap: no tensor covers the bytes from {}", claim, covered));
     }
     last = &entry;
   }
   const std::uint64_t covered = last == nullptr ? 0 : last->end;
   if (covered != data_size) {
-    refuse(path, "the tensors end at byte " + std::to_string(covered) + " of the data, which has " +
-                     std::to_string(data_size) + " bytes");
+    refuse(path,
+           fmt::format("the tensors end at byte {} of the data, which has {} bytes", covered, data_size));
   }
 }
 
@@ -210,7 +187,7 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path) {
   const std::uint64_t data_begin = kLengthBytes + text.size();
   const std::uint64_t data_size = file.size - data_begin;
 
-  const Json header = parse_header(path, text);
+  const Json header = parse_json(text, fmt::format("{}: header", path.string()), kMaxHeaderDepth).value;
   SafetensorsFile result;
   std::vector<Entry> entries;
   for (const auto& [name, value] : header.items()) {

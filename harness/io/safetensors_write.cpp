@@ -1,4 +1,6 @@
-// The writer: a header that depends on the tensors alone, then their bytes, into a file that appears whole.
+// The writer: a header that depends only on the tensors, then their bytes, into a file that appears whole.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <vector>
@@ -6,6 +8,7 @@
 #include "harness/io/atomic_file.h"
 #include "harness/io/safetensors.h"
 #include "harness/io/safetensors_format.h"
+#include "harness/io/strict_json.h"
 
 namespace forgecheck {
 
@@ -30,7 +33,7 @@ std::vector<const NamedArray*> in_file_order(const std::filesystem::path& path,
   for (const NamedArray& item : tensors) {
     if (item.first == kMetadataKey) refuse(path, "a tensor cannot have the name \"__metadata__\"");
     if (item.second.bytes().data() == nullptr && item.second.size() > 0) {
-      refuse(path, "tensor " + shown(item.first) + " has a shape but no data");
+      refuse(path, fmt::format("tensor {} has a shape but no data", shown(item.first)));
     }
     require_bool_bytes(path, item.first, item.second);
     ordered.push_back(&item);
@@ -52,9 +55,9 @@ std::string file_head(const std::filesystem::path& path, const std::vector<const
       const auto& [name, array] = *item;
       const std::uint64_t end = offset + array.bytes().size();
       if (text.size() > 1) text += ',';
-      text += Json(name).dump() + ":{\"dtype\":" + Json(safetensors_name(array.dtype())).dump() +
-              ",\"shape\":" + Json(array.shape()).dump() + ",\"data_offsets\":" + Json({offset, end}).dump() +
-              "}";
+      text += fmt::format(R"({}:{{"dtype":{},"shape":{},"data_offsets":{}}})", Json(name).dump(),
+                          Json(safetensors_name(array.dtype())).dump(), Json(array.shape()).dump(),
+                          Json({offset, end}).dump());
       offset = end;
     }
   } catch (const Json::exception&) {
@@ -63,8 +66,7 @@ std::string file_head(const std::filesystem::path& path, const std::vector<const
   text += '}';
   text.append((8 - text.size() % 8) % 8, ' ');
   if (text.size() > kMaxHeaderBytes) {
-    refuse(path, "header length would be " + std::to_string(text.size()) + ", more than " +
-                     std::to_string(kMaxHeaderBytes));
+    refuse(path, fmt::format("header length would be {}, more than {}", text.size(), kMaxHeaderBytes));
   }
   const std::uint64_t length = text.size();
   return std::string(reinterpret_cast<const char*>(&length), kLengthBytes) + text;

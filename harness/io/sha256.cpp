@@ -1,5 +1,6 @@
 #include "harness/io/sha256.h"
 
+#include <fmt/format.h>
 #include <openssl/evp.h>
 
 #include <array>
@@ -61,7 +62,8 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 
 std::string sha256_file(const std::filesystem::path& path) {
   const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rb"));
-  if (file == nullptr) throw FormatError(path.string() + ": cannot be opened: " + std::strerror(errno));
+  if (file == nullptr)
+    throw FormatError(fmt::format("{}: cannot be opened: {}", path.string(), std::strerror(errno)));
   Sha256 digest;
   std::vector<std::byte> piece(std::size_t{1} << 16);
   std::size_t got = 0;
@@ -70,7 +72,7 @@ std::string sha256_file(const std::filesystem::path& path) {
   }
   // fopen opens a directory without complaint; only the read fails.
   if (std::ferror(file.get()) != 0) {
-    throw FormatError(path.string() + ": cannot be read: " + std::strerror(errno));
+    throw FormatError(fmt::format("{}: cannot be read: {}", path.string(), std::strerror(errno)));
   }
   return digest.hex();
 }

@@ -1,12 +1,15 @@
 #include "harness/io/toml_config.h"
 
+#include <fmt/format.h>
 #include <toml++/toml.h>
+
 #include <algorithm>
 #include <array>
 #include <initializer_list>
 #include <sstream>
 
-#include "harness/case/config_fields.h"
+#include "harness/case/case_fields.h"
+#include "harness/io/mapped_file.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -14,7 +17,7 @@ namespace {
 
 constexpr std::array<const char*, 4> kSections = {"model", "vision_encoder", "adapter", "vlm"};
 
-/// A value as it stands in the file, for messages.
+/// A value as the file has it, for messages.
 std::string source_text(const toml::node& node) {
   if (const auto* number = node.as_floating_point()) return format_value(number->get());
   std::ostringstream out;
@@ -27,34 +30,35 @@ class File {
   explicit File(const std::filesystem::path& path) : path_(path.string()) {}
 
   toml::table parse() const {
-    if (!std::filesystem::is_regular_file(path_)) throw FormatError(path_ + ": is not a file");
+    const MappedFile file = map_file(path_);
+    refuse_lfs_pointer(path_, text_of(file));
     try {
-      return toml::parse_file(path_);
+      return toml::parse(text_of(file), path_);
     } catch (const toml::parse_error& error) {
-      std::ostringstream position;
-      position << path_ << ":" << error.source().begin.line << ":" << error.source().begin.column;
-      throw FormatError(position.str() + ": " + std::string(error.description()));
+      const toml::source_position at = error.source().begin;
+      throw FormatError(fmt::format("{}:{}:{}: {}", path_, at.line, at.column, error.description()));
     }
   }
 
   [[noreturn]] void reject(const toml::node& node, const std::string& message) const {
-    throw ConfigError(path_ + ":" + std::to_string(node.source().begin.line) + ": " + message);
+    throw ConfigError(fmt::format("{}:{}: {}", path_, node.source().begin.line, message));
   }
-  [[noreturn]] void reject(const std::string& message) const { throw ConfigError(path_ + ": " + message); }
+  [[noreturn]] void reject(const std::string& message) const {
+    throw ConfigError(fmt::format("{}: {}", path_, message));
+  }
 
   FieldValue value(const std::string& name, const toml::node& node) const;
 
   /// Sets every field of a section but the ignored ones, `arch` first: it decides which others there are.
-  template <class Config>
-  void read(Config& config, const std::string& section, const toml::table& table,
+  void read(Case& result, const std::string& section, const toml::table& table,
             std::initializer_list<std::string_view> ignored = {}) const {
     for (const bool arch : {true, false}) {
       for (const auto& [key, node] : table) {
         if ((key.str() == "arch") != arch) continue;
         if (std::find(ignored.begin(), ignored.end(), key.str()) != ignored.end()) continue;
-        const FieldValue given = value(section + "." + std::string(key.str()), node);
+        const FieldValue given = value(fmt::format("{}.{}", section, key.str()), node);
         try {
-          set_field(config, key.str(), given);
+          set_field(result, section, key.str(), given);
         } catch (const ConfigError& error) {
           reject(node, error.what());
         }
@@ -69,7 +73,7 @@ class File {
  private:
   [[noreturn]] void reject_type(const std::string& name, const toml::node& node,
                                 const std::string& needs) const {
-    reject(node, name + " = " + source_text(node) + ": needs " + needs);
+    reject(node, fmt::format("{} = {}: needs {}", name, source_text(node), needs));
   }
   std::string path_;
 };
@@ -108,7 +112,7 @@ void File::check_freeze(const std::string& name, const toml::node& node) const {
     for (const auto& [key, entry] : *spec) {
       const bool known =
           (key.str() == "module" && entry.is_string()) || (key.str() == "frozen" && entry.is_boolean());
-      if (!known) reject_type(name + "." + std::string(key.str()), entry, needs);
+      if (!known) reject_type(fmt::format("{}.{}", name, key.str()), entry, needs);
     }
   }
 }
@@ -126,7 +130,7 @@ void File::check_freeze_schedule(const toml::node& node) const {
       if (key.str() == "specs") {
         check_freeze(name + ".specs", entry);
       } else if (key.str() != "start_step" || !entry.is_integer()) {
-        reject_type(name + "." + std::string(key.str()), entry, needs);
+        reject_type(fmt::format("{}.{}", name, key.str()), entry, needs);
       }
     }
   }
@@ -137,7 +141,7 @@ void File::check_module_patterns(const toml::node& node) const {
   const std::string needs = "a table of lists of strings";
   if (!node.is_table()) reject_type(name, node, needs);
   for (const auto& [key, patterns] : *node.as_table()) {
-    const std::string entry = name + "." + std::string(key.str());
+    const std::string entry = fmt::format("{}.{}", name, key.str());
     if (!patterns.is_array()) reject_type(entry, patterns, needs);
     for (const toml::node& pattern : *patterns.as_array()) {
       if (!pattern.is_string()) reject_type(entry, patterns, needs);
@@ -150,47 +154,49 @@ const toml::table* find_section(const File& file, const toml::table& root, const
   const toml::node* node = root.get(name);
   if (node == nullptr) return nullptr;
   if (!node->is_table())
-    file.reject(*node, std::string(name) + " = " + source_text(*node) + ": needs a section");
+    file.reject(*node, fmt::format("{} = {}: needs a section", name, source_text(*node)));
   return node->as_table();
 }
 
-void read_model(const File& file, const toml::table& section, ModelConfig& model) {
+void read_model(const File& file, const toml::table& section, Case& result) {
   if (const toml::node* eps = section.get("qk_norm_eps")) {
-    file.reject(
-        *eps, "model.qk_norm_eps = " + source_text(*eps) + ": unknown field, KempnerForge fixes it at 1e-05");
+    file.reject(*eps, fmt::format("model.qk_norm_eps = {}: unknown field, KempnerForge fixes it at 1e-05",
+                                  source_text(*eps)));
   }
-  file.read(model, "model", section);
+  file.read(result, "model", section);
 }
 
-VlmConfig read_vlm(const File& file, const toml::table& section) {
+void read_vlm(const File& file, const toml::table& section, Case& result) {
   if (const toml::node* freeze = section.get("freeze")) file.check_freeze("vlm.freeze", *freeze);
   if (const toml::node* schedule = section.get("freeze_schedule")) file.check_freeze_schedule(*schedule);
   if (const toml::node* patterns = section.get("module_patterns")) file.check_module_patterns(*patterns);
-  VlmConfig vlm;
-  file.read(vlm, "vlm", section, {"freeze", "freeze_schedule", "module_patterns"});
-  return vlm;
+  result.architecture.vlm.emplace();
+  file.read(result, "vlm", section, {"freeze", "freeze_schedule", "module_patterns"});
 }
 
-void read_sections(const File& file, const toml::table& root, Architecture& architecture) {
+void read_sections(const File& file, const toml::table& root, Case& result) {
+  Architecture& architecture = result.architecture;
   bool any = false;
   for (const char* name : kSections) any = find_section(file, root, name) != nullptr || any;
   if (!any) file.reject("has none of the sections [model], [vision_encoder], [adapter], [vlm]");
   for (const auto& [key, node] : root) {
     const bool is_section = node.is_table() || node.is_array_of_tables();
     if (!is_section)
-      file.reject(node, std::string(key.str()) + " = " + source_text(node) + ": is in no section");
+      file.reject(node, fmt::format("{} = {}: is in no section", key.str(), source_text(node)));
   }
   if (const toml::table* section = find_section(file, root, "model")) {
-    read_model(file, *section, architecture.model);
+    read_model(file, *section, result);
   }
   if (const toml::table* section = find_section(file, root, "vision_encoder")) {
-    file.read(architecture.vision_encoder.emplace(), "vision_encoder", *section);
+    architecture.vision_encoder.emplace();
+    file.read(result, "vision_encoder", *section);
   }
   if (const toml::table* section = find_section(file, root, "adapter")) {
-    file.read(architecture.adapter.emplace(), "adapter", *section);
+    architecture.adapter.emplace();
+    file.read(result, "adapter", *section);
   }
   if (const toml::table* section = find_section(file, root, "vlm")) {
-    architecture.vlm = read_vlm(file, *section);
+    read_vlm(file, *section, result);
     if (!architecture.adapter) architecture.adapter.emplace();
   }
 }
@@ -209,12 +215,13 @@ Architecture load_toml_config(const std::filesystem::path& path) {
   const File file(path);
   const toml::table root = file.parse();
   if (root.empty()) file.reject("is empty: a [model] section is needed");
-  Architecture architecture;
+  Case result;  // of which only the architecture is set
   if (has_sections(root)) {
-    read_sections(file, root, architecture);
+    read_sections(file, root, result);
   } else {
-    read_model(file, root, architecture.model);
+    read_model(file, root, result);
   }
+  Architecture& architecture = result.architecture;
   try {
     if (architecture.vision_encoder) {
       architecture.feature_dim = architecture.vision_encoder->feature_dim;

@@ -1,4 +1,4 @@
-// A wrong case is a ConfigError that quotes the segment or the field, and the value.
+// A wrong case is an error that names the segment or the field, and the value.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,7 +22,7 @@ std::string text_rejection(const std::string& text) {
 std::string json_rejection(const std::string& json) {
   try {
     parse_case_json(json);
-  } catch (const ConfigError& error) {
+  } catch (const Error& error) {
     return error.what();
   }
   return "(accepted)";
@@ -52,8 +52,10 @@ TEST_P(JsonRejection, NamesWhatIsWrong) {
 
 const Rejection kTexts[] = {
     // the architecture
-    {"", {"arch"}},
-    {"transformer", {"arch", "transformer"}},
+    {"", {"architecture \"\"", "one of dense, moe, joint_decoder, cross_attention, mot, moma"}},
+    {"foo[dim=64]",
+     {"foo[dim=64]", "\"foo\"", "one of dense, moe, joint_decoder, cross_attention, mot, moma"}},
+    {"transformer", {"architecture", "transformer"}},
     {"Dense", {"Dense"}},
     {"dense[dim=64", {"dense[dim=64", "]"}},
     {"dense[num_experts=4]", {"num_experts = 4", "moe"}},
@@ -79,6 +81,9 @@ const Rejection kTexts[] = {
     {"dense/float16", {"float16"}},
     {"dense/lenght=4", {"lenght=4"}},
     {"dense/train=true", {"train=true"}},
+    {"dense/forward=1", {"forward=1"}},
+    {"dense/seed", {"seed"}},
+    {"dense/moe_step=1:2:3", {"moe_step=1:2:3", "a pair of integers with ':' between them"}},
     {"dense/seed=", {"seed="}},
     {"dense/seed=-1", {"seed=-1", "2^64 - 1"}},
     {"dense/seed=1.0", {"seed=1.0"}},
@@ -111,7 +116,7 @@ const Rejection kTexts[] = {
     {"dense/generate=5,temperature=-1", {"temperature"}},
     {"dense/generate=5,top_p=0", {"top_p"}},
     {"dense/generate=5,top_k=-2", {"top_k"}},
-    {"dense/loss=mse", {"loss = mse"}},
+    {"dense/loss=mse", {"loss.kind = mse", "cross_entropy"}},
     {"dense/loss=cross_entropy,chunks=3", {"chunks = 3"}},
     {"dense/loss=chunked_cross_entropy,chunk_size=0", {"chunk_size = 0"}},
     {"dense/loss=cross_entropy,z_loss_weight=-0.5", {"z_loss_weight = -0.5"}},
@@ -124,14 +129,19 @@ const Rejection kTexts[] = {
 INSTANTIATE_TEST_SUITE_P(All, TextRejection, testing::ValuesIn(kTexts));
 
 const Rejection kJson[] = {
-    {"", {"not a JSON object"}},
-    {"[]", {"not a JSON object"}},
-    {"{", {"not a JSON object"}},
+    {"", {"not valid JSON"}},
+    {"[]", {"case: expected an object, got []"}},
+    {"{", {"not valid JSON"}},
+    {R"({"seed": 1, "seed": 1})", {"seed: is given twice"}},
+    {R"({"loss": {"z_loss_weight": 1e999}})", {"loss.z_loss_weight: the number 1e999 is too large"}},
+    {R"({"vision_encoder": {}})", {"case.vision_encoder: unknown field"}},
+    {R"({"inptus": {}})", {"case.inptus: unknown field, did you mean inputs?"}},
+    {R"({"inputs": {"batch": -1}})", {"inputs.batch = -1", "at least 0"}},
     {R"({"modle": {}})", {"modle"}},
     {R"({"model": []})", {"model"}},
     {R"({"model": {"dim": "64"}})", {"model.dim", "64"}},
     {R"({"model": {"dim": null}})", {"model.dim", "null"}},
-    {R"({"model": {"dimm": 64}})", {"model.dimm = 64"}},
+    {R"({"model": {"dimm": 64}})", {"case.model.dimm: unknown field, did you mean dim?"}},
     {R"({"model": {"dim": 0}})", {"model.dim = 0"}},
     {R"({"vlm": {"arch": "clip"}})", {"arch", "clip"}},
     {R"({"vlm": {"arch": "moma", "moma_experts_per_modality": {"image": "two"}}})",
@@ -141,7 +151,7 @@ const Rejection kJson[] = {
     {R"({"seed": -1})", {"seed", "-1"}},
     {R"({"seed": 1.0})", {"seed", "1.0"}},
     {R"({"seed": "7"})", {"seed", "7"}},
-    {R"({"seed": 18446744073709551616})", {"seed"}},
+    {R"({"seed": 18446744073709551616})", {"seed", "expected an integer in 0 .. 2^64 - 1"}},
     {R"({"mode": "test"})", {"mode", "test", "eval, train"}},
     {R"({"mode": true})", {"mode", "true"}},
     {R"({"dtype": "float16"})", {"dtype", "float16", "bfloat16"}},
@@ -161,8 +171,8 @@ const Rejection kJson[] = {
     {R"({"loss": {"kind": "mse"}})", {"loss.kind", "mse", "cross_entropy"}},
     {R"({"loss": {"weight": 1}})", {"loss.weight"}},
     {R"({"loss": {"z_loss_weight": "1"}})", {"loss.z_loss_weight"}},
-    {R"({"inputs": {"batch": true}})", {"inputs.batch = true"}},
-    {R"({"inputs": {"lenght": 3}})", {"inputs.lenght = 3"}},
+    {R"({"inputs": {"batch": true}})", {"case.inputs.batch: expected an integer, got true"}},
+    {R"({"inputs": {"lenght": 3}})", {"case.inputs.lenght: unknown field"}},
     {R"({"mot_moe_totals": 1})", {"mot_moe_totals", "1"}},
     {R"({"greedy_from": [5]})", {"greedy_from"}},
 };
@@ -178,9 +188,9 @@ TEST(TextRejection, AnInfiniteLossWeight) {
   EXPECT_THROW(parse_case_text("dense/loss=cross_entropy,z_loss_weight=inf"), ConfigError);
 }
 TEST(JsonRejection, IntegersPastInt64) {
-  EXPECT_THROW(parse_case_json(R"({"output_slice": [18446744073709551615, null]})"), ConfigError);
+  EXPECT_THROW(parse_case_json(R"({"output_slice": [18446744073709551615, null]})"), FormatError);
   EXPECT_THROW(parse_case_json(R"({"run": "generate", "generate": {"eos_token_id": 18446744073709551615}})"),
-               ConfigError);
+               FormatError);
 }
 
 }  // namespace

@@ -20,10 +20,14 @@ TEST(RandomCase, IsTheSameForASeedAndAnotherForTheNext) {
   EXPECT_EQ(lines.size(), 300U);
 }
 
-TEST(RandomCase, ItsTextRepeatsIt) {
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+TEST(RandomCase, ItsTextAndItsJsonRepeatIt) {
+  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
     const Case value = random_case(seed);
-    EXPECT_EQ(case_json(parse_case_text(case_text(value))), case_json(value)) << case_text(value);
+    const std::string text = case_text(value), json = case_json(value);
+    EXPECT_EQ(case_json(parse_case_text(text)), json) << text;
+    EXPECT_EQ(case_json(parse_case_json(json)), json) << text;
+    EXPECT_EQ(case_text(parse_case_text(text)), text);
+    EXPECT_EQ(case_text(parse_case_json(json)), text);
   }
 }
 

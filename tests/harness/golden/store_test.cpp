@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "harness/golden/golden_file.h"
 #include "harness/io/safetensors.h"
 #include "harness/io/sha256.h"
 #include "reference/error.h"
@@ -196,16 +197,83 @@ TEST_F(Store, TheManifestIsTheSameBytesAndLeavesNothingBeside) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 2);
 }
 
-TEST_F(Store, AManifestThatIsNoneIsRefused) {
+TEST_F(Store, AManifestThatIsNoneIsRefusedWithThePathOfTheField) {
   const std::string path = (folder_.path() / "manifest.json").string();
   EXPECT_THROW(check_manifest(folder_.path()), FormatError);
-  for (const std::string text : {"", "[]", "{", "{}", R"({"files": {}})"}) {
-    EXPECT_THAT(refusal(text), StartsWith(path + ": is not a manifest")) << text;
-  }
-  for (const std::string row : {"3", "{}", R"({"path": "a"})", R"({"path": "a", "sha256": 3})"}) {
-    EXPECT_THAT(refusal(R"({"files": [)" + row + "]}"), HasSubstr("is not an entry")) << row;
+  const std::pair<const char*, const char*> manifests[] = {
+      {"", "is not valid JSON: "},
+      {"{", "is not valid JSON: "},
+      {"[]", "expected an object, got []"},
+      {"{}", "files: is missing"},
+      {R"({"files": {}})", "files: expected a list, got {}"},
+      {R"({"schema": 2, "files": []})", "schema: expected 1, got 2"},
+      {R"({"file": []})", "file: unknown field, did you mean files?"},
+      {R"({"files": [3]})", "files[0]: expected an object, got 3"},
+      {R"({"files": [{}]})", "files[0].sha256: is missing"},
+      {R"({"files": [{"path": "a", "sha256": 3}]})", "files[0].sha256: expected a text, got 3"},
+      {R"({"files": [{"sha256": "a"}]})", "files[0].path: is missing"},
+      {R"({"files": [{"path": "a", "sha265": "b"}]})",
+       "files[0].sha265: unknown field, did you mean sha256?"},
+      {R"({"files": [{"path": "a", "sha256": "b"}, {"path": "a", "sha256": "c"}]})",
+       "files[1].path: is given twice"},
+  };
+  for (const auto& [manifest, message] : manifests) {
+    EXPECT_THAT(refusal(manifest), StartsWith(path + ": " + message)) << manifest;
   }
   EXPECT_THROW(write_manifest(folder_.path(), "2026-01-02"), FormatError);
+}
+
+// ---- symbolic links ----
+
+TEST_F(Store, ALinkThatLeadsNowhereIsListedAndItsReaderSaysWhatIsWrong) {
+  put("a.safetensors", 1);
+  write_manifest(folder_.path(), "2026-01-02");
+  std::filesystem::create_symlink("gone", folder_.path() / "dangling.safetensors");
+  std::filesystem::create_symlink("loop.safetensors", folder_.path() / "loop.safetensors");
+  EXPECT_THAT(names(""), ElementsAre("a", "dangling", "loop"));
+  EXPECT_THAT([&] { read_golden(folder_.path() / "dangling.safetensors", "dangling"); },
+              testing::ThrowsMessage<FormatError>(
+                  HasSubstr("dangling.safetensors: cannot be opened: No such file or directory")));
+  EXPECT_THAT([&] { read_golden(folder_.path() / "loop.safetensors", "loop"); },
+              testing::ThrowsMessage<FormatError>(
+                  HasSubstr("loop.safetensors: cannot be opened: Too many levels of symbolic links")));
+}
+
+TEST_F(Store, AListedLinkThatLeadsNowhereIsOneLineOfTheCheck) {
+  put("a.safetensors", 1);
+  put("b.safetensors", 2);
+  write_manifest(folder_.path(), "2026-01-02");
+  std::filesystem::remove(folder_.path() / "a.safetensors");
+  std::filesystem::create_symlink("gone", folder_.path() / "a.safetensors");
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("a.safetensors: cannot be opened")));
+}
+
+TEST_F(Store, ALinkToAFileIsFollowed) {
+  put("a.safetensors", 1);
+  std::filesystem::create_symlink("a.safetensors", folder_.path() / "b.safetensors");
+  EXPECT_THAT(names(""), ElementsAre("a", "b"));
+}
+
+TEST_F(Store, ALinkWhoseFilesWouldBeLeftOutIsNamed) {
+  put("a.safetensors", 1);
+  std::filesystem::create_symlink("gone", folder_.path() / "family");
+  EXPECT_THAT([&] { names(""); }, testing::ThrowsMessage<FormatError>(
+                                      HasSubstr("family: is a symbolic link that leads nowhere")));
+  std::filesystem::remove(folder_.path() / "family");
+  std::filesystem::create_symlink("/", folder_.path() / "family");
+  EXPECT_THAT([&] { names(""); },
+              testing::ThrowsMessage<FormatError>(HasSubstr("family: is a symbolic link to a")));
+  std::filesystem::remove(folder_.path() / "family");
+  std::filesystem::create_symlink("family", folder_.path() / "family");
+  EXPECT_THAT([&] { names(""); }, testing::ThrowsMessage<FormatError>(
+                                      HasSubstr("family: is a symbolic link that leads nowhere")));
+}
+
+TEST_F(Store, AFolderThatIsALinkIsRead) {
+  put("a.safetensors", 1);
+  const TemporaryDirectory other;
+  std::filesystem::create_symlink(folder_.path(), other.path() / "link");
+  EXPECT_EQ(find_goldens(other.path() / "link", "").size(), 1U);
 }
 
 TEST(Manifest, ADateThatIsNoText) {

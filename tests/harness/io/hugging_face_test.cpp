@@ -49,7 +49,7 @@ class HuggingFaceConfig : public testing::Test {
   std::string rejection(const Json& json, const char* change) {
     try {
       load(json, change);
-    } catch (const ConfigError& error) {
+    } catch (const Error& error) {
       const std::string message = error.what();
       const std::string prefix = (directory_.path() / "config.json").string() + ": ";
       EXPECT_TRUE(message.starts_with(prefix)) << message;
@@ -169,13 +169,26 @@ TEST_F(HuggingFaceConfig, HeadDimMayBeLeftOut) {
 TEST_F(HuggingFaceConfig, SizesAreNeeded) {
   for (const char* field : {"hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
                             "intermediate_size", "max_position_embeddings", "rms_norm_eps"}) {
-    expect_rejected(llama(), ("{\"" + std::string(field) + "\": null}").c_str(),
-                    std::string(field) + " = (missing)");
+    expect_rejected(llama(), ("{\"" + std::string(field) + "\": null}").c_str(), std::string(field));
   }
-  expect_rejected(llama(), R"({"hidden_size": 32.0})", "hidden_size = 32.0");
-  expect_rejected(llama(), R"({"hidden_size": -32})", "hidden_size = -32");
-  expect_rejected(llama(), R"({"hidden_size": 18446744073709551615})", "hidden_size = 18446744073709551615");
+  const std::string rule = "hidden_size: expected an integer from 1 to 2147483647, got ";
+  for (const std::string size : {"32.0", "-32", "0", "2147483648", "18446744073709551615", "\"32\""}) {
+    EXPECT_EQ(rejection(llama(), ("{\"hidden_size\": " + size + "}").c_str()), rule + size);
+  }
   expect_rejected(llama(), R"({"num_key_value_heads": 3})", "model.n_kv_heads = 3");
+}
+
+TEST_F(HuggingFaceConfig, AWrongTypeIsNamedWithItsPath) {
+  EXPECT_EQ(rejection(llama(), R"({"rms_norm_eps": "small"})"),
+            "rms_norm_eps: expected a number, got \"small\"");
+  EXPECT_EQ(rejection(llama(), R"({"tie_word_embeddings": 1})"),
+            "tie_word_embeddings: expected true or false, got 1");
+  EXPECT_EQ(rejection(llama(), R"({"rope_scaling": 3})"), "rope_scaling: expected an object, got 3");
+  EXPECT_EQ(rejection(llama(), R"({"rope_scaling": {"rope_theta": "x"}})"),
+            "rope_scaling.rope_theta: expected a number, got \"x\"");
+  EXPECT_EQ(rejection(llama(), R"({"layer_types": ["full_attention", 3]})"),
+            "layer_types[1]: expected a text, got 3");
+  EXPECT_EQ(rejection(qwen3_moe(), R"({"mlp_only_layers": 3})"), "mlp_only_layers: expected a list, got 3");
 }
 
 TEST_F(HuggingFaceConfig, BrokenFilesAreFormatErrors) {

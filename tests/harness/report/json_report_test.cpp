@@ -206,7 +206,7 @@ TEST(ReadJsonReport, WrittenAgainItIsTheSameToTheByte) {
 struct Refusal {
   std::string pointer;  // of the value to change
   std::string value;    // JSON, or "" to take it away
-  std::string message;  // behind "<path>: "
+  std::string message;  // after "<path>: "
 };
 
 void PrintTo(const Refusal& refusal, std::ostream* out) {
@@ -234,72 +234,90 @@ TEST_P(RefusedReport, NamesTheFileAndTheField) {
 INSTANTIATE_TEST_SUITE_P(
     Fields, RefusedReport,
     testing::Values(
-        Refusal{"/schema", "2", "schema = 2: this version reads schema 1"},
-        Refusal{"/schema", "", "schema is missing"},
-        Refusal{"/tool/name", "\"other\"", "tool.name = \"other\": must be \"forgecheck\""},
-        Refusal{"/tool/version", "1", "tool.version = 1: must be a text"},
-        Refusal{"/command", "\"x\"", "command = \"x\": must be a list"},
-        Refusal{"/extra", "1", "extra = 1: unknown field"},
-        Refusal{"/results", "{}", "results = {}: must be a list"},
-        Refusal{"/results/0", "7", "results[0] = 7: must be an object"},
-        Refusal{"/results/0/verdict", "\"mtch\"",
-                "results[0].verdict = \"mtch\": must be one of match, undecided"},
-        Refusal{"/results/0/verdict", "", "results[0].verdict is missing"},
-        Refusal{"/results/0/case", "null", "results[0].case = null: must be a text"},
-        Refusal{"/results/0/used", "\"much\"", "results[0].used = \"much\": must be a number, \"inf\""},
-        Refusal{"/results/0/seconds", "true", "results[0].seconds = true: must be a number"},
-        Refusal{"/results/0/surprise", "[]", "results[0].surprise = []: unknown field"},
-        Refusal{"/results/0/taps", "", "results[0].taps is missing"},
-        Refusal{"/results/0/taps/1/name", "", "results[0].taps[1].name is missing"},
-        Refusal{"/results/0/taps/1/eror", "1", "results[0].taps[1].eror = 1: unknown field"},
+        Refusal{"/schema", "2", "schema: expected 1, which this version reads, got 2"},
+        Refusal{"/schema", "", "schema: is missing"},
+        Refusal{"/tool/name", "\"other\"", "tool.name: expected one of forgecheck, got \"other\""},
+        Refusal{"/tool/version", "1", "tool.version: expected a text, got 1"},
+        Refusal{"/command", "\"x\"", "command: expected a list, got \"x\""},
+        Refusal{"/extra", "1", "extra: unknown field, expected one of schema, tool, command"},
+        Refusal{"/results", "{}", "results: expected a list, got {}"},
+        Refusal{"/results/0", "7", "results[0]: expected an object, got 7"},
+        Refusal{"/results/0/verdict", "\"mtch\"", "results[0].verdict: expected one of match, undecided"},
+        Refusal{"/results/0/verdict", "", "results[0].verdict: is missing"},
+        Refusal{"/results/0/case", "null", "results[0].case: expected a text, got null"},
+        Refusal{"/results/0/used", "\"much\"",
+                "results[0].used: expected a number, \"inf\", \"-inf\" or \"nan\", got \"much\""},
+        Refusal{"/results/0/seconds", "true",
+                "results[0].seconds: expected a number, \"inf\", \"-inf\" or \"nan\", got true"},
+        Refusal{"/results/0/surprise", "[]", "results[0].surprise: unknown field"},
+        Refusal{"/results/0/taps", "", "results[0].taps: is missing"},
+        Refusal{"/results/0/taps/1/name", "", "results[0].taps[1].name: is missing"},
+        Refusal{"/results/0/taps/1/eror", "1", "results[0].taps[1].eror: unknown field, did you mean error?"},
         Refusal{"/results/0/undecided/0/token", "1.5",
-                "results[0].undecided[0].token = 1.5: must be an integer"},
+                "results[0].undecided[0].token: expected an integer below 2^63, got 1.5"},
         Refusal{"/results/0/undecided/0/oracle/1", "\"x\"",
-                "results[0].undecided[0].oracle[1] = \"x\": must be"},
+                "results[0].undecided[0].oracle[1]: expected an integer below 2^63, got \"x\""},
         Refusal{"/results/0/undecided/0/token", "18446744073709551615",
-                "results[0].undecided[0].token = 18446744073709551615: must be an integer below 2^63"},
-        Refusal{"/results/0/first_divergence", "[]", "results[0].first_divergence = []: must be an object"},
+                "results[0].undecided[0].token: expected an integer below 2^63, got 18446744073709551615"},
+        Refusal{"/results/0/first_divergence", "[]",
+                "results[0].first_divergence: expected an object, got []"},
         Refusal{"/results/0/first_divergence/between/0", "3",
-                "results[0].first_divergence.between[0] = 3: must be a text"},
+                "results[0].first_divergence.between[0]: expected a text, got 3"},
         Refusal{"/results/0/first_divergence/operation/formul", "\"\"",
-                "results[0].first_divergence.operation.formul = \"\": unknown field"},
+                "results[0].first_divergence.operation.formul: unknown field, did you mean formula?"},
         Refusal{"/results/0/first_divergence/worst/index", "",
-                "results[0].first_divergence.worst.index is missing"},
+                "results[0].first_divergence.worst.index: is missing"},
         Refusal{"/results/0/first_divergence/histogram/edges/1", "0.5",
-                "results[0].first_divergence.histogram.edges = "},
+                "results[0].first_divergence.histogram.edges: expected this version's edges"},
         Refusal{"/results/0/first_divergence/histogram/counts", "[1, 2]",
-                "results[0].first_divergence.histogram.counts = [1,2]: must be 7 counts"},
+                "results[0].first_divergence.histogram.counts: expected 7 counts, got [1,2]"},
         Refusal{"/results/0/first_divergence/histogram/counts/0", "-1",
-                "results[0].first_divergence.histogram.counts[0] = -1: must be at least 0"},
+                "results[0].first_divergence.histogram.counts[0]: expected an integer from 0 to 2^63 - 1, "
+                "got -1"},
         Refusal{"/results/0/first_divergence/map/rows", "9223372036854775807",
-                "results[0].first_divergence.map.shares = "},
+                "results[0].first_divergence.map.shares: expected rows * columns shares"},
         Refusal{"/results/0/first_divergence/map/columns", "2",
-                "results[0].first_divergence.map.shares = "
-                "[0.0,0.1,0.3333333333333333,1e+300,\"inf\",5e-324]: must be "
-                "rows * columns shares"},
+                "results[0].first_divergence.map.shares: expected rows * columns shares, got "
+                "[0.0,0.1,0.3333333333333333,1e+300,\"inf\",5e-324]"},
         Refusal{"/results/0/first_divergence/map/columns", "0",
-                "results[0].first_divergence.map.columns = 0: must be at least 1"},
-        Refusal{"/summary/mismatch", "2", "summary.mismatch = 2: the results say 1"},
-        Refusal{"/summary/mismatch", "", "summary.mismatch is missing"},
-        Refusal{"/summary/match", "1", "summary.match = 1: the results say 0"},
-        Refusal{"/summary/matches", "0", "summary.matches = 0: unknown field"}));
+                "results[0].first_divergence.map.columns: expected an integer from 1 to 2^63 - 1, got 0"},
+        Refusal{"/summary/mismatch", "2", "summary.mismatch: expected 1 as in the results, got 2"},
+        Refusal{"/summary/mismatch", "", "summary.mismatch: is missing"},
+        Refusal{"/summary/match", "1", "summary.match: expected 0 as in the results, got 1"},
+        Refusal{"/summary/matches", "0", "summary.matches: unknown field, did you mean match?"}));
 
 TEST(ReadJsonReport, AFileThatIsNoReportIsNamed) {
   const TemporaryDirectory directory;
   const std::string whole = written(write_json_report, {{}, {full_result()}});
   for (const std::string& text : {std::string("[1, 2]"), std::string("\"text\""), std::string("null")}) {
     EXPECT_THAT([&] { read_back(text); },
-                testing::ThrowsMessage<FormatError>(HasSubstr("/r.json: the report = ")))
+                testing::ThrowsMessage<FormatError>(HasSubstr("/r.json: expected an object, got ")))
         << text;
   }
   for (const std::string& text : {std::string(), std::string("{"), whole.substr(0, whole.size() / 2),
-                                  std::string("{\"schema\": \"\xff\"}"), std::string(100000, '[')}) {
-    EXPECT_THAT([&] { read_back(text); },
-                testing::ThrowsMessage<FormatError>(HasSubstr("/r.json: is not JSON: parse error at line ")))
+                                  std::string("{\"schema\": \"\xff\"}")}) {
+    EXPECT_THAT([&] { read_back(text); }, testing::ThrowsMessage<FormatError>(
+                                              HasSubstr("/r.json: is not valid JSON: parse error at line ")))
         << text.size();
   }
+  EXPECT_THAT([&] { read_back(std::string(100000, '[')); },
+              testing::ThrowsMessage<FormatError>(HasSubstr("/r.json: is nested more than 64 levels deep")));
   EXPECT_THAT([&] { read_json_report(directory.path() / "absent.json"); },
               testing::ThrowsMessage<FormatError>(HasSubstr("absent.json")));
+}
+
+TEST(ReadJsonReport, ANumberThatNoDoubleHoldsIsNamedWithItsPath) {
+  std::string text = written(write_json_report, {{}, {full_result()}});
+  const std::string seconds = "\"seconds\": 0.25";
+  ASSERT_NE(text.find(seconds), std::string::npos) << text;
+  text.replace(text.find(seconds), seconds.size(), "\"seconds\": 1e999");
+  EXPECT_THAT([&] { read_back(text); }, testing::ThrowsMessage<FormatError>(testing::EndsWith(
+                                            "/r.json: results[0].seconds: the number 1e999 is too large")));
+}
+
+TEST(ReadJsonReport, AKeyThatIsThereTwiceIsNamed) {
+  EXPECT_THAT([&] { read_back(R"({"schema": 1, "schema": 1})"); },
+              testing::ThrowsMessage<FormatError>(testing::EndsWith("/r.json: schema: is given twice")));
 }
 
 }  // namespace
