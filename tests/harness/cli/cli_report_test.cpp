@@ -162,9 +162,9 @@ TEST_F(ReportMerge, ABadReportIsNamedWithItsField) {
   bad["results"][0]["taps"][0]["used"] = "plenty";
   write("bad.json", bad.dump());
   expect_refused({"report", "merge", "1.json", "bad.json"},
-                 {"bad.json: results[0].taps[0].used = \"plenty\""});
+                 {"bad.json: results[0].taps[0].used: expected a number"});
   write("cut.json", bad.dump().substr(0, 200));
-  expect_refused({"report", "merge", "cut.json"}, {"cut.json: is not JSON"});
+  expect_refused({"report", "merge", "cut.json"}, {"cut.json: is not valid JSON"});
   expect_refused({"report", "merge", "absent.json"}, {"absent.json"});
   expect_refused({"report", "merge"}, {"REPORT"});
   expect_refused({"report"}, {"subcommand is required"});
