@@ -1,7 +1,7 @@
 // What a report means as a whole: counts, the exit status, and the words of its summary.
 #include "harness/report/report.h"
 
-#include <stdexcept>
+#include "reference/error.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -49,7 +49,7 @@ TEST(Verdicts, AreAllListedAndHaveNamesOfTheirOwn) {
     names.insert(to_string(verdict));
   }
   EXPECT_EQ(names.size(), std::size(kVerdicts));
-  EXPECT_THROW(to_string(static_cast<Verdict>(value)), std::logic_error) << "a verdict is not in kVerdicts";
+  EXPECT_THROW(to_string(static_cast<Verdict>(value)), Error) << "a verdict is not in kVerdicts";
 }
 
 TEST(SummaryLine, CountsEachVerdict) {
