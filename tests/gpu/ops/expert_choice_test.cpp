@@ -1,4 +1,4 @@
-// Expert choice: every choice where it belongs, every bit of the sums.
+// Expert choice: every choice in its place, every bit of the sums.
 #include "gpu/ops/expert_choice.h"
 
 #include "reference/ops/embedding.h"
