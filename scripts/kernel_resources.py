@@ -122,7 +122,7 @@ def compiler_of(build):
         if line.startswith("CMAKE_CUDA_COMPILER:"):
             said = subprocess.run([line.split("=", 1)[1], "--version"], capture_output=True, text=True, check=True)
             return "nvcc " + re.search(r"V([\d.]+)", said.stdout)[1]
-    raise SystemExit(f"kernel_resources: {build} is no build of the preset cuda")
+    raise SystemExit(f"kernel_resources: {build} is not a build of the preset cuda")
 
 
 def main():

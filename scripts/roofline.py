@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The least time that each kernel of the GPU backend can take on an H100, on paper: bytes and operations of one
-forward call of a model of Llama 3's 8B sizes in bfloat16, held against published figures of the chip.
+forward call of a model of Llama 3's 8B sizes in bfloat16, compared with published figures of the chip.
 
 Prints two tables in Markdown; --write FILE puts them into FILE between its markers, --check FILE fails where they are
 not what stands there."""

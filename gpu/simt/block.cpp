@@ -26,7 +26,7 @@ void run_thread(void* argument) {
   } catch (const std::exception& error) {
     thrown = std::string("the kernel threw: ") + error.what();
   } catch (...) {
-    thrown = "the kernel threw an object that is no std::exception";
+    thrown = "the kernel threw an unknown exception";
   }
   in_kernel = false;
   if (!thrown.empty()) {

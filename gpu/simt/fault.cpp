@@ -38,7 +38,7 @@ std::string at(const void* instruction) {
   }
   if (fault_without_address && is_canonical(fault_address)) {
     std::string message = "vector access to " +
-                          (fault_address == nullptr ? "an address that is no multiple of its size"
+                          (fault_address == nullptr ? "an address that is not a multiple of its size"
                                                     : describe_address(fault_address)) +
                           at(fault_instruction);
     fail(cudaErrorMisalignedAddress, "misaligned", std::move(message));
