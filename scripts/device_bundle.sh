@@ -108,7 +108,7 @@ use_packed_programs() {
 available() {
   local line
   line=$("$build/forgecheck" backends | grep "^$backend ") || cannot "$build has no backend $backend"
-  [[ $line =~ \[not\ available:\ (.*)\]$ ]] || return 0
+  [[ $line =~ \[unavailable:\ (.*)\]$ ]] || return 0
   cannot "no GPU to run on: ${BASH_REMATCH[1]}"
 }
 
