@@ -50,7 +50,7 @@ inline constexpr Named<AdapterType> kAdapterTypes[] = {
     {AdapterType::attentional_pool, "attentional_pool"},
 };
 
-/// Whether a norm of this type has a bias beside its weight.
+/// Whether a norm of this type has a bias as well as a weight.
 bool has_bias(NormType type);
 /// Whether the feed-forward is SwiGLU, down(silu(gate x) * up x); else down(act(up x)).
 bool is_swiglu(Activation activation);

@@ -46,7 +46,7 @@ struct Decision {
 /// What the recorder puts in place of the values that the run computed.
 enum class Forcing {
   nothing,
-  decisions,   // chosen indices only: the run continues behind the choices of the forced trace
+  decisions,   // chosen indices only: the run continues after the choices of the forced trace
   everything,  // every tap: each module reads the forced trace's values, so its output shows its own error
 };
 

@@ -7,7 +7,7 @@
 
 namespace forgecheck::gpu {
 
-/// The inputs as the model sees them behind the adapter: vision_features (B, [frames,] patches, feature_dim)
+/// The inputs as the model sees them after the adapter: vision_features (B, [frames,] patches, feature_dim)
 /// become prefix_embeds, or image_features under cross_attention, of zeros in the right shape; frame_mask
 /// becomes key_padding_mask, or image_mask. Inputs without vision_features come back unchanged. Throws
 /// ShapeError where a rule is broken.

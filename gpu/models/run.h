@@ -35,7 +35,7 @@ struct KvCache {
   std::int64_t seq_len = 0;
 };
 
-/// What layers read beside the residual stream; null where the call has none.
+/// What layers read besides the residual stream; null where the call has none.
 template <class T>
 struct LayerInputs {
   DeviceTensor<std::int64_t> doc_ids;           // (B, S)

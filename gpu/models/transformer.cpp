@@ -56,7 +56,7 @@ DeviceTensor<T> image_embeddings(Run<T>& run, const Inputs& given) {
   return {};
 }
 
-/// The residual stream (B, S, D) at the first layer: embedded tokens or inputs_embeds, behind the prefix (or
+/// The residual stream (B, S, D) at the first layer: embedded tokens or inputs_embeds, after the prefix (or
 /// null).
 template <class T>
 DeviceTensor<T> embed(Run<T>& run, const Inputs& inputs, const DeviceTensor<T>& prefix) {

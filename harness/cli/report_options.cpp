@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The file behind a report's path.
+/// The file that a report's path leads to.
 fs::path place(const std::string& path) {
   return follow_links(path == "-" ? "/dev/stdout" : path);
 }

@@ -32,7 +32,7 @@ struct Golden {
   Producer producer;
   Problem problem;  // without parameters until load_weights; its case has the sizes of the recorded inputs
   Trace expected;
-  std::string weights;  // "seeded", or the file beside it that holds them
+  std::string weights;  // "seeded", or the file next to it that holds them
   /// The type in which the producer computed.
   Dtype type = Dtype::f32;
 };
@@ -41,7 +41,7 @@ struct Golden {
 /// with the path. A key of the metadata that is not known is refused: a mistyped one would go unnoticed.
 Golden read_golden(const std::filesystem::path& path, const std::string& name);
 
-/// Makes the seeded weights or reads the file beside the golden.
+/// Makes the seeded weights or reads the file next to the golden.
 void load_weights(Golden& golden);
 
 /// Writes a golden with seeded weights, deterministic to the byte.

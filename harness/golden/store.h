@@ -18,7 +18,7 @@ struct GoldenEntry {
   std::filesystem::path path;
 };
 
-/// Every golden file below `folder`, by name: the .safetensors files but for the weights beside them
+/// Every golden file below `folder`, by name: the .safetensors files but for the weights next to them
 /// (model*.safetensors). Only names that match the filter. A symbolic link that leads nowhere is among them, and
 /// read_golden says so. Throws FormatError if the folder is not there or cannot be read, and on any other symbolic link
 /// that leads nowhere or to a folder.

@@ -22,9 +22,9 @@ bool is_right_in(const Problem& problem, const Trace& forced, const WrongTap& wr
   Trace tap;
   tap.add(wrong.name, wrong.candidate.at(wrong.name));
   Evidence evidence;
-  evidence.oracle = run_along(problem, Dtype::f64, Arithmetic(), forced, Forcing::everything);
+  evidence.oracle = run_forced(problem, Dtype::f64, Arithmetic(), forced, Forcing::everything);
   for (const Arithmetic& arithmetic : baselines_for(wrong.type, false)) {
-    evidence.baselines.push_back(run_along(problem, wrong.type, arithmetic, forced, Forcing::everything));
+    evidence.baselines.push_back(run_forced(problem, wrong.type, arithmetic, forced, Forcing::everything));
   }
   const std::vector<TapResult> taps =
       compare_trace(tap, evidence, problem.definition.architecture, wrong.type).taps;
@@ -44,10 +44,10 @@ class Guessing {
  public:
   Guessing(const WrongTap& wrong, std::int64_t runs) : wrong_(wrong), runs_(runs) {}
 
-  Hint run(const std::vector<WhatIf>& guesses) {
+  Hint run(const std::vector<Mistake>& guesses) {
     // 1. those that come near
     std::vector<Tried> near;
-    for (const WhatIf& guess : guesses) {
+    for (const Mistake& guess : guesses) {
       if (std::optional<Tried> tried = attempt(guess)) near.push_back(std::move(*tried));
     }
     std::ranges::stable_sort(near, {}, &Tried::error);
@@ -67,7 +67,7 @@ class Guessing {
 
  private:
   /// None where the guess is not nearer than the oracle.
-  std::optional<Tried> attempt(const WhatIf& guess) {
+  std::optional<Tried> attempt(const Mistake& guess) {
     Tried tried{guess.text, wrong_.problem, without(wrong_.candidate, wrong_.name), std::nullopt, 0.0};
     try {
       guess.change(tried.problem, tried.forced);
@@ -97,19 +97,19 @@ class Guessing {
   bool all_tried_ = true;
 };
 
-std::vector<WhatIf> guesses_at_modules(const WrongTap& wrong, const Modules& modules) {
-  std::vector<WhatIf> guesses;
-  add_norm_guesses(wrong, modules, guesses);
-  add_attention_guesses(wrong, modules, guesses);
-  add_activation_guesses(wrong, modules, guesses);
-  add_router_guesses(wrong, modules, guesses);
-  add_weight_guesses(wrong, modules, guesses);
+std::vector<Mistake> guesses_at_modules(const WrongTap& wrong, const Modules& modules) {
+  std::vector<Mistake> guesses;
+  add_norm_mistakes(wrong, modules, guesses);
+  add_attention_mistakes(wrong, modules, guesses);
+  add_activation_mistakes(wrong, modules, guesses);
+  add_router_mistakes(wrong, modules, guesses);
+  add_weight_mistakes(wrong, modules, guesses);
   return guesses;
 }
 
-std::vector<WhatIf> guesses_at_settings(const WrongTap& wrong) {
-  std::vector<WhatIf> guesses;
-  add_setting_guesses(wrong, guesses);
+std::vector<Mistake> guesses_at_settings(const WrongTap& wrong) {
+  std::vector<Mistake> guesses;
+  add_setting_mistakes(wrong, guesses);
   return guesses;
 }
 

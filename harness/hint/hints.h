@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "harness/hint/what_if.h"
+#include "harness/hint/mistake.h"
 
 namespace forgecheck {
 
@@ -14,7 +14,7 @@ struct Hint {
 };
 
 /// A hint is given only where it brings the tap within its tolerance. Of several mistakes that explain it,
-/// the nearest; those that fit as well stand beside it. At most `runs` runs of the oracle, not counting the
+/// the nearest; those that fit as well are named too. At most `runs` runs of the oracle, not counting the
 /// comparison of the few that are near. `modules`: the tap's own, and those before it in
 /// its block that the trace does not show.
 Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs);

@@ -65,7 +65,7 @@ std::string precision_hint(const WrongTap& wrong) {
 std::string other_tap_hint(const WrongTap& wrong) {
   const TapNumbers& numbers = *wrong.numbers;
   if (numbers.oracle.size() < kFew) return "";
-  for (const auto& [name, value] : wrong.along.trace.entries()) {
+  for (const auto& [name, value] : wrong.forced.trace.entries()) {
     if (name == wrong.name) break;
     const std::optional<Tensor<double>> other = found_value(wrong, name);
     if (!other || other->size() != numbers.oracle.size()) continue;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "harness/tap/tap_kind.h"
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 
 namespace forgecheck {
 
@@ -20,7 +20,7 @@ struct TapNumbers {
 struct WrongTap {
   const Problem& problem;
   const Trace& candidate;
-  const ReferenceRun& along;  // the oracle along the candidate's trace
+  const ReferenceRun& forced;  // the oracle, forced to the candidate's trace
   Dtype type;
   std::string name;
   TapPlace place;

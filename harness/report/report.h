@@ -54,7 +54,7 @@ void print_summary(std::ostream& out, const Report& report);
 /// Each note on a success once, with the results that it is about; at most 10.
 void print_notes(std::ostream& out, const Report& report);
 
-/// Workflow commands that GitHub shows beside the run: failures as errors, undecided results and notes as
+/// Workflow commands that GitHub shows next to the run: failures as errors, undecided results and notes as
 /// notices, at most 10 of each.
 void print_annotations(std::ostream& out, const Report& report);
 

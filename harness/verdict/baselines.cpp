@@ -62,7 +62,8 @@ Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Ev
   if (type == Dtype::bf16) {
     for (const Arithmetic& arithmetic : other_orders()) {
       if (excusable(comparison, candidate, evidence.oracle).empty()) return comparison;
-      evidence.other_rounding.push_back(run_along(problem, type, arithmetic, candidate, Forcing::everything));
+      evidence.other_rounding.push_back(
+          run_forced(problem, type, arithmetic, candidate, Forcing::everything));
       comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
     }
   }
@@ -99,11 +100,11 @@ JudgedTrace compare_with_oracle(const Problem& problem, const Trace& candidate, 
                                 bool is_plain_reference) {
   JudgedTrace judged;
   auto& [evidence, comparison] = judged;
-  evidence.oracle = run_along(problem, Dtype::f64, Arithmetic(), candidate, Forcing::everything);
+  evidence.oracle = run_forced(problem, Dtype::f64, Arithmetic(), candidate, Forcing::everything);
   for (const Arithmetic& arithmetic : baselines_for(type, is_plain_reference)) {
     const std::size_t asked = evidence.baselines.size();
     if (asked == 1 && largest_share(comparison.taps) <= second_opinion(type)) break;
-    evidence.baselines.push_back(run_along(problem, type, arithmetic, candidate, Forcing::everything));
+    evidence.baselines.push_back(run_forced(problem, type, arithmetic, candidate, Forcing::everything));
     if (asked == 0) comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
   }
   if (evidence.baselines.size() > 1)

@@ -63,7 +63,7 @@ class Bisector {
  public:
   Bisector(const Problem& problem, Backend& backend, const std::function<void(const std::string&)>& say)
       : problem_(problem), backend_(backend), say_(say) {
-    const ReferenceRun oracle = run_along(problem, Dtype::f64, kPlain, Trace(), Forcing::nothing);
+    const ReferenceRun oracle = run_forced(problem, Dtype::f64, kPlain, Trace(), Forcing::nothing);
     for (const auto& [name, value] : oracle.trace.entries()) all_.push_back(name);
   }
 

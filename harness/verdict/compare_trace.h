@@ -4,13 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 #include "harness/verdict/spread.h"
 #include "harness/verdict/verdict.h"
 
 namespace forgecheck {
 
-/// What one trace is judged by; all of it computed along that trace.
+/// What one trace is judged by; all of it forced to that trace.
 struct Evidence {
   ReferenceRun oracle;                       // float64
   std::vector<ReferenceRun> baselines;       // the candidate's type; at least one

@@ -27,7 +27,7 @@ double rms_distance(const Array& a, const Array& b) {
   return std::sqrt(squares / static_cast<double>(std::max<std::int64_t>(1, count)));
 }
 
-/// The candidate's numbers beside the oracle's; none of integers, and where the shapes differ.
+/// The candidate's numbers and the oracle's; none of integers, and where the shapes differ.
 std::optional<TapNumbers> numbers_of(const Failure& failure, const std::string& tap) {
   const Array& value = failure.candidate.at(tap);
   const Array& oracle = failure.evidence.oracle.trace.at(tap);
@@ -89,7 +89,7 @@ void add_note(FirstDivergence& result, const std::string& text) {
   result.note += (result.note.empty() ? "a run of this case takes long: " : "; ") + text;
 }
 
-/// What the taps before handed down: the oracle forced to the candidate's trace beside the oracle unforced.
+/// What the taps before handed down: the oracle forced to the candidate's trace against the oracle unforced.
 void add_inherited_errors(std::vector<TapResult>& taps, const Trace& forced, const Trace& unforced) {
   for (TapResult& tap : taps) {
     const Array* value = unforced.find(tap.name);
@@ -124,7 +124,7 @@ FirstDivergence explain(const Failure& failure, const TapResult& first, std::vec
 
   // 3. what was handed down
   const Trace unforced =
-      run_along(failure.problem, Dtype::f64, Arithmetic(), Trace(), Forcing::nothing).trace;
+      run_forced(failure.problem, Dtype::f64, Arithmetic(), Trace(), Forcing::nothing).trace;
   add_inherited_errors(taps, oracle.trace, unforced);
   if (const Array* value = unforced.find(first.name)) {
     result.inherited_error = rms_distance(oracle.trace.at(first.name), *value);

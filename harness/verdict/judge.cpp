@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kOutputs[] = {"logits", "tokens", "loss.total"};
 
-/// Fills `local` of each result: the candidate beside the oracle forced to its trace.
+/// Fills `local` of each result: the candidate against the oracle forced to its trace.
 void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const ReferenceRun& oracle,
                       const Architecture& architecture) {
   for (TapResult& tap : taps) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 #include "harness/verdict/verdict.h"
 
 namespace forgecheck {
@@ -25,7 +25,7 @@ inline constexpr double kExpectedTokens = 64.0;
 /// has one token or a large capacity because somebody asked for it):
 ///   moe_capacity_factor where no expert is over its capacity
 ///   a sequence of one position, which RoPE and the causal mask do not change
-/// `oracle`: its run along `candidate`.
+/// `oracle`: its run forced to `candidate`.
 std::vector<std::string> notes_on(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle);
 
 /// Makes a success with notes a failure: untrusted, with the notes as its message. For --strict.

@@ -77,7 +77,7 @@ Spreads measure_spreads(const Problem& problem, const Trace& candidate, const Re
       if (enough(some)) return some;
     }
     const auto seed = static_cast<std::uint64_t>(draw);
-    const ReferenceRun run = sampled_along(problem, type, seed, candidate, names);
+    const ReferenceRun run = sampled_forced(problem, type, seed, candidate, names);
     for (auto& [name, sum] : sums) sum.add(values_of(run, name), sampled_order(seed) % orders);
   }
   return spreads_of(sums, type);

@@ -1,5 +1,5 @@
 // How far right implementations scatter around the oracle on one case: many runs of the reference in Monte
-// Carlo arithmetic (reference/sampled.h) along the candidate's trace, each of them a right implementation.
+// Carlo arithmetic (reference/sampled.h) forced to the candidate's trace, each of them a right implementation.
 #pragma once
 
 #include <functional>
@@ -8,7 +8,7 @@
 #include <string>
 
 #include "harness/backend/problem.h"
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 
 namespace forgecheck {
 

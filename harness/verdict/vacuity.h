@@ -4,13 +4,13 @@
 
 #include <string>
 
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 #include "reference/array.h"
 
 namespace forgecheck {
 
 /// Why a trace that matches shows nothing at all, or "": its logits are the same number everywhere.
-/// `oracle`: its run along the candidate's trace.
+/// `oracle`: its run forced to the candidate's trace.
 std::string vacuity(const ReferenceRun& oracle);
 
 /// What a floating point tap that is wrong holds instead of results, or "": memory that nobody wrote to

@@ -1,4 +1,4 @@
-// The matrix product behind one small interface. The plain product in the order of k is the definition, and the
+// The matrix product as one small interface. The plain product in the order of k is the definition, and the
 // only one that the oracle uses; the others are independent implementations of the same product.
 #pragma once
 

@@ -41,7 +41,7 @@ Tensor<T> attentional_pool(const AdapterConfig& config, const Weights<T>& weight
 }
 
 struct VisionShape {
-  std::int64_t batch, frames, patches, tokens;  // tokens of one frame behind the adapter
+  std::int64_t batch, frames, patches, tokens;  // tokens of one frame after the adapter
 };
 
 VisionShape vision_shape(const Architecture& architecture, const Inputs& inputs) {

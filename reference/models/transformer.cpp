@@ -33,7 +33,7 @@ struct LayerInputs {
         modality_ids(integers(inputs.modality_ids)) {}
 };
 
-/// The residual stream (B, S, D) at the first layer: embedded tokens or inputs_embeds, behind the prefix.
+/// The residual stream (B, S, D) at the first layer: embedded tokens or inputs_embeds, after the prefix.
 template <class T>
 Tensor<T> embed(Run<T>& run, const Inputs& inputs) {
   if (inputs.inputs_embeds) return inputs.inputs_embeds->to<T>();
@@ -145,7 +145,7 @@ Run<T> make_run(const Architecture& architecture, Weights<T>& weights, const Inp
   return run;
 }
 
-/// Tables for the positions that a call of `length` reaches behind `cached` ones, never past max_seq_len.
+/// Tables for the positions that a call of `length` reaches after `cached` ones, never past max_seq_len.
 template <class T>
 RopeTable<T> rope_of(const ModelConfig& model, std::int64_t cached, std::int64_t length) {
   return rope_table<T>(model.head_dim(), std::min(model.max_seq_len, cached + length), model.rope_theta);

@@ -1,4 +1,4 @@
-// What happens to tokens between the router and the experts, and behind them. Source:
+// What happens to tokens between the router and the experts, and after them. Source:
 // kempnerforge/model/moe.py. N tokens, E experts, k slots per token.
 #pragma once
 

@@ -17,7 +17,7 @@ std::string rejection(const Inputs& inputs, const Architecture& architecture = s
   return message_of([&] { validate_inputs(architecture, inputs, with_kv_cache); });
 }
 
-/// Two text tokens behind a prefix of two.
+/// Two text tokens after a prefix of two.
 Inputs with_prefix(bool with_modality_ids = false) {
   Inputs inputs;
   inputs.tokens = kTokens;

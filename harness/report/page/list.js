@@ -1,4 +1,4 @@
-// ---- the list of results, its filters, and what is shown beside it ----
+// ---- the list of results, its filters, and what is shown next to it ----
 
 const byId = (id) => document.getElementById(id);
 const filters = {verdict: null};

@@ -84,7 +84,7 @@ TEST(Adapter, AttentionalPoolAsksWithTheWindowMean) {
               AreNear({pooled(2.0)}));
 }
 
-/// A model behind 4 patches of width 5, pooled to one token by avgpool.
+/// A model after 4 patches of width 5, pooled to one token by avgpool.
 Architecture with_vision(VlmArch arch) {
   Architecture architecture = small_vlm(arch);
   architecture.feature_dim = 5;

@@ -144,7 +144,7 @@ TEST_F(TwoExperts, SigmoidRouterHasAnAuxLossOnlyByItsSequenceWeight) {
   architecture_.model.moe_sequence_aux_loss_weight = 0.1;
   run({1, 0});  // f = (1, 0), mean score 3/4
   EXPECT_THAT(aux_loss_, testing::DoubleNear(0.1 * 2 * 0.75, 1e-8));
-  EXPECT_LT(aux_loss_, 0.15);  // by the 1e-8 beside the assignments
+  EXPECT_LT(aux_loss_, 0.15);  // by the 1e-8 next to the assignments
 }
 
 TEST_F(TwoExperts, ZLossHasNoBiasInIt) {
@@ -182,7 +182,7 @@ TEST_F(TwoExperts, EvalAndTheSoftmaxRouterChangeNoState) {
   EXPECT_EQ(numbers(weights_.at("m.router.expert_bias")), (std::vector<double>{0.25, 0}));
 }
 
-// The run goes on behind the forced choice: the weights are the scores of what was forced.
+// The run goes on after the forced choice: the weights are the scores of what was forced.
 TEST_F(TwoExperts, ForcedChoiceTakesItsOwnScores) {
   Trace forced;
   forced.add("m.router.indices", integers({1, 2}, {1, 0}));

@@ -96,7 +96,7 @@ TEST_F(Successor, WrongSamplingOptionIsNamed) {
 }
 
 // The logits are sqrt 8 for the next token and 0 for the 7 others: p = e^sqrt8 / (e^sqrt8 + 7) = 0.7073 for
-// it. The numbers below 0.0418 draw token 0, those behind draw 1, 2, ... in turn.
+// it. The numbers below 0.0418 draw token 0, those after draw 1, 2, ... in turn.
 TEST_F(Successor, SamplingDrawsOnceForEachRowAndStep) {
   options_.max_new_tokens = 2;
   options_.sampling.temperature = 1.0;

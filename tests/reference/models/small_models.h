@@ -31,7 +31,7 @@ inline Architecture small_moe(RouterType router = RouterType::softmax_topk) {
   return architecture;
 }
 
-/// The same behind images: MoT with 3 image tokens, MoMa with 2 experts a modality, cross-attention after
+/// The same after images: MoT with 3 image tokens, MoMa with 2 experts a modality, cross-attention after
 /// every second layer.
 inline Architecture small_vlm(VlmArch arch) {
   Architecture architecture = small_text();

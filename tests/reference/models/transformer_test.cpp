@@ -1,4 +1,4 @@
-// The whole forward call of text models, and of images in the residual and beside it.
+// The whole forward call of text models, and of images in the residual and next to it.
 #include "reference/models/transformer.h"
 
 #include "reference/ops/embedding.h"

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "harness/hint/what_if.h"
+#include "harness/hint/mistake.h"
 #include "reference/ops/router.h"
 
 namespace forgecheck {
@@ -32,7 +32,7 @@ constexpr Function kFunctions[] = {
 };
 
 /// A guess that predicts one tap's value.
-WhatIf prediction(const std::string& text, const std::string& tap, const Tensor<double>& value) {
+Mistake prediction(const std::string& text, const std::string& tap, const Tensor<double>& value) {
   return {text, [tap, array = Array::from(value)](Problem&, Trace& forced) {
             forced = with_value(forced, tap, array);
           }};
@@ -46,7 +46,7 @@ Tensor<double> combined(const Tensor<double>& gate, const Tensor<double>& up, co
 }
 
 void add_gated(const std::string& tap, const Tensor<double>& gate, const Tensor<double>& up,
-               std::vector<WhatIf>& guesses) {
+               std::vector<Mistake>& guesses) {
   const auto add = [&](const std::string& text, const auto& combine) {
     guesses.push_back(prediction(text, tap, combined(gate, up, combine)));
   };
@@ -71,8 +71,8 @@ Tensor<double> at_indices(const Tensor<double>& scores, const Tensor<std::int64_
 
 /// The choices that the candidate's run went on with: its own where it shows them.
 std::optional<Tensor<std::int64_t>> found_choices(const WrongTap& wrong, const std::string& name) {
-  const auto decision = wrong.along.decisions.find(name);
-  if (decision == wrong.along.decisions.end()) return std::nullopt;
+  const auto decision = wrong.forced.decisions.find(name);
+  if (decision == wrong.forced.decisions.end()) return std::nullopt;
   const auto& [chosen, scores] = decision->second;
   const Array* given = wrong.candidate.find(name);
   const bool usable = given != nullptr && invalid_choice(*given, chosen.shape, scores.width()).empty();
@@ -84,7 +84,7 @@ std::string router_tap(const TapName& router, TapPart part) {
   return to_string(with_part(router, part));
 }
 
-void add_weights_guesses(const WrongTap& wrong, const TapName& router, std::vector<WhatIf>& guesses) {
+void add_weights_mistakes(const WrongTap& wrong, const TapName& router, std::vector<Mistake>& guesses) {
   const std::string tap = router_tap(router, TapPart::weights);
   const auto gate = found_value(wrong, router_tap(router, TapPart::router_gate));
   const auto indices = found_choices(wrong, router_tap(router, TapPart::indices));
@@ -110,7 +110,7 @@ void add_weights_guesses(const WrongTap& wrong, const TapName& router, std::vect
 }
 
 /// Scores (E, k) of the chosen tokens of each expert.
-void add_scores_guesses(const WrongTap& wrong, const TapName& router, std::vector<WhatIf>& guesses) {
+void add_scores_mistakes(const WrongTap& wrong, const TapName& router, std::vector<Mistake>& guesses) {
   const std::string tap = router_tap(router, TapPart::scores);
   const auto gate = found_value(wrong, router_tap(router, TapPart::router_gate));
   const auto indices = found_choices(wrong, router_tap(router, TapPart::indices));
@@ -129,7 +129,7 @@ void add_scores_guesses(const WrongTap& wrong, const TapName& router, std::vecto
 }
 
 /// What a mixture does with the weights of its router.
-void add_mixture_guesses(const WrongTap& wrong, const TapName& mixture, std::vector<WhatIf>& guesses) {
+void add_mixture_mistakes(const WrongTap& wrong, const TapName& mixture, std::vector<Mistake>& guesses) {
   const std::string weights_tap = router_tap(mixture, TapPart::weights);
   const std::string scores_tap = router_tap(mixture, TapPart::scores);
   const auto weights = found_value(wrong, weights_tap), scores = found_value(wrong, scores_tap);
@@ -156,7 +156,7 @@ void add_mixture_guesses(const WrongTap& wrong, const TapName& mixture, std::vec
 
 }  // namespace
 
-void add_activation_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
+void add_activation_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   for (const std::string& tap : modules) {
     const TapPlace place = place_of(tap, architecture);
@@ -175,19 +175,19 @@ void add_activation_guesses(const WrongTap& wrong, const Modules& modules, std::
   }
 }
 
-void add_router_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
+void add_router_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   for (const std::string& tap : modules) {
     const auto& [kind, name] = place_of(tap, architecture);
-    if (kind == TapKind::router_weights) add_weights_guesses(wrong, name, guesses);
-    if (kind == TapKind::router_scores) add_scores_guesses(wrong, name, guesses);
-    if (kind == TapKind::moe) add_mixture_guesses(wrong, name, guesses);
+    if (kind == TapKind::router_weights) add_weights_mistakes(wrong, name, guesses);
+    if (kind == TapKind::router_scores) add_scores_mistakes(wrong, name, guesses);
+    if (kind == TapKind::moe) add_mixture_mistakes(wrong, name, guesses);
     if (kind == TapKind::expert_choice) {
       for (const std::string& modality : architecture.vlm->moma_modalities) {
         TapName group = name;
         group.module = TapModule::expert_group;
         group.modality = modality;
-        add_mixture_guesses(wrong, group, guesses);
+        add_mixture_mistakes(wrong, group, guesses);
       }
     }
     if (kind == TapKind::indices) {

@@ -2,13 +2,13 @@
 #include <algorithm>
 
 #include "harness/case/config_value.h"
-#include "harness/hint/what_if.h"
+#include "harness/hint/mistake.h"
 
 namespace forgecheck {
 
 namespace {
 
-using Guesses = std::vector<WhatIf>;
+using Guesses = std::vector<Mistake>;
 
 template <class Change>
 void add(Guesses& guesses, std::string text, const Change& change) {
@@ -121,7 +121,7 @@ void add_loss(const WrongTap& wrong, Guesses& guesses) {
 
 }  // namespace
 
-void add_setting_guesses(const WrongTap& wrong, std::vector<WhatIf>& guesses) {
+void add_setting_mistakes(const WrongTap& wrong, std::vector<Mistake>& guesses) {
   add_numbers(wrong, guesses);
   add_choices(wrong, guesses);
   add_inputs(wrong, guesses);

@@ -1,7 +1,7 @@
 // Guesses at parameters: transposed, left out, or another module's.
 #include <algorithm>
 
-#include "harness/hint/what_if.h"
+#include "harness/hint/mistake.h"
 #include "harness/tap/parameter_name.h"
 
 namespace forgecheck {
@@ -65,10 +65,10 @@ bool is_of_norm(const WrongTap& wrong, const std::string& parameter) {
   return kind == TapKind::norm || kind == TapKind::head_norm;
 }
 
-void add_of_parameter(const WrongTap& wrong, const std::string& name, std::vector<WhatIf>& guesses) {
+void add_of_parameter(const WrongTap& wrong, const std::string& name, std::vector<Mistake>& guesses) {
   const Array& array = wrong.problem.parameters.at(name);
   if (array.shape().size() == 1) {
-    if (is_of_norm(wrong, name)) return;  // see what_if_norm.cpp
+    if (is_of_norm(wrong, name)) return;  // see mistakes_norm.cpp
     guesses.push_back({name + " is left out", [name](Problem& problem, Trace&) {
                          Array& bias = problem.parameters.at(name);
                          bias = Array::from(Tensor<float>(bias.shape()));
@@ -88,8 +88,8 @@ void add_of_parameter(const WrongTap& wrong, const std::string& name, std::vecto
 }
 
 /// Every expert e of the mixture reads expert map(e)'s parameters, of the same group.
-WhatIf other_experts(const std::string& text, const std::vector<std::string>& names,
-                     const std::function<std::int64_t(std::int64_t)>& map) {
+Mistake other_experts(const std::string& text, const std::vector<std::string>& names,
+                      const std::function<std::int64_t(std::int64_t)>& map) {
   return {text, [names, map](Problem& problem, Trace&) {
             const ParameterTable old = problem.parameters;
             for (const std::string& name : names) {
@@ -106,7 +106,7 @@ WhatIf other_experts(const std::string& text, const std::vector<std::string>& na
           }};
 }
 
-/// The up projection beside a gate: none of another parameter.
+/// The up projection next to a gate: none of another parameter.
 std::optional<std::string> up_of_gate(ParameterName parameter) {
   if (parameter.module.part == TapPart::gate_proj) {
     parameter.module.part = TapPart::up_proj;
@@ -135,7 +135,7 @@ std::string own_words(const std::string& name, const Architecture& architecture)
 }
 
 void add_of_experts(const WrongTap& wrong, const std::string& mixture, const std::vector<std::string>& names,
-                    std::vector<WhatIf>& guesses) {
+                    std::vector<Mistake>& guesses) {
   const ParameterTable& table = wrong.problem.parameters;
   const Architecture& architecture = wrong.problem.definition.architecture;
   guesses.push_back({"gate and up of the experts are exchanged",
@@ -165,7 +165,7 @@ void add_of_experts(const WrongTap& wrong, const std::string& mixture, const std
 
 }  // namespace
 
-void add_weight_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
+void add_weight_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   for (const std::string& tap : modules) {
     const std::vector<std::string> names = parameters_of(tap, architecture, wrong.problem.parameters);

@@ -1,4 +1,4 @@
-// Reference runs along a trace: wherever the trace has a tap, its value takes the place of the computed one.
+// Teacher-forced runs of the reference: wherever a trace has a tap, its value takes the place of the computed one.
 #pragma once
 
 #include <map>
@@ -18,16 +18,16 @@ struct ReferenceRun {
   std::map<std::string, Decision, std::less<>> decisions;
 };
 
-/// The reference in `precision` along `forced`. Throws as run_reference().
-ReferenceRun run_along(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
-                       const Trace& forced, Forcing forcing);
+/// The reference in `precision`, forced to the trace `forced`. Throws as run_reference().
+ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
+                        const Trace& forced, Forcing forcing);
 
-/// A sampled run in `precision` along `forced` (reference/sampled.h), of which only the taps `names` are
+/// A sampled run in `precision` (reference/sampled.h), forced to the trace `forced`. Only the taps `names` are
 /// kept; it ends after the last of them.
-ReferenceRun sampled_along(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
-                           const std::set<std::string>& names);
+ReferenceRun sampled_forced(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
+                            const std::set<std::string>& names);
 
-/// The float64 oracle's value of one tap along `forced`; the run ends there. None where the case has no such
+/// The float64 oracle's value of one tap, forced to the trace `forced`; the run ends there. None where the case has no such
 /// tap.
 std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, const std::string& tap);
 
