@@ -11,7 +11,8 @@
 
 namespace forgecheck {
 
-/// What recorded a trace: the backend, its version, and the whole object of the metadata, which may hold more.
+/// What recorded a trace: the backend, its version, and the whole object of the metadata, which may hold
+/// more.
 struct Producer {
   std::string backend;
   std::string version;
@@ -37,8 +38,9 @@ struct Golden {
   Dtype type = Dtype::f32;
 };
 
-/// Reads and validates a golden file; its weights are not touched yet. Throws FormatError or ConfigError that begins
-/// with the path. A key of the metadata that is not known is refused: a mistyped one would go unnoticed.
+/// Reads and validates a golden file; its weights are not touched yet. Throws FormatError or ConfigError that
+/// begins with the path. A key of the metadata that is not known is refused: a mistyped one would go
+/// unnoticed.
 Golden read_golden(const std::filesystem::path& path, const std::string& name);
 
 /// Makes the seeded weights or reads the file next to the golden.

@@ -1,5 +1,4 @@
-// Mistakes that people make, tried on a wrong tap: one thing changed in the problem, or in the value of a module
-// before the tap.
+// Known mistakes: one thing changed in the problem, or in the output of a module before the wrong tap.
 #pragma once
 
 #include <functional>
@@ -10,8 +9,8 @@
 
 namespace forgecheck {
 
-/// `change` puts the mistake into the problem, or the mistaken value of a tap into the trace that the oracle is
-/// then forced to. A value for the wrong tap itself is the prediction, and nothing is run.
+/// `change` puts the mistake into the problem, or the mistaken value of a tap into the trace that the oracle
+/// is forced to. A value for the wrong tap itself is the prediction, and nothing is run.
 struct Mistake {
   std::string text;
   std::function<void(Problem& problem, Trace& forced)> change;
@@ -20,13 +19,13 @@ struct Mistake {
 /// The wrong tap, and the modules of its block that the trace does not show and that it depends on.
 using Modules = std::vector<std::string>;
 
-/// Append the mistakes that apply to one of the modules.
-void add_norm_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses);
-void add_attention_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses);
-void add_activation_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses);
-void add_router_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses);
-void add_weight_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses);
+/// Appends the mistakes that one of the modules can make.
+void add_norm_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes);
+void add_attention_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes);
+void add_activation_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes);
+void add_router_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes);
+void add_weight_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes);
 /// Settings and inputs, wherever the model reads them.
-void add_setting_mistakes(const WrongTap& wrong, std::vector<Mistake>& guesses);
+void add_setting_mistakes(const WrongTap& wrong, std::vector<Mistake>& mistakes);
 
 }  // namespace forgecheck

@@ -9,7 +9,7 @@ namespace forgecheck {
 
 namespace {
 
-/// So few numbers prove nothing.
+/// This few numbers prove nothing.
 constexpr std::int64_t kFew = 8;
 
 struct Precision {
@@ -36,7 +36,7 @@ Tensor<double> sum_of(const Tensor<double>& x, const Tensor<double>& other, doub
   return sum;
 }
 
-/// Whether x was handed on as it is: nearer than two different computations come.
+/// Whether x was passed on unchanged: nearer than two different computations come.
 bool is_copy(const Tensor<double>& x, const Tensor<double>& other, Dtype type) {
   return relative_error(Array::from(x), Array::from(other)) <= machine_epsilon(type) / 16;
 }

@@ -40,7 +40,7 @@ std::string summary_line(const Report& report);
 
 // ---- on the terminal ----
 
-/// So many failures are printed in full, the others in brief.
+/// This many failures are printed in full, the others in brief.
 inline constexpr std::size_t kFullFailures = 10;
 
 /// The failure: verdict, message, first divergence, the worst taps, how many elements are how wrong, and the

@@ -1,4 +1,4 @@
-// Compares a trace with everything that it is judged by.
+// Compares a trace with the oracle, the baselines and the measured spreads.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace forgecheck {
 
-/// What one trace is judged by; all of it forced to that trace.
+/// What one trace is judged by; every run is forced to that trace.
 struct Evidence {
   ReferenceRun oracle;                       // float64
   std::vector<ReferenceRun> baselines;       // the candidate's type; at least one

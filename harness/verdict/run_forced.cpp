@@ -6,7 +6,7 @@ namespace forgecheck {
 
 namespace {
 
-/// Thrown by a tap filter at the first tap after the last that it wants.
+/// Thrown by a tap filter at the first tap after the last wanted one.
 struct Reached {};
 
 ReferenceRun taken(Tracer& tracer) {

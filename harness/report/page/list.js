@@ -111,7 +111,7 @@ document.addEventListener('keydown', (event) => {
   }
 });
 
-// A result starts at its top; on the way back the list stands where it was left.
+// A result starts at its top; on the way back the list keeps its position.
 let left = 0;
 window.addEventListener('hashchange', () => {
   if (document.body.dataset.view === 'overview') left = scrollY;

@@ -279,7 +279,7 @@ TEST(HintAttention, BehindAContextThatTheTraceDoesNotShow) {
 
 TEST(HintAttention, PositionsThatGoOnFromImageToText) {
   const Problem problem = small_problem(small_cases()[5]);
-  // The text's keys and queries stand 3 positions further: rotated by that much more.
+  // The text's keys and queries are 3 positions further on, and rotated by that much more.
   const Trace right = run_permuted(problem, Dtype::f32);
   Trace forced;
   for (const std::string which : {"q", "k"}) {

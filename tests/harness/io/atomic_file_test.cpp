@@ -100,7 +100,7 @@ TEST_F(AtomicFiles, ASymbolicLinkStaysAndItsTargetIsReplaced) {
   EXPECT_FALSE(fs::is_symlink(folder / "data" / "a.txt"));
   EXPECT_EQ(get("data/a.txt"), "text");
   EXPECT_EQ(get("data/new.txt"), "new");
-  EXPECT_EQ(files(), 4) << "nothing is left next to the links";
+  EXPECT_EQ(files(), 4) << "nothing is left beside the links";
 }
 
 TEST_F(AtomicFiles, LinksInACircleAreRefused) {

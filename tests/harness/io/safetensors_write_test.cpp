@@ -1,4 +1,4 @@
-// What the writer refuses, and what a failed or killed write leaves.
+// What the writer refuses, and what a failed or killed write leaves behind.
 #include <sys/resource.h>
 #include <csignal>
 

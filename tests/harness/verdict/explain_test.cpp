@@ -20,7 +20,7 @@ Problem problem() {
   return small_problem(small_cases()[0]);
 }
 
-/// A run that goes on after a wrong value of layers.0.mlp: the error is handed down.
+/// A run that continues after a wrong value of layers.0.mlp: the error is inherited.
 Trace inherited_run(const Problem& wrong) {
   Trace forced;
   Tensor<float> values = run_permuted(wrong, Dtype::f32).at("layers.0.mlp").to<float>();
@@ -105,9 +105,9 @@ TEST(TapErrors, AreLocalWhereTheyAreMadeAndInheritedBehind) {
   EXPECT_EQ(judgement.first_divergence->tap, "layers.0.mlp");
   EXPECT_GT(result_of(judgement, "layers.0.mlp").local, 1e-3);
   EXPECT_LT(result_of(judgement, "layers.0.mlp").inherited, 1e-5);
-  for (const std::string after : {"layers.1.attention_norm", "layers.1.mlp", "logits"}) {
-    EXPECT_LT(result_of(judgement, after).local, 1e-5) << after;
-    EXPECT_GT(result_of(judgement, after).inherited, 1e-3) << after;
+  for (const std::string behind : {"layers.1.attention_norm", "layers.1.mlp", "logits"}) {
+    EXPECT_LT(result_of(judgement, behind).local, 1e-5) << behind;
+    EXPECT_GT(result_of(judgement, behind).inherited, 1e-3) << behind;
   }
   EXPECT_LT(result_of(judgement, "layers.0.attention").inherited, 1e-5);
 }
@@ -139,12 +139,12 @@ Hint hint_in_runs(std::int64_t runs) {
   mistaken.parameters.at("layers.1.attention.v_proj.weight") =
       right.parameters.at("layers.0.attention.v_proj.weight");
   const Trace wrong = run_permuted(mistaken, Dtype::f32);
-  const ReferenceRun forced = run_forced(right, Dtype::f64, kPlain, wrong, Forcing::everything);
+  const ReferenceRun forced_run = run_forced(right, Dtype::f64, kPlain, wrong, Forcing::everything);
   const std::string tap = "layers.1.attention.v_proj";
-  const Tensor<double> oracle = forced.trace.at(tap).to<double>();
+  const Tensor<double> oracle = forced_run.trace.at(tap).to<double>();
   const WrongTap first{right,
                        wrong,
-                       forced,
+                       forced_run,
                        Dtype::f32,
                        tap,
                        place_of(tap, right.definition.architecture),

@@ -112,8 +112,8 @@ TEST(JudgeTrace, NanInsideIsFoundWhereItBegins) {
   for (const auto& [name, value] : right.entries()) {
     const Tensor<double> nan(value.shape(),
                              std::vector<double>(static_cast<std::size_t>(value.size()), kNan));
-    const bool after = name == "layers.0.mlp" || name.starts_with("layers.1") || name == "logits";
-    trace.add(name, name == "layers.0.mlp.hidden" ? Array::from(inner) : after ? Array::from(nan) : value);
+    const bool behind = name == "layers.0.mlp" || name.starts_with("layers.1") || name == "logits";
+    trace.add(name, name == "layers.0.mlp.hidden" ? Array::from(inner) : behind ? Array::from(nan) : value);
   }
   const Judgement judgement = judge_float32(problem, trace);
   EXPECT_EQ(judgement.verdict, Verdict::mismatch);

@@ -15,7 +15,7 @@ TapValues ones(const Shape& shape, Dtype type) {
   return {oracle, oracle, type};
 }
 
-/// A spread in which element 0 alone may be off.
+/// A spread in which only element 0 may be off.
 Spread reaching(const TapValues& tap, double reach, double whole = 0) {
   Spread spread{Tensor<double>(tap.oracle.shape), whole};
   spread.reach[0] = reach;

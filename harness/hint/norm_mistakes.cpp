@@ -1,4 +1,4 @@
-// Guesses at a norm: its eps, its weight and bias, its statistics, its input.
+// Mistakes in a norm: its eps, its weight and bias, its statistics, its input.
 #include <algorithm>
 #include <cmath>
 
@@ -181,19 +181,19 @@ void add_input_mistakes(const WrongTap& wrong, const std::string& tap, std::vect
 
 }  // namespace
 
-void add_norm_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses) {
+void add_norm_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes) {
   for (const std::string& tap : modules) {
     const TapKind kind = place_of(tap, wrong.problem.definition.architecture).kind;
     if (kind != TapKind::norm && kind != TapKind::head_norm) continue;
     const std::optional<Norm> norm = norm_of(wrong, tap);
     if (!norm) continue;
-    std::vector<NormMistake> mistakes = mistakes_of(wrong, *norm);
-    add_input_mistakes(wrong, tap, mistakes);
-    for (NormMistake& mistake : mistakes) {
-      guesses.push_back({mistake.text + " in " + tap,
-                         [tap, norm = *norm, out = std::move(mistake.out)](Problem&, Trace& forced) {
-                           forced = with_value(forced, tap, Array::from(out(norm)));
-                         }});
+    std::vector<NormMistake> norm_mistakes = mistakes_of(wrong, *norm);
+    add_input_mistakes(wrong, tap, norm_mistakes);
+    for (NormMistake& mistake : norm_mistakes) {
+      mistakes.push_back({mistake.text + " in " + tap,
+                          [tap, norm = *norm, out = std::move(mistake.out)](Problem&, Trace& forced) {
+                            forced = with_value(forced, tap, Array::from(out(norm)));
+                          }});
     }
   }
 }

@@ -1,4 +1,4 @@
-// Guesses at the feed-forward: activations, and what the router hands to the experts.
+// Mistakes in the feed-forward: activations, and what the router passes to the experts.
 #include <cmath>
 #include <numbers>
 
@@ -31,7 +31,7 @@ constexpr Function kFunctions[] = {
     {"nothing", [](double x) { return x; }},
 };
 
-/// A guess that predicts one tap's value.
+/// A mistake that predicts one tap's value.
 Mistake prediction(const std::string& text, const std::string& tap, const Tensor<double>& value) {
   return {text, [tap, array = Array::from(value)](Problem&, Trace& forced) {
             forced = with_value(forced, tap, array);
@@ -46,9 +46,9 @@ Tensor<double> combined(const Tensor<double>& gate, const Tensor<double>& up, co
 }
 
 void add_gated(const std::string& tap, const Tensor<double>& gate, const Tensor<double>& up,
-               std::vector<Mistake>& guesses) {
+               std::vector<Mistake>& mistakes) {
   const auto add = [&](const std::string& text, const auto& combine) {
-    guesses.push_back(prediction(text, tap, combined(gate, up, combine)));
+    mistakes.push_back(prediction(text, tap, combined(gate, up, combine)));
   };
   add("gate_proj and up_proj are exchanged: silu(up) * gate", [](double g, double u) { return silu(u) * g; });
   add("up_proj is left out: silu(gate)", [](double g, double) { return silu(g); });
@@ -84,7 +84,7 @@ std::string router_tap(const TapName& router, TapPart part) {
   return to_string(with_part(router, part));
 }
 
-void add_weights_mistakes(const WrongTap& wrong, const TapName& router, std::vector<Mistake>& guesses) {
+void add_weights_mistakes(const WrongTap& wrong, const TapName& router, std::vector<Mistake>& mistakes) {
   const std::string tap = router_tap(router, TapPart::weights);
   const auto gate = found_value(wrong, router_tap(router, TapPart::router_gate));
   const auto indices = found_choices(wrong, router_tap(router, TapPart::indices));
@@ -96,7 +96,7 @@ void add_weights_mistakes(const WrongTap& wrong, const TapName& router, std::vec
   const Tensor<double> soft = softmax_scores(*gate), logistic = sigmoid_scores(*gate, no_bias);
   const Tensor<double> scores = sigmoid ? sigmoid_scores(*gate, bias) : soft;
   const auto add = [&](const std::string& text, const Tensor<double>& value) {
-    guesses.push_back(prediction(text, tap, value));
+    mistakes.push_back(prediction(text, tap, value));
   };
   add("the scores are not divided by their sum", at_indices(scores, *indices));
   if (sigmoid) {
@@ -110,7 +110,7 @@ void add_weights_mistakes(const WrongTap& wrong, const TapName& router, std::vec
 }
 
 /// Scores (E, k) of the chosen tokens of each expert.
-void add_scores_mistakes(const WrongTap& wrong, const TapName& router, std::vector<Mistake>& guesses) {
+void add_scores_mistakes(const WrongTap& wrong, const TapName& router, std::vector<Mistake>& mistakes) {
   const std::string tap = router_tap(router, TapPart::scores);
   const auto gate = found_value(wrong, router_tap(router, TapPart::router_gate));
   const auto indices = found_choices(wrong, router_tap(router, TapPart::indices));
@@ -122,21 +122,21 @@ void add_scores_mistakes(const WrongTap& wrong, const TapName& router, std::vect
     }
     return out;
   };
-  guesses.push_back(prediction("the scores are softmax(gate) over the experts instead of sigmoid(gate)", tap,
-                               chosen(softmax_scores(*gate))));
-  guesses.push_back(prediction("the scores are sigmoid(gate) without the noise", tap,
-                               chosen(sigmoid_scores(*gate, Tensor<double>({gate->width()})))));
+  mistakes.push_back(prediction("the scores are softmax(gate) over the experts instead of sigmoid(gate)", tap,
+                                chosen(softmax_scores(*gate))));
+  mistakes.push_back(prediction("the scores are sigmoid(gate) without the noise", tap,
+                                chosen(sigmoid_scores(*gate, Tensor<double>({gate->width()})))));
 }
 
 /// What a mixture does with the weights of its router.
-void add_mixture_mistakes(const WrongTap& wrong, const TapName& mixture, std::vector<Mistake>& guesses) {
+void add_mixture_mistakes(const WrongTap& wrong, const TapName& mixture, std::vector<Mistake>& mistakes) {
   const std::string weights_tap = router_tap(mixture, TapPart::weights);
   const std::string scores_tap = router_tap(mixture, TapPart::scores);
   const auto weights = found_value(wrong, weights_tap), scores = found_value(wrong, scores_tap);
   if (scores) {
     Tensor<double> ones = *scores;
     for (double& value : ones.data) value = 1;
-    guesses.push_back(
+    mistakes.push_back(
         prediction("the experts' outputs are not multiplied by their scores", scores_tap, ones));
   }
   if (!weights) return;
@@ -147,54 +147,54 @@ void add_mixture_mistakes(const WrongTap& wrong, const TapName& mixture, std::ve
     if (slot > 0) first[i] = 0;
     reversed[i] = (*weights)[i + ones.width() - 1 - 2 * slot];
   }
-  guesses.push_back(
+  mistakes.push_back(
       prediction("the experts' outputs are not multiplied by their weights", weights_tap, ones));
   if (ones.width() == 1) return;
-  guesses.push_back(prediction("only the first expert of each token is added", weights_tap, first));
-  guesses.push_back(prediction("each expert gets the weight of another slot", weights_tap, reversed));
+  mistakes.push_back(prediction("only the first expert of each token is added", weights_tap, first));
+  mistakes.push_back(prediction("each expert gets the weight of another slot", weights_tap, reversed));
 }
 
 }  // namespace
 
-void add_activation_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses) {
+void add_activation_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   for (const std::string& tap : modules) {
     const TapPlace place = place_of(tap, architecture);
     if (place.kind != TapKind::hidden) continue;
     const auto gate = found_value(wrong, to_string(with_part(place.name, TapPart::gate_proj)));
     const auto up = found_value(wrong, to_string(with_part(place.name, TapPart::up_proj)));
-    if (up && gate) add_gated(tap, *gate, *up, guesses);
+    if (up && gate) add_gated(tap, *gate, *up, mistakes);
     if (!up || gate) continue;
     const std::string configured = to_string(architecture.model.activation);
     for (const Function& function : kFunctions) {
       if (function.name == configured) continue;
-      guesses.push_back(
+      mistakes.push_back(
           prediction("the activation is " + std::string(function.name) + " instead of " + configured, tap,
                      combined(*up, *up, [&](double x, double) { return function.of(x); })));
     }
   }
 }
 
-void add_router_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses) {
+void add_router_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   for (const std::string& tap : modules) {
     const auto& [kind, name] = place_of(tap, architecture);
-    if (kind == TapKind::router_weights) add_weights_mistakes(wrong, name, guesses);
-    if (kind == TapKind::router_scores) add_scores_mistakes(wrong, name, guesses);
-    if (kind == TapKind::moe) add_mixture_mistakes(wrong, name, guesses);
+    if (kind == TapKind::router_weights) add_weights_mistakes(wrong, name, mistakes);
+    if (kind == TapKind::router_scores) add_scores_mistakes(wrong, name, mistakes);
+    if (kind == TapKind::moe) add_mixture_mistakes(wrong, name, mistakes);
     if (kind == TapKind::expert_choice) {
       for (const std::string& modality : architecture.vlm->moma_modalities) {
         TapName group = name;
         group.module = TapModule::expert_group;
         group.modality = modality;
-        add_mixture_mistakes(wrong, group, guesses);
+        add_mixture_mistakes(wrong, group, mistakes);
       }
     }
     if (kind == TapKind::indices) {
       const std::string gate_tap = router_tap(name, TapPart::router_gate);
       if (auto gate = found_value(wrong, gate_tap)) {
         for (double& value : gate->data) value = -value;
-        guesses.push_back(
+        mistakes.push_back(
             prediction("the smallest scores are chosen instead of the largest", gate_tap, *gate));
       }
     }

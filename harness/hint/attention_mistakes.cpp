@@ -1,4 +1,4 @@
-// Guesses at what stands between the projections and the context: rope, scale, masks, shared heads.
+// Mistakes between the projections and the context: rope, scale, masks, shared heads.
 #include <algorithm>
 #include <cmath>
 
@@ -28,7 +28,7 @@ void add_rope_mistakes(const AttentionParts& parts, std::vector<AttentionMistake
     mistakes.push_back(mistake(text, change));
   };
   if (parts.cross) {
-    add("queries and keys are rotated by rope, which cross-attention has not",
+    add("queries and keys are rotated by rope, but cross-attention has no rope",
         [](Change& c) { c.rotate_cross = true; });
     return;
   }
@@ -94,7 +94,7 @@ void add_score_mistakes(const AttentionParts& parts, double dim, std::vector<Att
 
 }  // namespace
 
-void add_attention_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& guesses) {
+void add_attention_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   const auto is_context = [&](const std::string& tap) {
     return place_of(tap, architecture).kind == TapKind::context;
@@ -103,19 +103,19 @@ void add_attention_mistakes(const WrongTap& wrong, const Modules& modules, std::
   if (context == modules.end()) return;
   std::optional<AttentionParts> parts = attention_parts(wrong, place_of(*context, architecture));
   if (!parts) return;
-  std::vector<AttentionMistake> mistakes;
-  add_rope_mistakes(*parts, mistakes);
-  add_mask_mistakes(*parts, mistakes);
-  add_score_mistakes(*parts, static_cast<double>(architecture.model.dim), mistakes);
-  // One copy of the parts for all guesses.
+  std::vector<AttentionMistake> attention_mistakes;
+  add_rope_mistakes(*parts, attention_mistakes);
+  add_mask_mistakes(*parts, attention_mistakes);
+  add_score_mistakes(*parts, static_cast<double>(architecture.model.dim), attention_mistakes);
+  // One copy of the parts for all mistakes.
   const auto shared = std::make_shared<const AttentionParts>(std::move(*parts));
-  for (AttentionMistake& guess : mistakes) {
-    guesses.push_back({std::move(guess.text), [shared, change = guess.change](Problem&, Trace& forced) {
-                         const std::vector<Tensor<double>> values = contexts(*shared, change);
-                         for (std::size_t i = 0; i < values.size(); ++i) {
-                           forced = with_value(forced, shared->streams[i].context, Array::from(values[i]));
-                         }
-                       }});
+  for (AttentionMistake& mistake : attention_mistakes) {
+    mistakes.push_back({std::move(mistake.text), [shared, change = mistake.change](Problem&, Trace& forced) {
+                          const std::vector<Tensor<double>> values = contexts(*shared, change);
+                          for (std::size_t i = 0; i < values.size(); ++i) {
+                            forced = with_value(forced, shared->streams[i].context, Array::from(values[i]));
+                          }
+                        }});
   }
 }
 
