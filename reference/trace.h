@@ -50,7 +50,7 @@ enum class Forcing {
   everything,  // every tap: each module reads the forced trace's values, so its output shows its own error
 };
 
-/// Receives every tap of a run. A run must go on with the value that tap() leaves in `value`.
+/// Receives every tap of a run. A run must continue with the value that tap() leaves in `value`.
 class Tracer {
  public:
   Tracer() = default;
