@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Compiles the CUDA backend, warnings as errors, for the architectures named (90-real), and nothing else. Where there is
-# no nvcc it says so and succeeds.
+# Compiles the CUDA backend, warnings as errors, for the architectures named (90-real), and nothing else. Without nvcc
+# it says so and succeeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PATH=$PATH:/usr/local/cuda/bin
 if ! command -v nvcc > /dev/null; then
-  echo "build_kernels: no nvcc on this machine: the kernels are not compiled for a device"
+  echo "build_kernels: no nvcc on this machine: kernels not compiled"
   exit 0
 fi
 echo "build_kernels: preset cuda, architecture $1"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Everything that a machine with a GPU can say, by one command, its results in one folder.
+# Runs every check that needs a GPU with one command, and collects the results in one folder.
 #
 #   scripts/device_bundle.sh [--results DIR] [--steps "tests verify sanitize golden"] [--filter TEXT] [--dry-run]
-#       on a machine with a GPU: builds the preset cuda unless its programs came along, then runs
-#         tests     the whole suite, where a test that is skipped for want of a device fails
+#       on a machine with a GPU: builds the preset cuda unless prebuilt programs are packed with it, then runs
+#         tests     the whole suite; a test that is skipped for lack of a device fails
 #         verify    forgecheck verify on the device
 #         sanitize  the GPU tests under compute-sanitizer: memcheck, racecheck, initcheck, synccheck
 #         golden    records the cases of golden/reference on the device and judges the recording
@@ -11,9 +11,9 @@
 #       on a machine with the dependencies: builds and packs the tree, the programs and the libraries they need, for
 #       a machine that has neither. Without --with-cublas cuBLAS is taken from the CUDA toolkit there (0.6 GB less).
 #
-# --filter: only goldens and GPU tests whose name contains TEXT. --dry-run: says what would be run.
+# --filter: only goldens and GPU tests whose name contains TEXT. --dry-run: prints what would run.
 # --build DIR, --backend NAME: another build than build/cuda and gpu:cuda, such as build/dev and gpu:simt.
-# Exit status: 0 all well, 1 a step failed (summary.txt says which), 2 bad usage, 3 it cannot be run here.
+# Exit status: 0 all well, 1 a step failed (summary.txt says which), 2 bad usage, 3 it cannot run here.
 set -euo pipefail
 caller=$PWD
 cd "$(dirname "$0")/.."
@@ -35,11 +35,11 @@ while [ $# -gt 0 ]; do
     --dry-run) dry_run=yes; shift ;;
     --with-cublas) with_cublas=yes; shift ;;
     --help) usage; exit 0 ;;
-    *) echo "device_bundle: $1 is no option; --help lists them" >&2; exit 2 ;;
+    *) echo "device_bundle: $1 is not an option; --help lists them" >&2; exit 2 ;;
   esac
 done
 for step in $steps; do
-  case $step in tests | verify | sanitize | golden) ;; *) echo "device_bundle: --steps: $step is none" >&2; exit 2 ;; esac
+  case $step in tests | verify | sanitize | golden) ;; *) echo "device_bundle: --steps: $step is not a step" >&2; exit 2 ;; esac
 done
 
 cannot() {
@@ -47,11 +47,11 @@ cannot() {
   exit 3
 }
 
-# Where the preset cuda is built here, or its programs came along.
+# Builds the preset cuda, unless its programs were packed.
 build_programs() {
   [ "$build" = "$root/build/cuda" ] || return 0
   PATH=$PATH:/usr/local/cuda/bin
-  command -v nvcc > /dev/null || cannot "neither nvcc nor packed programs are here"
+  command -v nvcc > /dev/null || cannot "found neither nvcc nor packed programs"
   echo "device_bundle: build (preset cuda)"
   cmake --preset cuda > /dev/null
   cmake --build --preset cuda
@@ -61,7 +61,7 @@ test_programs() {
   [ ! -d "$build/tests" ] || find "$build/tests" -type f -executable -name 'test_*' | sort
 }
 
-# --pack: the tree as it is, the stripped programs, and their shared libraries but for the C library and the driver.
+# --pack: the tree as it is, the stripped programs, and their shared libraries except the C library and the driver.
 pack_tree() {
   build_programs
   local staging
@@ -87,8 +87,8 @@ pack_tree() {
   echo "device_bundle: $pack, $(du -h "$pack" | cut -f1)"
 }
 
-# Programs that came along: their libraries are in lib/. The tests look for their data where they were compiled, so
-# that path leads here while they run.
+# Packed programs: their libraries are in lib/. The tests look for their data where they were compiled, so that path
+# is a link to this folder while they run.
 use_packed_programs() {
   local toolkit=/usr/local/cuda/lib64 built_at missing
   export LD_LIBRARY_PATH=$root/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}:$toolkit
@@ -98,7 +98,7 @@ use_packed_programs() {
   available
   built_at=$(cat lib/built_at)
   [ "$built_at" -ef "$root" ] && return 0
-  [ ! -e "$built_at" ] || cannot "$built_at is where the programs expect this folder, and is another"
+  [ ! -e "$built_at" ] || cannot "$built_at, where the programs expect this folder, is another folder"
   if ! { mkdir -p "$(dirname "$built_at")" && ln -s "$root" "$built_at"; }; then
     cannot "$built_at, where the programs expect this folder, cannot be made a link to it"
   fi
@@ -108,7 +108,7 @@ use_packed_programs() {
 available() {
   local line
   line=$("$build/forgecheck" backends | grep "^$backend ") || cannot "$build has no backend $backend"
-  [[ $line =~ \[not\ available:\ (.*)\]$ ]] || return 0
+  [[ $line =~ \[unavailable:\ (.*)\]$ ]] || return 0
   cannot "no GPU to run on: ${BASH_REMATCH[1]}"
 }
 
@@ -137,7 +137,7 @@ run_tests() {
   local program name
   for program in $(test_programs); do
     name=$(basename "$program")
-    # One test is about a machine without a device.
+    # One test is for machines without a device.
     run "tests $name" "tests/$name.log" "$program" --gtest_output="xml:$results/tests/$name.xml" \
       --gtest_filter=-GpuBackendNames.AMissingDeviceSaysWhy
   done
@@ -152,7 +152,7 @@ run_sanitize() {
   local tool sanitizer
   sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
   for tool in memcheck racecheck initcheck synccheck; do
-    # Some tests provoke errors of calls, which are not what is looked for.
+    # Some tests provoke errors of calls on purpose; those do not count.
     run "sanitize $tool" "sanitize/$tool.log" "$sanitizer" --tool "$tool" --error-exitcode 9 --report-api-errors no \
       "$build/tests/gpu/test_gpu" --gtest_filter="*$filter*"
   done

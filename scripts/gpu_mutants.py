@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Runs the table of GPU mistakes: deliberately wrong kernels and host code, each of which a test on the emulator catches.
+"""Runs the table of GPU mistakes: deliberately wrong kernels and host code, each caught by a test on the emulator.
 
-tests/gpu/mutants/*.toml hold the table, one file an area, with any number of `[[mutant]]`:
+tests/gpu/mutants/*.toml hold the table, one file per area, with any number of `[[mutant]]`:
 
     name      unique, for the mistake
     mistake   one sentence
     file      a .cu, .cuh, .cpp or .h of gpu/runtime, gpu/ops or gpu/models
-    old, new  the replacement; `old` stands exactly once in the file
+    old, new  the replacement; `old` occurs exactly once in the file
     test      the test that fails, as test_gpu names it (* for any text)
 
 For each mutant the tests are linked with the one changed translation unit (scripts/mutation.py), and the named tests
-run: at least one has to fail.
+run: at least one must fail.
 """
 
 import subprocess
@@ -49,7 +49,7 @@ def read_table():
         mutants += [make_mutant(path, row) for row in rows]
     require_unique(mutants)
     if len(mutants) < MIN_MUTANTS:
-        raise TableError(f"{len(mutants)} mutants, at least {MIN_MUTANTS} are due")
+        raise TableError(f"{len(mutants)} mutants, at least {MIN_MUTANTS} are required")
     return mutants
 
 

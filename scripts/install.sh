@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that forgecheck is built with, if any is missing.
+# Installs the Debian packages that forgecheck needs to build, if any is missing.
 set -euo pipefail
 
 packages=(
@@ -17,7 +17,7 @@ for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 if [ ${#missing[@]} -eq 0 ]; then
-  echo "install: every package is there"
+  echo "install: all packages are installed"
   exit 0
 fi
 

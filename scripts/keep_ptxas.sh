@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiler launcher for nvcc with -Xptxas=-v: runs the command and writes what ptxas says of the kernels to
+# Compiler launcher for nvcc with -Xptxas=-v: runs the command and writes what ptxas says about the kernels to
 # OBJECT.resources, for scripts/kernel_resources.sh. Everything else is passed on.
 set -euo pipefail
 

@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-INTRODUCTION = """# What the kernels take
+INTRODUCTION = """# Resources of the kernels
 
-Registers a thread, static shared memory and stack of every kernel, as {compiler} compiles it for {architectures} (in \
-this order; one number where all are equal). Stack is local memory, spills are what of it ptxas stored and loaded \
-because registers ran out (bytes stored + bytes loaded). Our kernels take their shared memory at the launch, so none is \
-static. A kernel with stack or spills needs a reason in the last column, written by hand.
+Registers per thread, static shared memory and stack of every kernel, as {compiler} compiles it for {architectures} \
+(in this order; one number where all are equal). Stack is local memory; spills are the part of it that ptxas stored \
+and loaded because registers ran out (bytes stored + bytes loaded). Our kernels get their shared memory at launch, so \
+none is static. A kernel with stack or spills needs a reason in the last column, written by hand.
 
 Made by `scripts/kernel_resources.sh`; `scripts/kernel_resources.sh --check` fails where it is out of date or a reason \
 is missing.
@@ -32,7 +32,7 @@ SHARED = re.compile(r"(\d+) bytes smem")
 
 def read_account(text):
     """{(mangled name, architecture): (registers, shared, stack, spills)} from ptxas -v. Functions that it did not
-    inline count to their kernel."""
+    inline count towards their kernel."""
     account, entry, frames = {}, None, []
     for line in text.splitlines():
         if match := ENTRY.search(line):
@@ -49,7 +49,7 @@ def read_account(text):
 
 
 def plain_names(mangled):
-    """Names without what is the same for all: attend<bf16, 64>."""
+    """Names without the parts that all share: attend<bf16, 64>."""
     if not mangled:
         return {}
     done = subprocess.run(["c++filt"], input="\n".join(mangled), capture_output=True, text=True, check=True)
@@ -75,7 +75,7 @@ def read_build(build):
         source = path.relative_to(build).as_posix().removesuffix(".o.resources")
         source = re.sub(r"CMakeFiles/\w+\.dir/", "", source)
         if not path.with_suffix("").is_file():
-            continue  # of an object that is gone
+            continue  # of an object that no longer exists
         account = read_account(path.read_text())
         names = plain_names(sorted({name for name, _ in account}))
         for (name, architecture), numbers in account.items():
@@ -122,14 +122,14 @@ def compiler_of(build):
         if line.startswith("CMAKE_CUDA_COMPILER:"):
             said = subprocess.run([line.split("=", 1)[1], "--version"], capture_output=True, text=True, check=True)
             return "nvcc " + re.search(r"V([\d.]+)", said.stdout)[1]
-    raise SystemExit(f"kernel_resources: {build} is no build of the preset cuda")
+    raise SystemExit(f"kernel_resources: {build} is not a build of the preset cuda")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=ROOT / "build/cuda", help="build folder of the preset cuda")
     parser.add_argument("--table", type=Path, default=ROOT / "docs/kernels.md")
-    parser.add_argument("--compiler", help="its name in the table (default: asked of the build's own)")
+    parser.add_argument("--compiler", help="its name in the table (default: the build's own)")
     parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 if the table is wrong")
     options = parser.parse_args()
 

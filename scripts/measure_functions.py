@@ -5,7 +5,7 @@ reference/sampled.h.
     python scripts/measure_functions.py [--device cpu] [--count 1048576]
 
 Prints one row for each function: the largest and the root mean square error in units of u = 2^-24, relative to the
-value where the column `of` says nothing else. Needs torch."""
+value unless the column `of` says otherwise. Needs torch."""
 from __future__ import annotations
 
 import argparse

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """Runs the mutation table: deliberately wrong implementations, which the judge must catch and locate.
 
-tests/mutants/*.toml hold the table, one file an area. A file has `[cases]` (name = "text of a case") and any
+tests/mutants/*.toml hold the table, one file per area. A file has `[cases]` (name = "text of a case") and any
 number of `[[mutant]]`:
 
     name      unique, for the mistake
     mistake   one sentence
     file      a .cpp of reference/
-    old, new  the replacement; `old` stands exactly once in the file
+    old, new  the replacement; `old` occurs exactly once in the file
     cases     names of the cases that show it
     blame     the tap that must be named as the first divergence, or a glob for it
     verdict   default "mismatch"; of "rejected" the error's message must match `blame`
-    hint      words that the report's hint must hold, where the judge can tell what the mistake is; in at least one
+    hint      words that the report's hint must contain, if the judge can tell what the mistake is; in at least one
               of the cases, since not every case can show it
 
 The last line says how many of these hints were given; one that is missing fails the run.
@@ -89,7 +89,7 @@ def read_table():
         mutants += read_area(path)
     require_unique(mutants)
     if len(mutants) < MIN_MUTANTS:
-        raise TableError(f"{len(mutants)} mutants, at least {MIN_MUTANTS} are due")
+        raise TableError(f"{len(mutants)} mutants, at least {MIN_MUTANTS} are required")
     texts = [text for mutant in mutants for text in mutant.cases.values()]
     for what, pattern in COVERED.items():
         if not any(re.search(pattern, text) for text in texts):
@@ -116,9 +116,9 @@ def make_mutant(path, row, cases):
     required = {"name", "mistake", "file", "old", "new", "cases", "blame"}
     optional = {"verdict", "hint"}
     if not required <= row.keys() <= required | optional:
-        raise TableError(f"{where}: has {sorted(row)}, expected {sorted(required)} and perhaps {sorted(optional)}")
+        raise TableError(f"{where}: has {sorted(row)}, expected {sorted(required)} and optionally {sorted(optional)}")
     if row.get("hint", "a hint").strip() == "":
-        raise TableError(f"{where}: hint = {row['hint']!r}: must be words of the hint; leave it out where none is known")
+        raise TableError(f"{where}: hint = {row['hint']!r}: must be words of the hint; leave it out if there is none")
     unknown = [name for name in row["cases"] if name not in cases]
     if unknown or not row["cases"]:
         raise TableError(f"{where}: cases = {row['cases']}: {unknown or 'none'}")
@@ -176,7 +176,7 @@ def check_cases(build, mutants):
         for text in mutant.cases.values():
             cases[f"case_{len(cases)}"] = text
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
-        recorded = record(build.folder / "forgecheck", cases, Path(name))  # refuses a text that is no case
+        recorded = record(build.folder / "forgecheck", cases, Path(name))  # refuses a text that is not a case
         if recorded.returncode != 0:
             raise TableError(recorded.stderr.strip())
         for result in judge(build.folder / "forgecheck", Path(name)):

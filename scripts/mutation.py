@@ -25,12 +25,12 @@ class TableError(Exception):
 
 
 def require_replacement(where, file, pattern, old, new):
-    """`file` fits the pattern and holds `old` exactly once."""
+    """`file` matches the pattern and contains `old` exactly once."""
     if not re.fullmatch(pattern, file) or not (ROOT / file).is_file():
-        raise TableError(f"{where}: file = {file}: is no file like {pattern}")
+        raise TableError(f"{where}: file = {file}: does not match {pattern}")
     found = (ROOT / file).read_text().count(old)
     if found != 1 or old == new:
-        raise TableError(f"{where}: old stands {found} times in {file}, expected once and another new")
+        raise TableError(f"{where}: old occurs {found} times in {file}, expected once, and new must differ")
 
 
 def require_unique(mutants):
@@ -77,7 +77,7 @@ class Build:
             command[command.index("-o") + 1] = str(target)
             command[command.index(original)] = str(changed) if unit == mutant.file else original
             command.insert(1, f"-I{folder}")
-            # Wrong code may leave a variable unused; nobody debugs it.
+            # Wrong code may leave a variable unused, and needs no debug information.
             self.run_or_raise(mutant, [*command, "-w", "-g0"])
             objects[honest] = str(target)
         if not objects:
@@ -102,7 +102,7 @@ class Build:
 
 
 def outcomes(mutants, run, jobs):
-    """(mutant, run(mutant)) in the order of the table, as many at a time as there are jobs."""
+    """(mutant, run(mutant)) in the order of the table, `jobs` at a time."""
     pool = ThreadPoolExecutor(jobs)
     try:
         yield from zip(mutants, pool.map(run, mutants))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# In full what continuous integration (.ci/run) does in part: every test, every mutant, clang-tidy on every file, all tests
-# under the sanitizers, the checking emulator, all architectures of GPUs; and what is too long for it: the main job with
-# 16 runs of each case on the emulated GPU, and the tolerances on random models that nobody has seen before.
+# Runs in full what continuous integration (.ci/run) runs in part: every test, every mutant, clang-tidy on every file,
+# all tests under the sanitizers, the checking emulator, all GPU architectures; and what takes too long for it: the
+# main job with 16 runs of each case on the emulated GPU, and the tolerances on fresh random models.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,11 +20,11 @@ step scripts/verify.sh
 step build/release/forgecheck calibrate --runs 500 --samples 2 --seed "$(date +%Y%m%d)"
 PATH=$PATH:/usr/local/cuda/bin
 if command -v nvcc > /dev/null; then
-  # What differs from the other builds: the kernels, and all that links to them.
+  # What differs from the other builds: the kernels, and everything that links to them.
   cmake --preset cuda -DCMAKE_OPTIMIZE_DEPENDENCIES=OFF > /dev/null
   step cmake --build --preset cuda --target forgecheck test_gpu
   step ctest --preset cuda -L 'gpu|scripts'
 else
   echo "nightly: no nvcc on this machine: the preset cuda is not built"
 fi
-echo "nightly: everything is well, after $((SECONDS / 60)) minutes"
+echo "nightly: all passed, after $((SECONDS / 60)) minutes"

@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-# The folder has KempnerForge's name but is no package: KempnerForge itself, wherever it is, goes first.
+# The folder has KempnerForge's name but is not a package: KempnerForge itself, wherever it is, goes first.
 sys.path.insert(0, str(Path(__file__).resolve().parent / "kempnerforge"))
 
 SCHEMA = 1
@@ -29,7 +29,7 @@ settings: dict[str, Any] = {}
 
 
 def upstream_version() -> str:
-    """KempnerForge's commit where it lies in a git checkout of its own, else its package's version."""
+    """KempnerForge's commit if it is in its own git checkout, otherwise its package's version."""
     import kempnerforge
 
     root = Path(kempnerforge.__file__).resolve().parent.parent
@@ -42,7 +42,7 @@ def upstream_version() -> str:
 
 
 def prepare_process(source: Path, target: Path, device_name: str, version: str | None) -> None:
-    """Loads PyTorch and KempnerForge, once in each process: one thread each, the processes are many."""
+    """Loads PyTorch and KempnerForge, once in each process, with one thread, since there are many processes."""
     import torch
     from seeded_model import skip_initialisation
 
@@ -66,7 +66,7 @@ def read_golden(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     with safe_open(path, framework="pt") as file:
         metadata = (file.metadata() or {}).get("forgecheck")
         if metadata is None:
-            raise NotRecorded("no golden file: it has no metadata named forgecheck")
+            raise NotRecorded("not a golden file: it has no metadata named forgecheck")
         names = [name for name in file.keys() if name.startswith("input.")]
         inputs = {name.removeprefix("input."): file.get_tensor(name) for name in names}
     golden = json.loads(metadata)
@@ -83,7 +83,7 @@ def alone(tensor: Any) -> Any:
 
 
 def write_golden(path: Path, case: dict[str, Any], inputs: dict[str, Any], trace: dict[str, Any]) -> None:
-    """Writes a golden file through a temporary one, so that a killed run leaves no half file."""
+    """Writes a golden file through a temporary one, so that a killed run leaves no partial file."""
     from safetensors.torch import save_file
 
     tensors = {f"input.{name}": alone(value) for name, value in inputs.items()}
@@ -99,7 +99,7 @@ def write_golden(path: Path, case: dict[str, Any], inputs: dict[str, Any], trace
 
 
 def record(path: Path) -> str | None:
-    """Records one case. Gives the reason where that is not possible, else None."""
+    """Records one case. Returns the reason if that is not possible, otherwise None."""
     from safetensors import SafetensorError
     from traced_runs import NotRecorded, run_case
 
@@ -110,7 +110,7 @@ def record(path: Path) -> str | None:
             trace = run_case(case, inputs, settings["device"])
         except NotRecorded:
             raise
-        except Exception as error:  # whatever upstream raises is its way to refuse
+        except Exception as error:  # upstream refuses a case by raising any exception
             message = str(error).strip().splitlines()
             return f"KempnerForge refuses: {type(error).__name__}: {message[0] if message else ''}"
         write_golden(settings["target"] / path.relative_to(settings["source"]), case, inputs, trace)
@@ -137,10 +137,10 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("target", metavar="OUT", type=Path, help="folder for the recorded files")
     parser.add_argument("--jobs", metavar="N", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--device", default="cpu", help="where to run: cpu (default), cuda, cuda:1, ...")
-    parser.add_argument("--upstream-version", metavar="TEXT", help="KempnerForge's version, where it is no checkout")
+    parser.add_argument("--upstream-version", metavar="TEXT", help="KempnerForge's version, if it is not a checkout")
     arguments = parser.parse_args()
     if not arguments.source.is_dir():
-        parser.error(f"IN = {arguments.source}: is no folder")
+        parser.error(f"IN = {arguments.source}: is not a folder")
     if arguments.target.resolve() == arguments.source.resolve():
         parser.error("OUT is IN: the files would be overwritten")
     if arguments.jobs < 1:
@@ -171,7 +171,7 @@ def check_device(name: str) -> None:
 
 
 def main() -> int:
-    """Records everything and prints how much that was."""
+    """Records everything and prints how many were recorded."""
     arguments = read_arguments()
     check_importable()
     check_device(arguments.device)

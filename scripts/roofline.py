@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The least time that each kernel of the GPU backend can take on an H100, on paper: bytes and operations of one
-forward call of a model of Llama 3's 8B sizes in bfloat16, held against published figures of the chip.
+forward call of a model of Llama 3's 8B sizes in bfloat16, compared with published figures of the chip.
 
 Prints two tables in Markdown; --write FILE puts them into FILE between its markers, --check FILE fails where they are
 not what stands there."""
@@ -68,7 +68,7 @@ def attention(rows):
 
 
 def forward(rows):
-    """The kernels of a forward call on `rows` new positions, the last of which has CONTEXT keys with its own."""
+    """The kernels of a forward call on `rows` new positions, the last of which has CONTEXT keys, its own included."""
     residual, kv = rows * DIM, rows * KV_HEADS * HEAD_DIM
     kernels = [
         Kernel("embedding", "gather<bf16>", 1, I64 * rows + BF16 * 2 * residual, 0),
@@ -91,7 +91,7 @@ def forward(rows):
 
 
 def short(number):
-    """Four digits, or the whole number where it has more."""
+    """Four digits, or the whole number if it has more."""
     return f"{number:.0f}" if number >= 1000 else f"{number:.4g}"
 
 

@@ -104,19 +104,19 @@ Inputs behind_adapter(const Architecture& architecture, const Inputs& inputs) {
     throw ShapeError("[adapter] frame_mask needs vision_features with frames");
   }
   const bool side_channel = architecture.has_side_channel();
-  Inputs behind = inputs;
-  behind.vision_features.reset();
-  behind.frame_mask.reset();
-  (side_channel ? behind.image_features : behind.prefix_embeds) =
+  Inputs after = inputs;
+  after.vision_features.reset();
+  after.frame_mask.reset();
+  (side_channel ? after.image_features : after.prefix_embeds) =
       Array::from(Tensor<float>({vision.batch, vision.frames * vision.tokens, architecture.model.dim}));
   if (inputs.frame_mask) {
     require_shape("[adapter] frame_mask", inputs.frame_mask->shape(), {vision.batch, vision.frames});
     const std::int64_t text =
         inputs.tokens && inputs.tokens->shape().size() == 2 ? inputs.tokens->shape()[1] : 0;
-    (side_channel ? behind.image_mask : behind.key_padding_mask) =
+    (side_channel ? after.image_mask : after.key_padding_mask) =
         token_mask(*inputs.frame_mask, vision, side_channel ? 0 : text);
   }
-  return behind;
+  return after;
 }
 
 template <class T>

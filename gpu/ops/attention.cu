@@ -12,17 +12,17 @@ namespace forgecheck::gpu {
 namespace {
 
 constexpr int kLanes = 4;     // threads that share a query
-constexpr int kKeyTile = 32;  // keys that are looked at together
+constexpr int kKeyTile = 32;  // keys per tile
 constexpr int kKeysPerLane = kKeyTile / kLanes;
 constexpr int kRowsOfWarp = kWarp / kLanes;
 
-/// Most queries of a block: fewer of the wide heads, so that the tiles stay below 96 KiB.
+/// Most queries per block: fewer for wide heads, so that the tiles stay below 96 KiB.
 constexpr std::int64_t most_rows(std::int64_t head_dim) {
   return head_dim > 128 ? 16 : 32;
 }
 
-/// The distance of rows in a tile of heads: odd for even head sizes, so that a warp's reads of one column hit
-/// different banks.
+/// The row stride of a tile: odd for even head sizes, so that a warp's reads of one column hit different
+/// banks.
 __host__ __device__ constexpr int tile_stride(int head_dim) {
   return head_dim + 1;
 }
@@ -33,7 +33,7 @@ std::size_t shared_bytes(std::int64_t rows, std::int64_t head_dim) {
   return static_cast<std::size_t>((rows + 2 * kKeyTile) * stride + rows * kWeightStride) * sizeof(float);
 }
 
-/// Brings `count` rows of a head into a tile; those from `available` on become zero.
+/// Loads `count` rows of a head into a tile; rows from `available` on are set to zero.
 template <class T>
 __device__ void load_tile(float* tile, int count, const T* rows, std::int64_t row_stride,
                           std::int64_t available, int head_dim) {
@@ -45,8 +45,8 @@ __device__ void load_tile(float* tile, int count, const T* rows, std::int64_t ro
   }
 }
 
-/// A block takes some neighbouring queries of one head, four threads a query, and walks over the keys in
-/// tiles. Thread `lane` of a query takes keys lane, lane + 4, ... of a tile, and columns lane, lane + 4, ...
+/// A block handles neighbouring queries of one head, four threads per query, and walks over the keys in
+/// tiles. Thread `lane` of a query handles keys lane, lane + 4, ... of a tile and columns lane, lane + 4, ...
 /// of the output, at most kColumns.
 template <class T, int kColumns>
 __global__ void attend_tiles(T* out, const T* q, KeyValues<T> keys, Visibility visibility,
@@ -73,11 +73,11 @@ __global__ void attend_tiles(T* out, const T* q, KeyValues<T> keys, Visibility v
   float* const my_weights = weight_tile + row * kWeightStride;
 
   float maximum = -INFINITY;  // of the query's scores so far
-  float sum = 0;              // of the weights of this thread's keys so far, against that maximum
-  float total[kColumns];      // of the weighted values so far, against that maximum
+  float sum = 0;              // of the weights of this thread's keys so far, relative to that maximum
+  float total[kColumns];      // of the weighted values so far, relative to that maximum
   for (int i = 0; i < kColumns; ++i) total[i] = 0;
 
-  // Until no query of the block sees further. The barrier also means that the last tile was read.
+  // Until no query of the block sees further. The barrier also ensures that the last tile has been read.
   for (std::int64_t begin = 0; __syncthreads_or(begin <= sight.last); begin += kKeyTile) {
     const std::int64_t first_key = key_offset(keys, b, kv_head, begin);
     load_tile(k_tile, kKeyTile, keys.k + first_key, keys.position_stride, keys.length - begin, head_dim);
@@ -91,7 +91,7 @@ __global__ void attend_tiles(T* out, const T* q, KeyValues<T> keys, Visibility v
       const float q_e = my_q[e];
       for (int i = 0; i < kKeysPerLane; ++i) scores[i] += q_e * k_tile[(lane + kLanes * i) * stride + e];
     }
-    unsigned seen = 0;  // a bit a key
+    unsigned seen = 0;  // one bit per key
     float largest = maximum;
     for (int i = 0; i < kKeysPerLane; ++i) {
       if (!sees(sight, begin + lane + kLanes * i)) continue;
@@ -101,7 +101,7 @@ __global__ void attend_tiles(T* out, const T* q, KeyValues<T> keys, Visibility v
     }
     largest = lanes_max(largest, kLanes);
 
-    // 2. exponentials and their sum; what was summed so far is brought to the new maximum
+    // 2. exponentials and their sum; the sums so far are rescaled to the new maximum
     const float shift = shift_of(largest), shrink = expf(maximum - shift);
     maximum = largest;
     sum *= shrink;
@@ -125,7 +125,7 @@ __global__ void attend_tiles(T* out, const T* q, KeyValues<T> keys, Visibility v
     }
   }
 
-  // The mean; without a key there is nothing to divide.
+  // The weighted mean; without keys there is nothing to divide.
   sum = lanes_sum(sum, kLanes);
   if (keys.length == 0) sum = 1;
   T* const my_out = out + ((b * queries + query) * heads + h) * head_dim;
@@ -139,7 +139,7 @@ template <class T>
 using Kernel = void (*)(T*, const T*, KeyValues<T>, Visibility, std::int64_t, std::int64_t, std::int64_t,
                         float);
 
-/// The kernel with the fewest columns that are enough.
+/// The instance with the fewest columns that suffice.
 template <class T>
 Kernel<T> kernel_for(std::int64_t head_dim) {
   if (head_dim <= 32) return attend_tiles<T, 8>;
@@ -196,11 +196,11 @@ void require_attention_shapes(const char* operation, const DeviceTensor<T>& q, c
                      " key-value heads");
   }
   if (head_dim > kMaxHeadDim) {
-    throw ShapeError(name + "head_dim " + std::to_string(head_dim) +
-                     ": the CUDA backend has heads of at most " + std::to_string(kMaxHeadDim));
+    throw ShapeError(name + "head_dim " + std::to_string(head_dim) + ": the CUDA backend supports at most " +
+                     std::to_string(kMaxHeadDim));
   }
   if (visibility.doc_ids != nullptr && visibility.first_position + queries > keys.length) {
-    throw ShapeError(name + "doc_ids of " + std::to_string(keys.length) + " keys have none for position " +
+    throw ShapeError(name + "doc_ids of " + std::to_string(keys.length) + " keys do not cover position " +
                      std::to_string(visibility.first_position + queries - 1));
   }
 }

@@ -1,4 +1,4 @@
-// Scaled dot-product attention with grouped queries, tiled, without a matrix of scores. Source:
+// Tiled scaled dot-product attention with grouped queries; no matrix of scores is stored. Source:
 // kempnerforge/model/attention.py, mot.py, cross_attention.py; Vaswani et al. 2017, Ainslie et al. 2023
 // (GQA), Milakov and Gimelshein 2018 (online softmax), Dao et al. 2022 (tiles).
 #pragma once
@@ -7,14 +7,14 @@
 
 namespace forgecheck::gpu {
 
-/// Keys and values wherever they lie, strides in elements. Does not own them: memory that is given back after
-/// the call is given back in stream order.
+/// A view of keys and values, strides in elements. Does not own them: memory freed after the call is freed in
+/// stream order.
 template <class T>
 struct KeyValues {
   const T* k = nullptr;
   const T* v = nullptr;
   std::int64_t batch = 0;
-  std::int64_t length = 0;  // keys of a row
+  std::int64_t length = 0;  // keys per row
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
   std::int64_t batch_stride = 0;
@@ -30,7 +30,7 @@ KeyValues<T> key_values(const DeviceTensor<T>& k, const DeviceTensor<T>& v);
 template <class T>
 KeyValues<T> key_values_of_cache(const DeviceTensor<T>& k, const DeviceTensor<T>& v, std::int64_t length);
 
-/// Which keys a query may see. Query i stands at position first_position + i and sees key j iff
+/// Which keys a query may see. Query i is at position first_position + i and sees key j iff
 ///   j <= first_position + i (causal only), and doc_ids[b, j] == doc_ids[b, first_position + i] (when given),
 ///   and key_mask[b, j] != 0 (when given).
 /// A query that would see nothing sees every key of its row. Cross-attention: not causal, key_mask is the
@@ -44,8 +44,8 @@ struct Visibility {
 
 /// q (B, S, H, d), d at most 256; returns (B, S, H * d). Query head h reads key-value head h / (H / K).
 ///   score_j = (q . k_j) / sqrt(d) over the visible keys,  p = softmax(score),  out = sum_j p_j v_j
-/// Everything inside is float, p too, also for bf16; the output rounds to T once. Tiles of keys start at key
-/// 0 whatever the query, so a row's bits depend on nothing but its own keys.
+/// All arithmetic is in float, also for bf16 and for p; the output is rounded to T once. Tiles of keys start
+/// at key 0 for every query, so a row's bits depend only on its own keys.
 template <class T>
 DeviceTensor<T> attention(Device& device, const DeviceTensor<T>& q, const KeyValues<T>& keys,
                           const Visibility& visibility);
@@ -53,7 +53,7 @@ DeviceTensor<T> attention(Device& device, const DeviceTensor<T>& q, const KeyVal
 inline constexpr std::int64_t kMaxHeadDim = 256;
 
 /// Throws ShapeError, naming `operation`, unless q (B, S, H, d) and the keys fit each other, d is at most
-/// kMaxHeadDim, and every query has a doc_id where there are any.
+/// kMaxHeadDim, and every query has a doc_id if there are any.
 template <class T>
 void require_attention_shapes(const char* operation, const DeviceTensor<T>& q, const KeyValues<T>& keys,
                               const Visibility& visibility);

@@ -1,18 +1,18 @@
-// Rounding to an element type in the midst of a formula.
+// Rounding to an element type inside a formula.
 #pragma once
 
 #include "gpu/runtime/device_tensor.h"
 
 namespace forgecheck::gpu {
 
-/// The value as T holds it.
+/// The value rounded to T.
 template <class T>
 __device__ float rounded(float value) {
   return static_cast<float>(T(value));
 }
 
-/// sum + weight * value as two operations: the product rounds, then the sum. Written as calls, so that no
-/// compiler makes a fused multiply-add of them.
+/// sum + weight * value as two operations: the product is rounded, then the sum. Written as calls, so that
+/// the compiler cannot fuse them into a multiply-add.
 template <class T>
 __device__ float add_product(float sum, float weight, float value) {
   return rounded<T>(__fadd_rn(sum, rounded<T>(__fmul_rn(weight, value))));

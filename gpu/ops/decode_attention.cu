@@ -11,14 +11,14 @@ namespace forgecheck::gpu {
 namespace {
 
 constexpr int kLanes = 4;   // threads that share a key
-constexpr int kSplit = 64;  // keys of a block, and its threads
+constexpr int kSplit = 64;  // keys per block, and threads per block
 constexpr int kKeysTogether = kSplit / kLanes;
 
-/// A split's result: the maximum of its scores, the sum of its weights against it, the head_dim sums of its
-/// weighted values.
-constexpr std::int64_t kBesideValues = 2;
+/// A split's result: the maximum of its scores and the sum of its weights relative to it, then head_dim sums
+/// of weighted values.
+constexpr std::int64_t kStatistics = 2;
 
-/// A block takes one split of one query. partials (B * H, splits, 2 + head_dim).
+/// One block per split of a query. partials (B * H, splits, 2 + head_dim).
 template <class T>
 __global__ void attend_split(float* partials, const T* q, KeyValues<T> keys, Visibility visibility,
                              std::int64_t heads, std::int64_t splits, float scale) {
@@ -32,9 +32,9 @@ __global__ void attend_split(float* partials, const T* q, KeyValues<T> keys, Vis
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kLanes;
   const Sight sight = sight_of(visibility, b, visibility.first_position, keys.length);
   const T* const my_q = q + r * keys.head_dim;
-  float* const partial = partials + blockIdx.x * (kBesideValues + keys.head_dim);
+  float* const partial = partials + blockIdx.x * (kStatistics + keys.head_dim);
 
-  // 1. scores, four threads a key, and their maximum
+  // 1. scores, four threads per key, and their maximum
   for (int together = 0; together < count; together += kKeysTogether) {
     const int j = together + thread / kLanes;
     const bool is_seen = sees(sight, begin + j);
@@ -65,7 +65,7 @@ __global__ void attend_split(float* partials, const T* q, KeyValues<T> keys, Vis
       if (weights[j] < 0) continue;
       total += weights[j] * static_cast<float>(keys.v[first_key + j * keys.position_stride + e]);
     }
-    partial[kBesideValues + e] = total;
+    partial[kStatistics + e] = total;
   }
   if (thread == 0) {
     partial[0] = maximum;
@@ -73,12 +73,12 @@ __global__ void attend_split(float* partials, const T* q, KeyValues<T> keys, Vis
   }
 }
 
-/// One thread an element of out (B * H, head_dim); the splits in their order.
+/// out (B * H, head_dim) has n elements; each combines its splits in order.
 template <class T>
 __global__ void combine_splits(std::int64_t n, T* out, const float* partials, std::int64_t splits,
                                std::int64_t head_dim) {
   for_each_element(n, [=](std::int64_t i) {
-    const std::int64_t size = kBesideValues + head_dim;
+    const std::int64_t size = kStatistics + head_dim;
     const float* const of_query = partials + i / head_dim * splits * size;
     float maximum = -INFINITY;
     for (std::int64_t s = 0; s < splits; ++s) maximum = larger(maximum, of_query[s * size]);
@@ -87,7 +87,7 @@ __global__ void combine_splits(std::int64_t n, T* out, const float* partials, st
       const float* const partial = of_query + s * size;
       const float factor = expf(partial[0] - shift_of(maximum));
       sum += factor * partial[1];
-      total += factor * partial[kBesideValues + i % head_dim];
+      total += factor * partial[kStatistics + i % head_dim];
     }
     out[i] = T(splits == 0 ? 0 : total / sum);
   });
@@ -104,7 +104,7 @@ DeviceTensor<T> decode_attention(Device& device, const DeviceTensor<T>& q, const
   DeviceTensor<T> out = device.make<T>({batch, 1, heads * head_dim}, "decode_attention");
   const std::int64_t splits = blocks_for(keys.length, kSplit);
   const DeviceTensor<float> partials =
-      device.make<float>({batch * heads, splits, kBesideValues + head_dim}, "partial attention");
+      device.make<float>({batch * heads, splits, kStatistics + head_dim}, "partial attention");
   const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
   launch(device, "attend_split", attend_split<T>, batch * heads * splits, kSplit, 2 * kSplit * sizeof(float),
          partials.get(), q.get(), keys, visibility, heads, splits, scale);

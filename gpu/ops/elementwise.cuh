@@ -1,4 +1,4 @@
-// Kernels whose elements have nothing to do with each other: how they are spread over threads.
+// Elementwise kernels: how the elements are spread over threads.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@ namespace forgecheck::gpu {
 
 inline constexpr int kElementsPerThread = 8;
 
-/// Calls f(i) in some thread for each i in 0 .. n - 1; neighbouring threads have neighbouring elements.
+/// Calls f(i) once for each i in 0 .. n - 1; neighbouring threads take neighbouring elements.
 template <class F>
 __device__ void for_each_element(std::int64_t n, F f) {
   std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x * kElementsPerThread + threadIdx.x;

@@ -7,26 +7,26 @@ namespace forgecheck::gpu {
 
 namespace {
 
-/// n elements of out (rows, width), row i of which is row rows[i] of x.
+/// out (rows, width) has n elements; its row i is row rows[i] of x.
 template <class T>
 __global__ void gather(std::int64_t n, T* out, const T* x, const std::int64_t* rows, std::int64_t width) {
   for_each_element(n, [=](std::int64_t i) { out[i] = x[rows[i / width] * width + i % width]; });
 }
 
-/// n elements of x (rows, width), row i of which becomes row rows[i] of out.
+/// x (rows, width) has n elements; its row i becomes row rows[i] of out.
 template <class T>
 __global__ void scatter(std::int64_t n, T* out, const T* x, const std::int64_t* rows, std::int64_t width) {
   for_each_element(n, [=](std::int64_t i) { out[rows[i / width] * width + i % width] = x[i]; });
 }
 
-/// A run of elements of each sample: where it begins, and how many the whole sample has.
+/// A range of elements in each sample: where it begins, and the size of the whole sample.
 template <class T>
 struct Part {
   T* data;
   std::int64_t begin, stride;
 };
 
-/// n elements, `length` of each sample.
+/// Copies n elements, `length` per sample.
 template <class T>
 __global__ void copy_parts(std::int64_t n, Part<T> to, Part<const T> from, std::int64_t length) {
   for_each_element(n, [=](std::int64_t i) {

@@ -1,11 +1,11 @@
-// Token embedding, and rows on the move. Source: kempnerforge/model/embedding.py.
+// Token embedding, and copies of rows and sequences. Source: kempnerforge/model/embedding.py.
 #pragma once
 
 #include "gpu/runtime/device.h"
 
 namespace forgecheck::gpu {
 
-/// out (B, T, D): row tokens[b, t] of weight (V, D). Tokens must be in 0 .. V - 1: the host has looked.
+/// out (B, T, D): row tokens[b, t] of weight (V, D). Tokens must be in 0 .. V - 1: the host has checked.
 template <class T>
 DeviceTensor<T> embedding(Device& device, const DeviceTensor<std::int64_t>& tokens,
                           const DeviceTensor<T>& weight);
@@ -19,11 +19,11 @@ template <class T>
 DeviceTensor<T> slice_sequence(Device& device, const DeviceTensor<T>& x, std::int64_t begin,
                                std::int64_t end);
 
-/// The rows of x (N, D) that `rows` (n) names, in their order: (n, D).
+/// The rows of x (N, D) that `rows` (n) names, in that order: (n, D).
 template <class T>
 DeviceTensor<T> gather_rows(Device& device, const DeviceTensor<T>& x, const DeviceTensor<std::int64_t>& rows);
 
-/// All zero.
+/// A tensor of zeros.
 template <class T>
 DeviceTensor<T> zeros(Device& device, const Shape& shape);
 

@@ -20,27 +20,27 @@ __global__ void noisy_sigmoid(std::int64_t n, T* scores, const T* logits, const 
   });
 }
 
-/// n elements of out (columns, rows).
+/// out (columns, rows) has n elements.
 template <class T>
 __global__ void transpose_elements(std::int64_t n, T* out, const T* x, std::int64_t rows,
                                    std::int64_t columns) {
   for_each_element(n, [=](std::int64_t i) { out[i] = x[i % rows * columns + i / rows]; });
 }
 
-/// n choices of scores (E, tokens).
+/// The scores (E, tokens) of n choices.
 template <class T>
 __global__ void gather_chosen(std::int64_t n, T* out, const T* scores, const std::int64_t* indices,
                               std::int64_t chosen, std::int64_t tokens) {
   for_each_element(n, [=](std::int64_t i) { out[i] = scores[i / chosen * tokens + indices[i]]; });
 }
 
-/// n choices: choices (E, tokens) says which of them, counted from 1, took the token for that expert.
+/// choices (E, tokens): the number, counted from 1, of the choice by which the expert took the token.
 __global__ void invert_choices(std::int64_t n, std::int64_t* choices, const std::int64_t* indices,
                                std::int64_t chosen, std::int64_t tokens) {
   for_each_element(n, [=](std::int64_t i) { choices[i / chosen * tokens + indices[i]] = i + 1; });
 }
 
-/// A block a token; its threads share the columns. Choice 0 is none.
+/// One block per token; its threads share the columns. Choice 0 means none.
 template <class T>
 __global__ void add_choices(T* out, const T* expert_outputs, const T* scores, const std::int64_t* choices,
                             std::int64_t num_experts, std::int64_t width) {
@@ -101,7 +101,7 @@ DeviceTensor<T> combine_chosen(Device& device, const DeviceTensor<T>& expert_out
   const std::int64_t num_experts = indices.dim(0), chosen = indices.dim(1), width = expert_outputs.width();
   require_shape("[expert_choice] scores", scores.shape, indices.shape);
   require_shape("[expert_choice] expert_outputs", expert_outputs.shape, {indices.size(), width});
-  // 1. what each expert chose, seen from the tokens
+  // 1. invert the choices: which experts chose each token
   const DeviceTensor<std::int64_t> choices =
       device.make<std::int64_t>({num_experts, tokens}, "choices of the experts");
   FORGECHECK_CUDA(cudaMemsetAsync(

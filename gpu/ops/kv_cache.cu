@@ -7,7 +7,7 @@ namespace forgecheck::gpu {
 
 namespace {
 
-/// (B, S, K, d) into positions seq_len .. of (B, K, max, d); one thread an element of x.
+/// Copies the n elements of x (B, S, K, d) to positions seq_len .. of the cache (B, K, max, d).
 template <class T>
 __global__ void append_elements(std::int64_t n, T* cache, const T* x, std::int64_t length,
                                 std::int64_t kv_heads, std::int64_t capacity, std::int64_t head_dim,
@@ -19,7 +19,7 @@ __global__ void append_elements(std::int64_t n, T* cache, const T* x, std::int64
   });
 }
 
-/// Positions 0 .. seq_len - 1 of each (max, d) block; one thread an element of out.
+/// Copies positions 0 .. seq_len - 1 of each (max, d) block to the n elements of out.
 template <class T>
 __global__ void filled_elements(std::int64_t n, T* out, const T* cache, std::int64_t capacity,
                                 std::int64_t head_dim, std::int64_t seq_len) {
@@ -53,7 +53,7 @@ template <class T>
 DeviceTensor<T> filled(Device& device, const DeviceTensor<T>& cache, std::int64_t seq_len) {
   const std::int64_t capacity = cache.dim(2), head_dim = cache.dim(3);
   if (seq_len > capacity) {
-    throw ShapeError("[kv_cache] " + std::to_string(seq_len) + " positions cannot be filled, of " +
+    throw ShapeError("[kv_cache] " + std::to_string(seq_len) + " positions do not fit a cache of " +
                      std::to_string(capacity));
   }
   DeviceTensor<T> out = device.make<T>({cache.dim(0), cache.dim(1), seq_len, head_dim}, "filled cache");

@@ -8,7 +8,7 @@ namespace forgecheck::gpu {
 
 namespace {
 
-/// n elements of out (rows, width), every row of which becomes `row`.
+/// out (rows, width) has n elements; every row becomes `row`.
 template <class T>
 __global__ void repeat_row(std::int64_t n, T* out, const T* row, std::int64_t width) {
   for_each_element(n, [=](std::int64_t i) { out[i] = row[i % width]; });
@@ -68,7 +68,7 @@ DeviceTensor<T> linear(Device& device, const DeviceTensor<T>& x, const DeviceTen
   check(x, weight);
   require_shape("[linear] bias", bias.shape, {weight.dim(0)});
   DeviceTensor<T> out = make_output(device, x, weight.dim(0));
-  // The product adds to what it finds.
+  // The product is added to the bias: beta = 1.
   launch_elementwise(device, "repeat_bias", repeat_row<T>, out.size(), out.get(), bias.get(), bias.size());
   multiply(device, out.get(), x.get(), x.rows(), weight, 1.0F);
   return out;

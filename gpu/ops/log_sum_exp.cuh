@@ -1,4 +1,4 @@
-// What softmax and the losses need of a row, and how values of rows become one scalar: in fixed trees.
+// Row statistics for softmax and the losses, and sums of row values to one scalar, in fixed trees.
 #pragma once
 
 #include "gpu/ops/convert.cuh"
@@ -13,8 +13,8 @@ struct MaxAndExpSum {
   __device__ float log_sum_exp() const { return maximum + logf(sum); }
 };
 
-/// Of the elements 0 .. width - 1 of the team's row x. Every thread of the block must call; a team without a
-/// row has width 0.
+/// Over elements 0 .. width - 1 of the team's row x. Every thread of the block must call this; a team without
+/// a row passes width 0.
 template <class T>
 __device__ MaxAndExpSum max_and_exp_sum(const T* x, std::int64_t width, const Team& team, float* scratch) {
   float maximum = -INFINITY;
@@ -29,13 +29,13 @@ __device__ MaxAndExpSum max_and_exp_sum(const T* x, std::int64_t width, const Te
   return {maximum, team_sum(sum, team, scratch)};
 }
 
-/// Threads of the one block that adds up n values.
+/// Threads of the single block that adds up n values.
 constexpr int tree_threads(std::int64_t n) {
   constexpr std::int64_t kMost = 256;
   return static_cast<int>(std::clamp<std::int64_t>(blocks_for(n, kWarp) * kWarp, kWarp, kMost));
 }
 
-/// value(0) + .. + value(n - 1) by the block, in every thread.
+/// value(0) + .. + value(n - 1), summed by the block and returned in every thread.
 template <class V, class F>
 __device__ V block_sum_of(std::int64_t n, V* scratch, F value) {
   V sum = 0;
@@ -43,7 +43,7 @@ __device__ V block_sum_of(std::int64_t n, V* scratch, F value) {
   return block_sum(sum, scratch);
 }
 
-/// out (rows): logsumexp(row)^2; logsumexp and the square each round to R.
+/// out (rows): logsumexp(row)^2; logsumexp and the square are each rounded to R.
 template <class R, class T>
 __global__ void square_log_sum_exp(std::int64_t rows, std::int64_t width, float* out, const T* x) {
   const Team team = team_of_thread(width);
@@ -54,14 +54,15 @@ __global__ void square_log_sum_exp(std::int64_t rows, std::int64_t width, float*
   out[team.row] = rounded<R>(log_sum_exp * log_sum_exp);
 }
 
-/// One block: factor * mean of n values; the mean rounds to R.
+/// One block: factor * mean of n values; the mean is rounded to R.
 template <class R>
 __global__ void scaled_mean(std::int64_t n, float* out, const float* values, float factor) {
   const float sum = block_sum_of(n, shared_memory<float>(), [=](std::int64_t i) { return values[i]; });
   if (threadIdx.x == 0) *out = factor * rounded<R>(sum / static_cast<float>(n));
 }
 
-/// factor * mean over the rows of logsumexp(row)^2; logsumexp, the square and the mean each round to R.
+/// factor * mean over the rows of logsumexp(row)^2; logsumexp, the square and the mean are each
+/// rounded to R.
 template <class R, class T>
 DeviceTensor<float> mean_square_log_sum_exp(Device& device, const DeviceTensor<T>& x, float factor) {
   const std::int64_t rows = x.rows();

@@ -7,7 +7,7 @@ namespace forgecheck::gpu {
 
 namespace {
 
-/// A label that takes no part in the loss.
+/// A row with this label does not count.
 constexpr std::int64_t kIgnoreIndex = -100;
 
 /// losses (rows): logsumexp(logits) - logits[label], 0 for an ignored label.
@@ -23,7 +23,7 @@ __global__ void row_losses(std::int64_t rows, std::int64_t width, float* losses,
   losses[team.row] = counts ? row.log_sum_exp() - static_cast<float>(own[label]) : 0.0F;
 }
 
-/// A block a chunk of rows: the sum of its losses, and how many labels took part.
+/// One block per chunk of rows: the sum of its losses, and how many labels count.
 __global__ void add_chunks(std::int64_t rows, std::int64_t chunk_size, float* sums, std::int64_t* valid,
                            const float* losses, const std::int64_t* labels) {
   const std::int64_t begin = blockIdx.x * chunk_size, left = rows - begin;
@@ -38,7 +38,7 @@ __global__ void add_chunks(std::int64_t rows, std::int64_t chunk_size, float* su
   valid[blockIdx.x] = count;
 }
 
-/// One block: the mean over all labels that took part.
+/// One block: the mean over all labels that count.
 __global__ void mean_of_chunks(std::int64_t chunks, float* mean, const float* sums,
                                const std::int64_t* valid) {
   const float sum = block_sum_of(chunks, shared_memory<float>(), [=](std::int64_t i) { return sums[i]; });

@@ -19,7 +19,7 @@ __global__ void drop_late(std::int64_t n, T* out, const T* weights, const std::i
   for_each_element(n, [=](std::int64_t i) { out[i] = ranks[i] < capacity ? weights[i] : T(0.0F); });
 }
 
-/// n assignments: an expert's places begin at its offset, and follow the order of its assignments.
+/// For n assignments: an expert's places begin at its offset and keep the order of its assignments.
 __global__ void sort_assignments(std::int64_t n, std::int64_t* order, std::int64_t* places,
                                  const std::int64_t* experts, const std::int64_t* offsets,
                                  const std::int64_t* ranks) {
@@ -44,7 +44,7 @@ struct Slots {
   const std::int64_t* places;
 };
 
-/// A block a token; its threads share the columns. scales (E) may be null.
+/// One block per token; its threads share the columns. scales (E) may be null.
 template <class T>
 __global__ void combine_slots(T* out, const T* expert_output, Slots<T> all, const float* scales,
                               std::int64_t k, std::int64_t width) {
@@ -60,7 +60,7 @@ __global__ void combine_slots(T* out, const T* expert_output, Slots<T> all, cons
     by_expert[before] = slot;
   }
   __syncthreads();
-  // 2. each column adds up its slots
+  // 2. sum over the slots, column by column
   for (std::int64_t j = threadIdx.x; j < width; j += blockDim.x) {
     float sum = 0;
     for (std::int64_t i = 0; i < k; ++i) {
@@ -111,7 +111,7 @@ DeviceTensor<T> apply_capacity(Device& device, const DeviceTensor<T>& weights,
 
 Dispatch dispatch(Device& device, const DeviceTensor<std::int64_t>& indices, std::int64_t num_experts) {
   const std::int64_t n = indices.size();
-  // 1. how many assignments of its expert stand before each, and where each expert begins
+  // 1. the rank of each assignment among those of its expert, and where each expert begins
   const Ranks ranked = rank_keys(device, indices.reshaped({n, 1}), num_experts);
   Dispatch out;
   out.experts = indices;
@@ -121,7 +121,7 @@ Dispatch dispatch(Device& device, const DeviceTensor<std::int64_t>& indices, std
   out.places = device.make<std::int64_t>({n}, "places of the dispatch");
   launch_elementwise(device, "dispatch", sort_assignments, n, out.order.get(), out.places.get(),
                      indices.get(), out.offsets.get(), ranked.ranks.get());
-  // 3. the host has to know the groups
+  // 3. the host needs the group sizes
   out.host_offsets = device.download(out.offsets).to_int64().data;
   return out;
 }
@@ -154,7 +154,7 @@ DeviceTensor<T> combine(Device& device, const DeviceTensor<T>& expert_output, co
 }
 
 // Row-major out (n, out) = x (n, in) W (in, out) is, as cuBLAS reads the memory, out^T = W^T x^T of
-// column-major matrices (out, n), (out, in) and (in, n), neither of them transposed.
+// column-major matrices (out, n), (out, in) and (in, n), neither operand transposed.
 template <class T>
 DeviceTensor<T> grouped_linear(Device& device, const DeviceTensor<T>& x, const DeviceTensor<T>& weight,
                                const std::vector<std::int64_t>& offsets) {

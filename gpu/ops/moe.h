@@ -1,4 +1,4 @@
-// What happens to tokens between the router and the experts, and behind them. Source:
+// Dispatch of tokens to the experts, and combination of the experts' outputs. Source:
 // kempnerforge/model/moe.py. N tokens, E experts, k slots per token; assignment n * k + slot is the choice of
 // token n in that slot.
 #pragma once
@@ -20,11 +20,11 @@ DeviceTensor<T> apply_capacity(Device& device, const DeviceTensor<T>& weights,
                                const DeviceTensor<std::int64_t>& indices, std::int64_t num_experts,
                                std::int64_t capacity);
 
-/// The assignments sorted by expert, within an expert by token, then slot. Dropped ones are there too.
+/// The assignments sorted by expert, within an expert by token, then slot. Dropped ones are included.
 struct Dispatch {
   DeviceTensor<std::int64_t> experts;      // (N, k): the router's indices
   DeviceTensor<std::int64_t> order;        // (N * k): the assignment in each place of the sorted order
-  DeviceTensor<std::int64_t> places;       // (N * k): the place of each assignment, the inverse
+  DeviceTensor<std::int64_t> places;       // (N * k): the place of each assignment: the inverse
   DeviceTensor<std::int64_t> offsets;      // (E + 1): expert e has the places offsets[e] .. offsets[e+1] - 1
   std::vector<std::int64_t> host_offsets;  // the same on the host
 };
@@ -32,14 +32,14 @@ struct Dispatch {
 /// Sorts the assignments indices (N, k); every index must be in 0 .. E - 1. Waits for the device.
 Dispatch dispatch(Device& device, const DeviceTensor<std::int64_t>& indices, std::int64_t num_experts);
 
-/// out (N * k, D): in each place of the dispatch the row of x (N, D) of its token.
+/// out (N * k, D): for each place of the dispatch, its token's row of x (N, D).
 template <class T>
 DeviceTensor<T> gather_tokens(Device& device, const DeviceTensor<T>& x, const Dispatch& dispatch,
                               std::int64_t top_k);
 
 /// out (N, D): each token's sum of weight * expert output over its slots, in order of expert index.
-/// expert_output (N * k, D) in the dispatch's order, weights (N, k). The product rounds, then the sum. With
-/// `scales` (E, or empty: none) expert e's output is multiplied by scales[e] and rounded before.
+/// expert_output (N * k, D) in the dispatch's order, weights (N, k). The product is rounded, then the sum.
+/// With `scales` (E, or empty: none) expert e's output is first multiplied by scales[e] and rounded.
 template <class T>
 DeviceTensor<T> combine(Device& device, const DeviceTensor<T>& expert_output, const DeviceTensor<T>& weights,
                         const Dispatch& dispatch, const std::vector<double>& scales);

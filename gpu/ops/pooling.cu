@@ -9,12 +9,12 @@ namespace forgecheck::gpu {
 
 namespace {
 
-/// A grid of side * side patches under windows of window * window; `pooled` windows along a side.
+/// A grid of side * side patches in windows of window * window; `pooled` windows per side.
 struct Grid {
   std::int64_t side, window, pooled;
 };
 
-/// n elements of out (B, pooled^2, width).
+/// out (B, pooled^2, width) has n elements.
 template <class T>
 __global__ void average_windows(std::int64_t n, T* out, const T* x, Grid grid, std::int64_t width) {
   for_each_element(n, [=](std::int64_t i) {
@@ -33,7 +33,7 @@ __global__ void average_windows(std::int64_t n, T* out, const T* x, Grid grid, s
   });
 }
 
-/// n elements of out (B * pooled^2, window^2, width).
+/// out (B * pooled^2, window^2, width) has n elements.
 template <class T>
 __global__ void gather_windows(std::int64_t n, T* out, const T* x, Grid grid, std::int64_t width) {
   for_each_element(n, [=](std::int64_t i) {
@@ -47,7 +47,7 @@ __global__ void gather_windows(std::int64_t n, T* out, const T* x, Grid grid, st
   });
 }
 
-/// n elements of out (M, width).
+/// out (M, width) has n elements.
 template <class T>
 __global__ void average_patches(std::int64_t n, T* out, const T* x, std::int64_t patches,
                                 std::int64_t width) {

@@ -6,15 +6,15 @@ namespace forgecheck::gpu {
 
 namespace {
 
-constexpr std::int64_t kTile = 256;  // most rows of a tile: one thread each
+constexpr std::int64_t kTile = 256;  // most rows per tile: one thread each
 
-/// Keys (rows, columns), and how they are cut. Tile t of a column is block column * tiles + t.
+/// Keys (rows, columns), and how they are tiled. Tile t of a column is block column * tiles + t.
 struct Tiling {
   const std::int64_t* keys;
   std::int64_t rows, columns, num_keys, tiles;
 };
 
-/// This block's place, and how many rows its tile has.
+/// The tile of this block, and how many rows it has.
 struct Tile {
   std::int64_t column, index, first_row;
   int rows;
@@ -26,7 +26,7 @@ __device__ Tile tile_of_block(const Tiling& tiling) {
   return {column, index, first_row, static_cast<int>(left < blockDim.x ? left : blockDim.x)};
 }
 
-/// Brings the tile's keys to shared memory; ends with a barrier.
+/// Loads the tile's keys into shared memory; ends with a barrier.
 __device__ const std::int64_t* load_keys(const Tiling& tiling, const Tile& tile) {
   auto* const keys = shared_memory<std::int64_t>();
   if (static_cast<int>(threadIdx.x) < tile.rows) {
@@ -43,7 +43,7 @@ __device__ std::int64_t count_before(const std::int64_t* keys, int end, std::int
   return count;
 }
 
-/// counts (columns, K, tiles): each key in each tile, a thread a key.
+/// counts (columns, K, tiles): how often each key occurs in each tile, one thread per key.
 __global__ void count_tiles(Tiling tiling, std::int64_t* counts) {
   const Tile tile = tile_of_block(tiling);
   const std::int64_t* keys = load_keys(tiling, tile);
@@ -54,7 +54,7 @@ __global__ void count_tiles(Tiling tiling, std::int64_t* counts) {
 }
 
 /// before[i] = values[0] + .. + values[i - 1] in each row of (rows, width), and the sum of the row in
-/// `total`. One warp a row, 32 values at a time.
+/// `total`. One warp per row, 32 values at a time.
 __global__ void prefix_sums(std::int64_t width, std::int64_t* before, std::int64_t* total,
                             const std::int64_t* values) {
   const std::int64_t first = blockIdx.x * width;
@@ -74,7 +74,7 @@ __global__ void prefix_sums(std::int64_t width, std::int64_t* before, std::int64
   if (lane == 0) total[blockIdx.x] = sum;
 }
 
-/// ranks (rows, columns), a thread a key; before (columns, K, tiles): equal keys in the tiles before.
+/// ranks (rows, columns), one thread per key; before (columns, K, tiles): equal keys in earlier tiles.
 __global__ void rank_tiles(Tiling tiling, std::int64_t* ranks, const std::int64_t* before) {
   const Tile tile = tile_of_block(tiling);
   const std::int64_t* keys = load_keys(tiling, tile);

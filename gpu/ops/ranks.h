@@ -1,6 +1,6 @@
-// Counting equal keys in their order: what sorts assignments by expert, and tells which come too late for a
-// capacity. Columns are counted each on its own, along the rows, in tiles of rows that many blocks count at
-// the same time; prefix sums over the tiles join them. There are no atomics.
+// Ranks of equal keys: they sort assignments by expert, and show which exceed an expert's capacity. Each
+// column is counted separately, along the rows, in tiles of rows that blocks count in parallel; prefix sums
+// over the tiles join them. There are no atomics.
 #pragma once
 
 #include "gpu/runtime/device.h"
@@ -8,14 +8,14 @@
 namespace forgecheck::gpu {
 
 struct Ranks {
-  DeviceTensor<std::int64_t> ranks;   // (N, columns): how many equal keys stand before, in the same column
-  DeviceTensor<std::int64_t> counts;  // (columns, K): how often each key stands in the column
+  DeviceTensor<std::int64_t> ranks;   // (N, columns): how many equal keys come earlier in the same column
+  DeviceTensor<std::int64_t> counts;  // (columns, K): how often each key occurs in the column
 };
 
-/// Of keys (N, columns), each in 0 .. K - 1.
+/// For keys (N, columns), each in 0 .. K - 1.
 Ranks rank_keys(Device& device, const DeviceTensor<std::int64_t>& keys, std::int64_t num_keys);
 
-/// The counts alone.
+/// Only the counts.
 DeviceTensor<std::int64_t> count_keys(Device& device, const DeviceTensor<std::int64_t>& keys,
                                       std::int64_t num_keys);
 

@@ -11,7 +11,7 @@ namespace forgecheck::gpu {
 
 inline constexpr unsigned kAllLanes = 0xffffffffU;
 
-/// Over aligned groups of `lanes` neighbouring lanes (1, 2, 4, .. 32). Every lane of the warp must call.
+/// Over aligned groups of `lanes` neighbouring lanes (1, 2, 4, .. 32). Every lane of the warp must call this.
 template <class T>
 __device__ T lanes_sum(T value, int lanes) {
   for (int distance = lanes / 2; distance > 0; distance /= 2) {
@@ -20,7 +20,7 @@ __device__ T lanes_sum(T value, int lanes) {
   return value;
 }
 
-/// The larger of two; a NaN is passed over.
+/// The larger of two; NaN is ignored.
 template <class T>
 __device__ T larger(T a, T b) {
   return a < b || a != a ? b : a;
@@ -44,8 +44,8 @@ __device__ T warp_max(T value) {
   return lanes_max(value, kWarp);
 }
 
-/// Over the block, whose size is a multiple of 32. scratch: kWarp elements of shared memory that may be used
-/// again at once. Every thread must call.
+/// Over the block, whose size is a multiple of 32. scratch: kWarp elements of shared memory that may be
+/// reused right away. Every thread must call this.
 template <class T>
 __device__ T block_sum(T value, T* scratch) {
   const unsigned lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
@@ -54,7 +54,7 @@ __device__ T block_sum(T value, T* scratch) {
   __syncthreads();
   T total = scratch[0];
   for (unsigned w = 1; w < warps; ++w) total += scratch[w];
-  __syncthreads();  // everybody has read before scratch is written again
+  __syncthreads();  // all threads have read before scratch is written again
   return total;
 }
 
@@ -66,7 +66,7 @@ __device__ T block_max(T value, T* scratch) {
   __syncthreads();
   T largest = scratch[0];
   for (unsigned w = 1; w < warps; ++w) largest = larger(largest, scratch[w]);
-  __syncthreads();  // everybody has read before scratch is written again
+  __syncthreads();  // all threads have read before scratch is written again
   return largest;
 }
 
@@ -99,7 +99,7 @@ __device__ inline Team team_of_thread(std::int64_t width) {
   return {rows_before + threadIdx.x / size, static_cast<int>(threadIdx.x % size), static_cast<int>(size)};
 }
 
-/// Over the team. scratch: kWarp elements of shared memory. Every thread of the block must call.
+/// Over the team. scratch: kWarp elements of shared memory. Every thread of the block must call this.
 template <class T>
 __device__ T team_sum(T value, const Team& team, T* scratch) {
   return team.size <= kWarp ? lanes_sum(value, team.size) : block_sum(value, scratch);

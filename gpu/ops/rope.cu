@@ -29,8 +29,8 @@ Tensor<float> angles_through(float (*function)(float), std::int64_t head_dim, st
   return table;
 }
 
-/// One thread a pair (j, j + d/2) of a row of x. The products are written as calls, so that no compiler makes
-/// a fused multiply-add of a product and a sum.
+/// Rotates each pair (j, j + d/2) of each row of x. The products are written as calls, so that the compiler
+/// cannot fuse a product and a sum into a multiply-add.
 template <class T>
 __global__ void rotate_pairs(std::int64_t pairs, T* out, const T* x, const T* table_cos, const T* table_sin,
                              std::int64_t half, std::int64_t heads, std::int64_t length,

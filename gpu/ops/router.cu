@@ -32,16 +32,16 @@ __global__ void biased_sigmoid(std::int64_t n, T* scores, const T* logits, const
   });
 }
 
-/// Whether a score stands before another of its row: numbers before NaN, larger before smaller, lower index
-/// before higher. A total order, so no two scores of a row have one rank.
-__device__ bool stands_before(float a, std::int64_t index_a, float b, std::int64_t index_b) {
+/// Whether score a ranks before score b of the same row: numbers before NaN, larger before smaller, lower
+/// index before higher. A total order, so no two scores of a row share a rank.
+__device__ bool ranks_before(float a, std::int64_t index_a, float b, std::int64_t index_b) {
   const bool a_is_nan = a != a, b_is_nan = b != b;
   if (a_is_nan != b_is_nan) return b_is_nan;
   if (a > b || a < b) return a > b;
   return index_a < index_b;
 }
 
-/// n scores, a thread each: one that has fewer than k before it in its row knows its place among the k best.
+/// One thread per score, n in all: a score with fewer than k before it in its row is stored at that rank.
 template <class T>
 __global__ void place_largest(std::int64_t n, std::int64_t* indices, const T* scores, std::int64_t width,
                               std::int64_t k) {
@@ -51,12 +51,12 @@ __global__ void place_largest(std::int64_t n, std::int64_t* indices, const T* sc
   const float score = scores[i];
   std::int64_t rank = 0;
   for (std::int64_t other = 0; other < width && rank < k; ++other) {
-    if (stands_before(scores[row * width + other], other, score, own)) ++rank;
+    if (ranks_before(scores[row * width + other], other, score, own)) ++rank;
   }
   if (rank < k) indices[row * k + rank] = own;
 }
 
-/// A thread a token.
+/// One thread per token.
 template <class T>
 __global__ void normalise_choices(std::int64_t tokens, T* weights, const T* scores,
                                   const std::int64_t* indices, std::int64_t num_experts, std::int64_t k) {
@@ -72,7 +72,7 @@ __global__ void normalise_choices(std::int64_t tokens, T* weights, const T* scor
   });
 }
 
-/// A block an expert: mean over the tokens of its scores (N, E).
+/// One block per expert: mean over the tokens of its scores (N, E).
 template <class T>
 __global__ void mean_scores(std::int64_t tokens, std::int64_t num_experts, float* means, const T* scores) {
   const std::int64_t expert = blockIdx.x;
@@ -82,7 +82,7 @@ __global__ void mean_scores(std::int64_t tokens, std::int64_t num_experts, float
   if (threadIdx.x == 0) means[expert] = rounded<T>(sum / static_cast<float>(tokens));
 }
 
-/// All counts together, plus epsilon. They are few: every thread adds them up.
+/// The sum of all counts, plus epsilon. They are few: every thread adds them up.
 __device__ float assignments(const std::int64_t* counts, std::int64_t num_experts, double epsilon) {
   std::int64_t total = 0;
   for (std::int64_t e = 0; e < num_experts; ++e) total += counts[e];

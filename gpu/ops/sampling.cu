@@ -8,7 +8,7 @@ namespace {
 
 using Key = unsigned long long;
 
-/// A number that is larger for a larger logit, and among equal logits for a lower index (below 2^32); 0 for
+/// A key that is larger for a larger logit and, among equal logits, for a lower index (below 2^32); 0 for
 /// NaN.
 __device__ Key key_of(float logit, std::int64_t index) {
   if (logit != logit) return 0;
@@ -18,7 +18,7 @@ __device__ Key key_of(float logit, std::int64_t index) {
   return (static_cast<Key>(ordered) << 32) | (0xffffffffU - static_cast<unsigned>(index));
 }
 
-/// A block a row of logits (B, S, V): its last position.
+/// One block per row of logits (B, S, V), at its last position.
 template <class T>
 __global__ void argmax_last(std::int64_t* tokens, const T* logits, std::int64_t length,
                             std::int64_t vocab_size) {

@@ -1,4 +1,4 @@
-// Choice of the next token without the way to the host: greedy. Source: kempnerforge/model/generate.py.
+// Greedy choice of the next token, on the device. Source: kempnerforge/model/generate.py.
 #pragma once
 
 #include "gpu/runtime/device.h"
@@ -6,7 +6,7 @@
 namespace forgecheck::gpu {
 
 /// tokens (B): index of the largest logit of the last position of logits (B, S, V); the lowest index among
-/// equals. NaN stands behind every number.
+/// equals. NaN comes after every number.
 template <class T>
 DeviceTensor<std::int64_t> argmax(Device& device, const DeviceTensor<T>& logits);
 

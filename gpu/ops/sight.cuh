@@ -1,4 +1,4 @@
-// Where the keys lie, and which of them a query may see, read on the fly: nothing of the size queries x keys
+// Where the keys are, and which of them a query may see, computed on the fly: nothing of size queries x keys
 // is ever stored.
 #pragma once
 
@@ -16,7 +16,7 @@ __host__ __device__ constexpr std::int64_t key_offset(const KeyValues<T>& keys, 
 
 /// What one query may see of the keys of its row.
 struct Sight {
-  std::int64_t last;             // no key behind this one; -1: nothing
+  std::int64_t last;             // no key after this one; -1: none
   const std::int64_t* doc_ids;   // of the row's keys, or null
   std::int64_t document;         // the only one that is seen, where there are doc_ids
   const std::uint8_t* key_mask;  // of the row's keys, or null
@@ -38,19 +38,19 @@ __device__ inline Sight sight_of(const Visibility& visibility, std::int64_t b, s
     sight.document = sight.doc_ids[position];
   }
   if (visibility.key_mask != nullptr) sight.key_mask = visibility.key_mask + b * length;
-  // From the last key on: a query mostly sees itself.
+  // From the last key backwards: a query usually sees itself.
   for (std::int64_t key = sight.last; key >= 0; --key) {
     if (sees(sight, key)) return sight;
   }
   return {length - 1, nullptr, 0, nullptr};
 }
 
-/// What the exponent of a score is taken against: the maximum, or 0 while nothing but -inf was seen.
+/// What is subtracted from a score before exp: the maximum, or 0 as long as only -inf was seen.
 __device__ inline float shift_of(float maximum) {
   return maximum == -INFINITY ? 0.0F : maximum;
 }
 
-/// Stands for the weight of a key that is not seen, whose value must not be touched: 0 * NaN is NaN.
+/// Marks the weight of an unseen key, whose value must not be read: 0 * NaN is NaN.
 inline constexpr float kUnseen = -1.0F;
 
 }  // namespace forgecheck::gpu

@@ -1,4 +1,4 @@
-// What cuBLAS wants to be told: how it may compute, element types, and sizes as int.
+// What cuBLAS needs to know: how it may compute, element types, and sizes as int.
 #pragma once
 
 #include <cublas_v2.h>
@@ -22,7 +22,7 @@ constexpr cudaDataType blas_type() {
   return device_dtype<T>() == Dtype::f32 ? CUDA_R_32F : CUDA_R_16BF;
 }
 
-/// Throws ShapeError naming the operation where `size` is more than an int holds.
+/// Throws ShapeError naming the operation if `size` does not fit an int.
 inline int blas_size(std::int64_t size, const std::string& operation) {
   if (size > std::numeric_limits<int>::max()) {
     throw ShapeError("[" + operation + "] a matrix of " + std::to_string(size) +

@@ -12,7 +12,7 @@ namespace forgecheck::gpu {
 
 namespace {
 
-/// Keeps freed memory for the next allocation, which else the driver takes back at every synchronisation.
+/// Keeps freed memory for later allocations; otherwise the driver takes it back at every synchronisation.
 void keep_freed_memory() {
   int device = 0;
   FORGECHECK_CUDA(cudaGetDevice(&device));
@@ -57,7 +57,7 @@ std::shared_ptr<void> Device::allocate(std::size_t bytes, const std::string& lab
   void* block = nullptr;
   const cudaError_t status = cudaMallocAsync(&block, guarded ? guarded_size(bytes) : bytes, stream_);
   if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();  // forgets it: the device is as good as before
+    cudaGetLastError();  // clears the error: the device is still usable
     throw CudaError("out of device memory: " + label + " needs " + std::to_string(bytes) + " bytes");
   }
   check(status, "cudaMallocAsync");
@@ -73,7 +73,7 @@ std::shared_ptr<void> Device::allocate(std::size_t bytes, const std::string& lab
 
 void Device::release(unsigned char* block, std::size_t bytes, std::uint64_t number) noexcept {
   try {
-    if (checks_ == Checks::guards) look_at_guards(*this, block, bytes, number, first_broken_);
+    if (checks_ == Checks::guards) check_guards(*this, block, bytes, number, first_broken_);
   } catch (const CudaError&) {
     // A launch fails only after another error, which synchronize() reports.
   }

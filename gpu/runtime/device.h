@@ -15,8 +15,8 @@
 
 namespace forgecheck::gpu {
 
-/// What a device looks after beside its work. A build defines FORGECHECK_GPU_CHECKED to have guards by
-/// default; the emulator looks after its memory itself.
+/// What a device checks while it works. A build defines FORGECHECK_GPU_CHECKED to have guards by default; the
+/// emulator checks its memory itself.
 enum class Checks { nothing, guards };
 #ifdef FORGECHECK_GPU_CHECKED
 inline constexpr Checks kDefaultChecks = Checks::guards;
@@ -26,7 +26,7 @@ inline constexpr Checks kDefaultChecks = Checks::nothing;
 
 class Device {
  public:
-  /// The current device of the process. Throws CudaError where there is none.
+  /// The current device of the process. Throws CudaError if there is none.
   explicit Device(Checks checks = kDefaultChecks);
   ~Device();
   Device(const Device&) = delete;
@@ -34,13 +34,13 @@ class Device {
 
   /// Kernels, products and allocations run here, in order.
   cudaStream_t stream() const { return stream_; }
-  /// Copies to the host run here, beside the arithmetic.
+  /// Copies to the host run here, concurrently with the arithmetic.
   cudaStream_t copy_stream() const { return copy_stream_; }
   cublasHandle_t blas() const { return blas_; }
 
-  /// Memory for a tensor, given back in stream order when the last copy of the handle goes. With
-  /// Checks::guards it lies between guard bands and starts as NaN. Throws CudaError with the name, shape and
-  /// size where there is not enough.
+  /// Memory for a tensor, freed in stream order with the last copy of the handle. With Checks::guards it lies
+  /// between guard bands and starts as NaN. Throws CudaError with the name, shape and size if there is not
+  /// enough.
   template <class T>
   DeviceTensor<T> make(Shape shape, const std::string& name) {
     const std::size_t bytes = static_cast<std::size_t>(element_count(shape)) * sizeof(T);
@@ -48,7 +48,7 @@ class Device {
     return DeviceTensor<T>(std::move(shape), std::static_pointer_cast<T>(memory));
   }
 
-  /// A copy of `array`, whose dtype must be that of T. Throws ShapeError where it is not.
+  /// A copy of `array`, whose dtype must be that of T. Throws ShapeError if it is not.
   template <class T>
   DeviceTensor<T> upload(const Array& array, const std::string& name);
 
@@ -56,8 +56,8 @@ class Device {
   template <class T>
   Array download(const DeviceTensor<T>& tensor);
 
-  /// Waits for all work. Throws CudaError with the first error of it, and with Checks::guards naming the
-  /// first tensor that was given back since the last call with its guard bands changed.
+  /// Waits for all work. Throws CudaError with its first error and, with Checks::guards, naming the first
+  /// tensor freed since the last call whose guard bands were changed.
   void synchronize();
 
  private:
@@ -69,7 +69,7 @@ class Device {
   cudaStream_t copy_stream_ = nullptr;
   cublasHandle_t blas_ = nullptr;
   std::map<std::uint64_t, std::string>
-      labels_;  // with guards: of the buffers that synchronize() may have to name
+      labels_;  // with guards: names of the buffers that synchronize() may report
   std::uint64_t allocations_ = 0;
   unsigned long long* first_broken_ =
       nullptr;  // device memory: number of the first buffer with changed guards

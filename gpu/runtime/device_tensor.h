@@ -38,7 +38,7 @@ constexpr Dtype device_dtype<std::uint8_t>() {
 template <class T>
 struct DeviceTensor {
   Shape shape;
-  std::shared_ptr<T> data;  // null for a tensor that is not there
+  std::shared_ptr<T> data;  // null for an absent tensor
 
   DeviceTensor() = default;
   DeviceTensor(Shape sizes, std::shared_ptr<T> elements)

@@ -25,8 +25,8 @@ void lay_guards(unsigned char* block, std::size_t bytes, cudaStream_t stream) {
   FORGECHECK_CUDA(cudaMemsetAsync(block + kGuardBytes, kNan, bytes, stream));
 }
 
-void look_at_guards(Device& device, const unsigned char* block, std::size_t bytes, std::uint64_t number,
-                    unsigned long long* first_broken) {
+void check_guards(Device& device, const unsigned char* block, std::size_t bytes, std::uint64_t number,
+                  unsigned long long* first_broken) {
   launch(device, "compare_bands", compare_bands, 1, kThreads, 0, block, kGuardBytes, kGuardBytes + bytes,
          guarded_size(bytes), number, first_broken);
 }

@@ -1,4 +1,4 @@
-// Guard bands: bytes before and behind a buffer that nothing may change.
+// Guard bands: bytes before and after a buffer that must not change.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -18,12 +18,12 @@ constexpr std::size_t guarded_size(std::size_t bytes) {
   return kGuardBytes + whole + kGuardBytes;
 }
 
-/// Fills the bands of a fresh block on `stream`, and what lies between with NaN. The band behind begins with
-/// the first byte after `bytes`.
+/// Fills the bands of a fresh block on `stream`, and the buffer between them with NaN. The second band begins
+/// at the first byte after the buffer.
 void lay_guards(unsigned char* block, std::size_t bytes, cudaStream_t stream);
 
 /// Lowers *first_broken to `number` if a band of the block was changed; runs on the device's stream.
-void look_at_guards(Device& device, const unsigned char* block, std::size_t bytes, std::uint64_t number,
-                    unsigned long long* first_broken);
+void check_guards(Device& device, const unsigned char* block, std::size_t bytes, std::uint64_t number,
+                  unsigned long long* first_broken);
 
 }  // namespace forgecheck::gpu

@@ -1,5 +1,5 @@
-// Launching a kernel, and its shared memory: the two things that nvcc writes in a syntax of its own, so the
-// one place where the builds for a device and for the emulator differ.
+// Launching a kernel, and its shared memory: the two things for which nvcc has its own syntax, so the only
+// place where the builds for a device and for the emulator differ.
 #pragma once
 
 #include <string>
@@ -12,10 +12,10 @@
 namespace forgecheck::gpu {
 
 inline constexpr int kWarp = 32;
-/// Dynamic shared memory that every kernel may have; more has to be asked for.
+/// Dynamic shared memory that every kernel may use; more must be requested.
 inline constexpr std::size_t kPlainSharedBytes = std::size_t{48} << 10;
-/// What nvcc takes for granted of shared memory that is aligned to 16 bytes: it may read an array of 8 bytes
-/// by one load of 16.
+/// nvcc assumes that shared memory aligned to 16 bytes comes in multiples of 16: it may read an array of 8
+/// bytes with one load of 16.
 inline constexpr std::size_t kSharedUnit = 16;
 inline constexpr std::int64_t kMaxGrid = (std::int64_t{1} << 31) - 1;
 
@@ -31,16 +31,16 @@ using simt::shared_memory;
 #endif
 
 #if defined(__CUDACC__) || defined(FORGECHECK_SIMT)
-/// Gives `kernel` to the device's stream: `blocks` blocks of `threads` threads with `shared_bytes` each,
-/// rounded up to a multiple of 16. Nothing to do where blocks is 0. Throws CudaError naming the kernel where
-/// it cannot be launched.
+/// Launches `kernel` on the device's stream: `blocks` blocks of `threads` threads with `shared_bytes` each,
+/// rounded up to a multiple of 16. Does nothing if blocks is 0. Throws CudaError naming the kernel if it
+/// cannot be launched.
 template <class... Parameters, class... Arguments>
 void launch(Device& device, const char* name, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
             std::size_t shared_bytes, Arguments&&... arguments) {
   if (blocks == 0) return;
   if (blocks > kMaxGrid) {
     throw CudaError(std::string("kernel ") + name + ": " + std::to_string(blocks) +
-                    " blocks, at most 2^31 - 1 can be");
+                    " blocks; at most 2^31 - 1 are allowed");
   }
   shared_bytes = (shared_bytes + kSharedUnit - 1) / kSharedUnit * kSharedUnit;
   if (shared_bytes > kPlainSharedBytes) {

@@ -1,5 +1,5 @@
-// Brings the taps of a run to the host while the device goes on: each is copied on the copy stream, behind an
-// event of the stream that computes.
+// Brings the taps of a run to the host while the device goes on: each is copied on the copy stream, after an
+// event of the compute stream.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@ namespace forgecheck::gpu {
 
 class Recorder {
  public:
-  /// Records the taps for which `wants` is true; all without one.
+  /// Records the taps for which `wants` is true; all if `wants` is empty.
   Recorder(Device& device, std::function<bool(std::string_view)> wants);
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -29,21 +29,21 @@ class Recorder {
   void tap(const std::string& name, const DeviceTensor<T>& tensor, const Shape& recorded_shape) {
     tap(name, tensor.reshaped(recorded_shape));
   }
-  /// A value that the host has.
+  /// A value that is already on the host.
   void tap_value(const std::string& name, Array value);
 
-  /// Waits for the device and hands over everything, in the order of the taps.
+  /// Waits for the device and returns everything, in the order of the taps.
   Trace finish();
 
  private:
   struct Copy {
     std::string name;
-    Array value;  // where the host had it
+    Array value;  // if it was on the host
     Shape shape;
     Dtype dtype = Dtype::f32;
     std::byte* host = nullptr;  // pinned
     std::size_t bytes = 0;
-    std::shared_ptr<void> source;  // keeps the device memory
+    std::shared_ptr<void> source;  // keeps the device memory alive
   };
 
   Device& device_;

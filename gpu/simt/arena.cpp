@@ -13,10 +13,10 @@ namespace {
 
 constexpr std::size_t alignment = 256;
 constexpr unsigned char guard_byte = 0xCB;
-constexpr std::size_t front_guard = 64;  // bytes before an allocation that are looked at
+constexpr std::size_t front_guard = 64;  // bytes before an allocation that are checked
 
 // [begin of pages][guard bytes][allocation][guard bytes][end of pages]: the allocation is as near to the end
-// as its alignment lets it, so that a step over the end meets a closed page or the few guard bytes before it.
+// as its alignment allows, so that an overrun hits the closed page or the few guard bytes before it.
 struct Pages {
   explicit Pages(const Allocation& a)
       : end(a.pointer + round_up(a.bytes, alignment)),
@@ -45,7 +45,7 @@ Arena::~Arena() {
   munmap(begin_, bytes_);
 }
 
-/// Room for so many bytes of pages with a closed page on either side, or null.
+/// Space for so many bytes of pages with a closed page on either side, or null.
 unsigned char* Arena::gap(std::size_t bytes) {
   for (int round = 0; round < 2; ++round) {
     while (next_ + bytes + page_size() <= begin_ + bytes_) {

@@ -1,6 +1,5 @@
-// Device memory: address space of its own, closed while the host runs. Every allocation has pages of its own,
-// with a page that nobody may touch behind it and before it; freed addresses are not used again for as long
-// as possible.
+// Device memory: a separate address range, closed while the host runs. Every allocation has its own pages,
+// with an inaccessible page before and after them; freed addresses are not reused for as long as possible.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +19,7 @@ struct Allocation {
 
 class Arena {
  public:
-  /// Of so many bytes of address space.
+  /// Reserves so many bytes of address space.
   explicit Arena(std::size_t address_space = std::size_t{64} << 30);
   ~Arena();
   Arena(const Arena&) = delete;
@@ -41,11 +40,11 @@ class Arena {
   /// "byte 1024 of allocation 3 (1024 bytes)", "freed memory: ...", for any address of the device.
   std::string describe(const void* address) const;
 
-  /// Between open() and close() the memory may be touched.
+  /// Between open() and close() the memory may be accessed.
   void open();
   void close();
 
-  /// The first allocation around which something was written, described; looked at between open() and
+  /// Describes the first allocation whose guard bytes were overwritten; to be called between open() and
   /// close().
   std::optional<std::string> overwritten() const;
 
@@ -62,9 +61,9 @@ class Arena {
 
   std::size_t bytes_;
   unsigned char* begin_;
-  unsigned char* next_;  // where the search for room goes on
+  unsigned char* next_;  // where the search for space continues
   std::map<const unsigned char*, Allocation> live_;
-  std::deque<Allocation> freed_;  // the latest
+  std::deque<Allocation> freed_;  // the most recent
   std::size_t limit_ = std::size_t{16} << 30;
   std::size_t used_ = 0;
   std::uint64_t count_ = 0;

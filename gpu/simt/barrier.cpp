@@ -1,4 +1,4 @@
-// __syncthreads and its kin, and what is said when threads wait for each other for ever.
+// __syncthreads and its variants, and the report of a deadlock.
 #include <cstring>
 #include <map>
 #include <string>
@@ -43,13 +43,13 @@ std::string describe(const Thread& thread) {
   }
 }
 
-/// Every thread waits at a barrier: lets all go on, with the combined predicates.
+/// Every thread waits at a barrier: releases them all, with the combined predicates.
 void release_barrier(detail::Barrier kind) {
   Block& b = block();
   std::uint64_t count = 0;
   for (unsigned i = 0; i < b.size; ++i) {
     if (!same_place(b.threads[i]->where, b.threads[0]->where)) {
-      return;  // nobody can go on: the scheduler reports it
+      return;  // no thread can go on: the scheduler reports it
     }
     count += b.threads[i]->value;
   }

@@ -26,7 +26,7 @@ void run_thread(void* argument) {
   } catch (const std::exception& error) {
     thrown = std::string("the kernel threw: ") + error.what();
   } catch (...) {
-    thrown = "the kernel threw something";
+    thrown = "the kernel threw an unknown exception";
   }
   in_kernel = false;
   if (!thrown.empty()) {
@@ -89,7 +89,7 @@ void run_block(const detail::Launch& launch, uint3 index, Random& random) {
   if (observer != nullptr) {
     observer->block_begins();
   }
-  // In half of the blocks any thread goes on next; in the others mostly the one that became ready last, so
+  // In half of the blocks any ready thread runs next; in the others mostly the one that became ready last, so
   // that a warp runs far ahead of the others, as on a device.
   const bool newest_first = random.below(2) == 0;
   while (b.exited < b.size) {

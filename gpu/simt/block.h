@@ -1,4 +1,4 @@
-// The block that runs now: its threads, and how they wait for each other. Blocks run one after the other.
+// The running block: its threads, and how they wait for each other. Blocks run one after the other.
 #pragma once
 
 #include <array>
@@ -67,11 +67,11 @@ void run_block(const detail::Launch& launch, uint3 index, Random& random);
 /// Every block of the grid, in any order.
 void run_grid(const detail::Launch& launch, Random& random);
 
-/// The kernel's own code runs, not the emulator's. Known before anything else is: the checking mode asks
-/// early.
+/// Whether the kernel's own code runs, not the emulator's. Initialised at compile time: the checking mode
+/// reads it early.
 extern constinit thread_local bool in_kernel;
 
-/// The emulator's code on a kernel's thread, as long as this lives. A thread that waits may do so inside.
+/// Marks the emulator's own code on a kernel's thread, for as long as it lives. A thread may wait inside.
 class EmulatorSection {
  public:
   EmulatorSection() { in_kernel = false; }
@@ -84,19 +84,19 @@ inline bool on_device() {
   return block().current != nullptr;
 }
 
-/// Gives way to the scheduler in this state; returns when the thread is ready again.
+/// Yields to the scheduler in this state; returns when the thread is ready again.
 void wait_in(State state, const Where& where);
 
 void make_ready(Thread& thread);
 
-/// Lets every waiting collective of the warp go on that has all its lanes; to be called when a thread has
+/// Releases every collective of the warp for which all lanes have arrived; to be called when a thread has
 /// ended.
 void complete_collectives(unsigned warp);
 
-/// Lets the lanes go on that wait in __activemask(), when nothing else can run. False where there are none.
+/// Releases the lanes that wait in __activemask(), when nothing else can run. False if there are none.
 bool release_active_masks();
 
-/// Nothing can run, and not every thread has ended: says who waits where. Throws.
+/// No thread can run, and not all have ended: throws a report of which threads wait where.
 [[noreturn]] void report_deadlock();
 
 inline bool same_place(const Where& a, const Where& b) {

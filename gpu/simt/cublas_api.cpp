@@ -1,4 +1,4 @@
-// The interface: cuBLAS. Arguments are checked at the call; memory is looked at again when the product runs.
+// The interface: cuBLAS. Arguments are checked at the call; memory is checked again when the product runs.
 #include <algorithm>
 #include <functional>
 #include <string>
@@ -70,7 +70,7 @@ void require_types(cudaDataType a, cudaDataType b, cudaDataType c, cublasCompute
   }
 }
 
-/// A product as it was called, all but where the matrices of a batch lie.
+/// The arguments of a product, except the addresses of a batch's matrices.
 Product checked(const cublasContext& handle, cublasOperation_t transa, cublasOperation_t transb, int m, int n,
                 int k, const void* alpha, cudaDataType a, int lda, cudaDataType b, int ldb, const void* beta,
                 cudaDataType c, int ldc, cublasComputeType_t compute) {
@@ -134,7 +134,7 @@ const void* shifted(const Matrix& matrix, std::int64_t elements) {
   return static_cast<const char*>(matrix.data) + elements * (matrix.type == CUDA_R_32F ? 4 : 2);
 }
 
-/// The elements of the matrix, column by column: what lies between columns is not the matrix's.
+/// The elements of the matrix, column by column: the gaps between columns do not belong to it.
 void require_written(const Matrix& matrix, const std::string& name) {
   for (std::int64_t j = 0; j < matrix.columns; ++j) {
     simt::observer->require_written(shifted(matrix, j * matrix.ld), bytes_of(matrix, matrix.rows),
@@ -191,7 +191,7 @@ cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMath_t mode) {
     const int base = mode & ~CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
     require(base == CUBLAS_DEFAULT_MATH || base == CUBLAS_PEDANTIC_MATH || base == CUBLAS_TF32_TENSOR_OP_MATH,
             "the math mode", mode,
-            "it must be CUBLAS_DEFAULT_MATH, _PEDANTIC_MATH or _TF32_TENSOR_OP_MATH, perhaps with "
+            "it must be CUBLAS_DEFAULT_MATH, _PEDANTIC_MATH or _TF32_TENSOR_OP_MATH, optionally with "
             "CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION");
     handle->math = mode;
   });
@@ -205,7 +205,7 @@ cublasStatus_t cublasSetPointerMode(cublasHandle_t handle, cublasPointerMode_t m
   });
 }
 
-/// The workspace is checked, and not needed.
+/// The workspace is checked, but not used.
 cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void* workspace, std::size_t bytes) {
   return call(handle, [&](Device& d) {
     if (bytes > 0) {

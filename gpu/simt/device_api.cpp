@@ -54,7 +54,7 @@ void require_limits(const Device& d, const simt::detail::Launch& launch) {
 void require_device(int device) {
   if (device != 0) {
     throw Failure{cudaErrorInvalidDevice, "",
-                  "device " + std::to_string(device) + ": there is one, device 0"};
+                  "device " + std::to_string(device) + ": there is only device 0"};
   }
 }
 
@@ -63,7 +63,7 @@ void run(Device& d, const simt::detail::Launch& launch) {
   if (const auto allocation = d.arena.overwritten()) {
     throw Failure{cudaErrorIllegalAddress, "out of bounds",
                   "out of bounds: kernel " + simt::source_line(launch.kernel).function +
-                      " wrote right before or behind " + *allocation};
+                      " wrote right before or after " + *allocation};
   }
 }
 

@@ -1,6 +1,5 @@
-// A touch of memory that is closed at the time ends here, from the system's signal. On a kernel's thread it
-// becomes a finding, and the host goes on; on the host the report is printed, and the program dies as it
-// would have.
+// Handles the signal of an access to closed memory. On a kernel's thread it becomes a finding, and the host
+// goes on; on the host the report is printed, and the program dies as it would have.
 #include <signal.h>
 #include <ucontext.h>
 
@@ -39,7 +38,7 @@ std::string at(const void* instruction) {
   }
   if (fault_without_address && is_canonical(fault_address)) {
     std::string message = "vector access to " +
-                          (fault_address == nullptr ? "an address that is no multiple of its size"
+                          (fault_address == nullptr ? "an address that is not a multiple of its size"
                                                     : describe_address(fault_address)) +
                           at(fault_instruction);
     fail(cudaErrorMisalignedAddress, "misaligned", std::move(message));
@@ -81,10 +80,10 @@ void on_fault(int, siginfo_t* info, void* raw_context) {
   auto& context = *static_cast<ucontext_t*>(raw_context);
   fault_address = info->si_addr;
   fault_instruction = instruction_of(context);
-  // x86-64 has no address for two faults: a vector that is not aligned, and an address that no memory can have.
+  // x86-64 reports no address for two faults: a misaligned vector access, and a non-canonical address.
   fault_without_address = info->si_code == SI_KERNEL;
   if (fault_without_address) fault_address = memory_operand(context);
-  // Another thread of the host may fault while a kernel runs.
+  // Another host thread may fault while a kernel runs.
   if (on_device() && block().current->fiber.owns(stack_of(context))) {
     Fiber& fiber = block().current->fiber;
     fiber.forget_frames();
@@ -96,7 +95,7 @@ void on_fault(int, siginfo_t* info, void* raw_context) {
                                at(fault_instruction) + "\n";
     std::fputs(report.c_str(), stderr);
   }
-  sigaction(SIGSEGV, &previous, nullptr);  // the instruction is tried again, and dies
+  sigaction(SIGSEGV, &previous, nullptr);  // the instruction is retried, and the program dies
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -110,7 +109,7 @@ void on_sanitizer_report() {
 }  // namespace
 
 void install_fault_handler() {
-  // A fiber that ran out of stack cannot take a signal: the handler has a stack of its own.
+  // A fiber that ran out of stack cannot handle a signal: the handler has its own stack.
   stack_t existing{};
   sigaltstack(nullptr, &existing);
   if ((existing.ss_flags & SS_DISABLE) != 0) {

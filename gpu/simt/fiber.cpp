@@ -7,10 +7,10 @@ namespace simt {
 
 namespace context = boost::context::detail;
 
-constexpr std::size_t guard_bytes = std::size_t{64} << 10;  // a large array may step over less
+constexpr std::size_t guard_bytes = std::size_t{64} << 10;  // a large array could step over a smaller one
 constexpr std::size_t stack_bytes = guard_bytes + (std::size_t{256} << 10);
 
-// Stacks begin at different distances from a page, or all would compete for the same few lines of the cache.
+// Stacks begin at different offsets within a page; otherwise all would compete for the same few cache lines.
 Fiber::Fiber(unsigned number)
     : memory_(reserve(stack_bytes, PROT_READ | PROT_WRITE)),
       bytes_(stack_bytes),

@@ -1,4 +1,4 @@
-// A thread of a kernel: a stack of its own, entered and left without the system's help.
+// A thread of a kernel: its own stack, entered and left in user space.
 #pragma once
 
 #include <boost/context/detail/fcontext.hpp>
@@ -6,8 +6,8 @@
 
 namespace simt {
 
-/// Boost.Context's lowest level is used, because a fiber whose kernel failed is dropped where it stands: the
-/// code of a kernel need not be able to unwind.
+/// Boost.Context's lowest level is used, because a fiber whose kernel failed is dropped where it is: kernel
+/// code need not support unwinding.
 class Fiber {
  public:
   explicit Fiber(unsigned number);
@@ -21,10 +21,10 @@ class Fiber {
   /// Runs the fiber until it suspends or its function returns.
   void resume();
 
-  /// Back to the caller of resume(); to be called on this fiber.
+  /// Returns to the caller of resume(); to be called on this fiber.
   void suspend();
 
-  /// Whether the address lies in the stack, and whether in its last part, which nobody may touch.
+  /// Whether the address is in the stack, and whether it is in the inaccessible guard at its end.
   bool owns(const void* address) const;
   bool overflowed_at(const void* address) const;
 
@@ -39,8 +39,8 @@ class Fiber {
   unsigned char* memory_;
   std::size_t bytes_;
   unsigned char* top_;
-  boost::context::detail::fcontext_t own_ = nullptr;     // where the fiber goes on
-  boost::context::detail::fcontext_t caller_ = nullptr;  // where resume() goes on
+  boost::context::detail::fcontext_t own_ = nullptr;     // where the fiber continues
+  boost::context::detail::fcontext_t caller_ = nullptr;  // where resume() continues
   void (*function_)(void*) = nullptr;
   void* argument_ = nullptr;
   const void* caller_bottom_ = nullptr;  // the stack of the caller of resume(), for AddressSanitizer

@@ -1,4 +1,4 @@
-// The matrix product behind the emulated cuBLAS.
+// The matrix product of the emulated cuBLAS.
 #pragma once
 
 #include <cstdint>

@@ -78,7 +78,7 @@ Copy check(const Device& d, void* to, const void* from, std::size_t bytes, cudaM
   return copy;
 }
 
-/// What a stream does later. The memory may be gone by then.
+/// Runs later, in a stream. The memory may have been freed by then.
 void run_copy(const Copy& copy) {
   const Device& d = simt::device();
   if (copy.to_device) {

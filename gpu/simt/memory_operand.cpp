@@ -46,8 +46,7 @@ const void* memory_operand(const ucontext_t& context) {
   if (low == 4) {
     const unsigned char sib = *next++;
     const unsigned index = (sib >> 3 & 7) | (rex & 2) << 2;
-    if (index != 4)
-      address += value_of(context, index) << (sib >> 6);  // 4, the stack pointer, stands for none
+    if (index != 4) address += value_of(context, index) << (sib >> 6);  // 4, the stack pointer, means none
     has_base = mode != 0 || (sib & 7) != 5;
     if (has_base) address += value_of(context, (sib & 7U) | (rex & 1) << 3);
   } else {

@@ -1,4 +1,4 @@
-// What the checking mode is told about the emulator's own work. There is nobody to tell in the plain mode.
+// What the emulator tells the checking mode about its own work. The plain mode has no observer.
 #pragma once
 
 #include <cstddef>
@@ -18,9 +18,9 @@ class Observer {
 
   virtual void allocated(const void* pointer, std::size_t bytes) = 0;
   virtual void written(const void* pointer, std::size_t bytes) = 0;
-  /// Inside the device: what was never written stays so.
+  /// A copy inside the device: bytes that were never written stay so.
   virtual void copied(const void* to, const void* from, std::size_t bytes) = 0;
-  /// Throws Failure when a byte was never written; `reader` names who reads.
+  /// Throws Failure when a byte was never written; `reader` names what reads.
   virtual void require_written(const void* pointer, std::size_t bytes, const std::string& reader) = 0;
 };
 

@@ -1,4 +1,4 @@
-// The numbers behind every order that the emulator chooses.
+// The random numbers by which the emulator chooses every order.
 #pragma once
 
 #include <cstdint>

@@ -38,8 +38,7 @@ struct Device {
   /// Remembers the error, and stops the device for a finding.
   cudaError_t record(const Failure& failure);
 
-  /// Runs work, whatever the seed chooses, until `done`, but not more than `most` pieces of it. Throws
-  /// Failure.
+  /// Runs work, chosen by the seed, until `done`, but not more than `most` pieces of it. Throws Failure.
   void run_until(const std::function<bool()>& done, std::uint64_t most = ~std::uint64_t{0});
   void synchronize() {
     run_until([this] { return streams.idle(); });
@@ -48,7 +47,7 @@ struct Device {
     run_until([stream] { return stream->queue.empty(); });
   }
 
-  /// The stream behind a handle. Throws Failure when there is none.
+  /// The stream of a handle. Throws Failure if there is none.
   Stream* stream(cudaStream_t handle, const char* function);
 
   const Allocation* find_pinned(const void* address) const;
@@ -60,11 +59,11 @@ struct Device {
 
 Device& device();
 
-/// Where an address lies, in words, and whose it is.
+/// Describes an address: which memory and which allocation it is in.
 std::string describe_address(const void* address);
 
-/// The body of an interface function: one caller at a time, no failure past it, and nothing but the error
-/// after a finding.
+/// The body of an interface function: one caller at a time; no Failure escapes; after a finding it only
+/// returns the error.
 template <class Function>
 cudaError_t call(Function function) {
   Device& d = device();
@@ -80,7 +79,7 @@ cudaError_t call(Function function) {
   }
 }
 
-/// Turns a touch of closed memory into a report (fault.cpp). Called once.
+/// Turns an access to closed memory into a report (fault.cpp). Called once.
 void install_fault_handler();
 
 }  // namespace simt

@@ -1,4 +1,4 @@
-// The shared memory of the block that runs now.
+// The shared memory of the running block.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,8 @@ namespace simt {
 constexpr std::size_t shared_bytes_default = std::size_t{48} << 10;
 constexpr std::size_t shared_bytes_most = std::size_t{227} << 10;
 
-/// New shared memory for a block: all bits set (NaN, and an index out of every bound), nothing of the block
-/// before. It ends at a page that nobody may touch.
+/// New shared memory for a block: all bits set (NaN, and an index out of every bound), nothing of the
+/// previous block. It ends at an inaccessible page.
 void prepare_shared_memory(std::size_t bytes);
 
 /// The offset of an address in or just past the shared memory, or -1.

@@ -85,7 +85,7 @@ SourceLine source_line(const void* address) {
     return line;
   }
   // Two lines a frame, function and file:line, from the innermost of inlined functions outwards. The
-  // emulator's own headers say nothing about a kernel: the first frame outside them counts.
+  // first frame outside the emulator's own headers is the kernel's.
   std::istringstream text(output_of("addr2line -f -C -i -e '" + module.path + "' " +
                                     hexadecimal(value - module.base) + " 2>/dev/null"));
   std::string function;

@@ -11,7 +11,7 @@ Stream* Streams::create(bool blocking) {
   return streams_.back().get();
 }
 
-/// The work that it still holds is run, as on a device.
+/// Work that it still holds will run, as on a device.
 void Streams::destroy(Stream* stream) {
   stream->destroyed = true;
 }

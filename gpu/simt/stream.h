@@ -1,4 +1,4 @@
-// Work in streams: what may run next is any stream's first piece of work that waits for nothing.
+// Work in streams: any stream's first piece of work may run next, unless it waits for something.
 #pragma once
 
 #include <chrono>
@@ -12,8 +12,8 @@
 
 namespace simt {
 
-/// One recording of an event. An event may be recorded again while somebody still waits for the recording
-/// before.
+/// One recording of an event. An event may be recorded again while something still waits for the
+/// previous recording.
 struct Recording {
   bool done = false;
   std::chrono::steady_clock::time_point time;

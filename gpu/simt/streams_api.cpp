@@ -44,7 +44,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 
 namespace {
 
-/// A query lets some work run, or not: whoever asks until it is done gets there.
+/// A query may or may not let some work run, so polling until it is done ends.
 template <class Done>
 cudaError_t query(Device& d, Done done) {
   d.run_until(done, d.random.below(2));

@@ -54,7 +54,7 @@ unsigned source_lane(const Thread& thread) {
   }
 }
 
-/// Gives every lane of `group` its result, and lets it go on.
+/// Gives every lane of `group` its result, and releases it.
 void exchange(const Warp& warp, unsigned group) {
   if (observer != nullptr && warp[lowest(group)].kind == Collective::syncwarp) {
     observer->warp_barrier(warp.first / lanes, group);
@@ -76,7 +76,7 @@ void exchange(const Warp& warp, unsigned group) {
   }
 }
 
-/// Lets the collective of `thread` go on if all lanes that it names and that have not ended wait in it.
+/// Releases the collective of `thread` if all lanes that it names and that have not ended wait in it.
 void complete(const Warp& warp, const Thread& thread) {
   const unsigned group = thread.mask & warp.alive;
   for (unsigned left = group; left != 0; left = rest(left)) {

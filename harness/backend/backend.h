@@ -1,4 +1,4 @@
-// Everything that can be put to the test: something that runs a problem and hands back a trace.
+// A backend: anything that runs a problem and returns a trace.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,7 @@ class Backend {
   virtual std::string name() const = 0;
   /// Why it cannot run this case, or an empty string.
   virtual std::string refusal(const Case& definition) const = 0;
-  /// The type in which it computes this case.
+  /// The type that it computes this case in.
   virtual Dtype precision(const Case& definition) const = 0;
   /// Whether it is the very computation that serves as the baseline of its type, which then must be another.
   virtual bool is_plain_reference() const { return false; }

@@ -1,6 +1,6 @@
-// A case: a model, how its inputs and weights are made, and what to run. Its one-line text is its name, the filter
-// that finds it and the way to repeat it; its JSON is in the metadata of golden files. case_fields.h describes every
-// field once, and both forms are derived from that table.
+// A case: a model, how its inputs and weights are made, and what to run. Its one-line text is its name, the
+// filter that finds it and the way to repeat it; its JSON is in the metadata of golden files. case_fields.h
+// describes every field once, and both forms are derived from that table.
 #pragma once
 
 #include <cstdint>
@@ -57,13 +57,15 @@ struct Case {
   std::int64_t greedy_new_tokens = 0;  // continued greedily by so many
 };
 
-/// Parses the "case" object of a golden file's metadata, and validates it. Throws FormatError with the path of a field
-/// that is unknown or of the wrong type, and ConfigError naming a field and its value where it breaks a rule.
+/// Parses the "case" object of a golden file's metadata, and validates it. Throws FormatError with the path
+/// of a field that is unknown or of the wrong type, and ConfigError naming a field and its value where it
+/// breaks a rule.
 Case parse_case_json(std::string_view json);
 /// The same object: only fields that differ from the defaults, but always seed, mode, dtype and run.
 std::string case_json(const Case& value);
 
-/// Parses `arch[field=value,...]/batch=2,text_len=12/seed=7/train`, the segments after the first in any order:
+/// Parses `arch[field=value,...]/batch=2,text_len=12/seed=7/train`, the segments after the first in any
+/// order:
 ///   input sizes and flags as in SeededInputs; seed=N; eval or train; float32 or bfloat16;
 ///   output_slice=START:STOP; moe_step=STEP:MAX; stages=N; decode=6+1+1;
 ///   generate=N,eos_token_id=T,temperature=X,top_k=K,top_p=P; loss=KIND,chunk_size=N,z_loss_weight=W;

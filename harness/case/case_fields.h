@@ -1,5 +1,6 @@
-// Every field of a case and of its configuration, described once: its name, section, default, range, and how it is set
-// and read. The text form, the JSON form, the TOML reader and validate() are all derived from this table.
+// Every field of a case and of its configuration, described once: its name, section, default, range, and how
+// it is set and read. The text form, the JSON form, the TOML reader and validate() are all derived from this
+// table.
 #pragma once
 
 #include <functional>
@@ -30,7 +31,7 @@ enum class Written { where_changed, always, always_in_text, always_in_json, wher
 struct CaseField {
   std::string section;  // the object of the JSON that holds it; empty: the case itself
   std::string name;
-  std::string text_name;  // in the text form, where names of all sections stand side by side
+  std::string text_name;  // in the text form, where all sections share one list of names
   Place place = Place::segment;
   Written written = Written::where_changed;
   std::string takes;               // what it takes, in words: "an integer"
@@ -53,9 +54,9 @@ const CaseField* find_field(const Case& value, std::string_view section, std::st
 /// Why find_field found none: "unknown field", and the nearest name or the architecture that has it.
 std::string unknown_field(const Case& value, std::string_view section, std::string_view name);
 
-/// Sets one field. Throws ConfigError "model.n_head = 4: unknown field, did you mean n_heads?" and "model.dim = 2.0:
-/// needs an integer". Whether the value is allowed is for validate() to say. In section "vlm", `arch` must be set
-/// before the others: it decides which there are.
+/// Sets one field. Throws ConfigError "model.n_head = 4: unknown field, did you mean n_heads?" and "model.dim
+/// = 2.0: needs an integer". Whether the value is allowed is for validate() to say. In section "vlm", `arch`
+/// must be set before the others: it decides which there are.
 void set_field(Case& value, std::string_view section, std::string_view name, const FieldValue& given);
 
 enum class Form { text, json };
@@ -63,7 +64,8 @@ enum class Form { text, json };
 /// The field's value where this form writes it.
 std::optional<FieldValue> written_value(const Case& value, const CaseField& field, Form form);
 
-/// Whether the run of the case has the fields of this section: those of generate and loss are written only then.
+/// Whether the run of the case has the fields of this section: those of generate and loss are written only
+/// then.
 bool is_in_use(const Case& value, std::string_view section);
 
 /// Throws ConfigError for the first value below the smallest that its field takes.

@@ -42,7 +42,8 @@ std::optional<Integer> parse_integer(std::string_view text) {
 
 // ---- one value ----
 
-/// "6+1+1" and "2:-1": integers with a separator between them, an empty one missing. None where the text is not that.
+/// "6+1+1" and "2:-1": integers with a separator between them, an empty one missing. None where the text is
+/// not that.
 std::optional<FieldValue> parse_integers(std::string_view text, char separator) {
   Integers integers;
   for (const std::string_view part : split(text, separator)) {

@@ -1,5 +1,5 @@
-// The value of a field, whatever its type, and its text in the one-line form of a case: true, 64, 1e-05, silu,
-// [image,text], {image=2,text=3}, "any text".
+// The value of a field, whatever its type, and its text in the one-line form of a case: true, 64, 1e-05,
+// silu, [image,text], {image=2,text=3}, "any text".
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,10 @@ using FieldValue = std::variant<bool, std::int64_t, std::uint64_t, double, std::
 using FieldList = std::vector<std::pair<std::string, FieldValue>>;
 
 /// The shortest text that parse_value reads back as the same value of the same type. Doubles are written as
-/// Python writes them ("1e-05", "0.5", "500000.0"). A string is quoted only where its bare form would be read as
-/// something else: where it is not a word of letters, digits, '_', '-' and '.' that begins with a letter or '_', or
-/// where it is true, false, inf or nan. Integers are written as JSON writes them, for messages: parse_value reads none.
+/// Python writes them ("1e-05", "0.5", "500000.0"). A string is quoted only where its bare form would be read
+/// as something else: where it is not a word of letters, digits, '_', '-' and '.' that begins with a letter
+/// or '_', or where it is true, false, inf or nan. Integers are written as JSON writes them, for messages:
+/// parse_value reads none.
 std::string format_value(const FieldValue& value);
 
 /// Throws ConfigError that quotes `text` where it is not a value.

@@ -1,4 +1,5 @@
-// How a row of the table of fields is made: from a section, a name and a member. Only case_fields.cpp includes this.
+// How a row of the table of fields is made: from a section, a name and a member. Only case_fields.cpp
+// includes this.
 #pragma once
 
 #include <fmt/format.h>
@@ -24,8 +25,8 @@ struct Section {
   Part& (*make)(Case&);              // made where the case has none
 };
 
-/// The architecture that a field of [vlm] belongs to, none for the fields of all: upstream has a class for each
-/// architecture, and begins the names of its fields alike.
+/// The architecture that a field of [vlm] belongs to, none for the fields of all: upstream has a class for
+/// each architecture, and begins the names of its fields alike.
 inline std::optional<VlmArch> arch_of(std::string_view name) {
   if (name.starts_with("cross_attention_")) return VlmArch::cross_attention;
   if (name.starts_with("mot_")) return VlmArch::mot;

@@ -14,8 +14,8 @@
 
 namespace forgecheck {
 
-/// `takes`: in words, as messages need it. `read`: none where the value is of another type. `value`: none where the
-/// member has no value.
+/// `takes`: in words, as messages need it. `read`: none where the value is of another type. `value`: none
+/// where the member has no value.
 template <class T>
 struct FieldType {
   static constexpr std::string_view takes = std::is_same_v<T, bool>          ? "true or false"

@@ -6,8 +6,8 @@
 namespace forgecheck {
 namespace {
 
-/// Characters put in, left out or replaced, and neighbours swapped (optimal string alignment): at[i][j] is the distance of
-/// the first i characters of `a` from the first j of `b`.
+/// Characters put in, left out or replaced, and neighbours swapped (optimal string alignment): at[i][j] is
+/// the distance of the first i characters of `a` from the first j of `b`.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<std::size_t>> at(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
   std::iota(at[0].begin(), at[0].end(), std::size_t{0});

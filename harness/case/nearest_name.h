@@ -7,8 +7,9 @@
 
 namespace forgecheck {
 
-/// The first of the names with the smallest edit distance from `given` (characters put in, left out or replaced, and
-/// neighbours swapped); empty where even that is too far for a typing error: more than a third of `given`, at least 1.
+/// The first of the names with the smallest edit distance from `given` (characters put in, left out or
+/// replaced, and neighbours swapped); empty where even that is too far for a typing error: more than a third
+/// of `given`, at least 1.
 std::string nearest_name(std::string_view given, const std::vector<std::string>& names);
 
 }  // namespace forgecheck

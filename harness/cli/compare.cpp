@@ -72,7 +72,7 @@ class TraceComparison {
     if (std::filesystem::equivalent(options_.a, options_.b)) {
       Judgement judgement;
       judgement.verdict = Verdict::untrusted;
-      judgement.message = "A and B are the same file: comparing it with itself shows nothing";
+      judgement.message = "A and B are the same file: comparing it with itself proves nothing";
       add(options_.b, options_.a, "", std::move(judgement));
     } else if (is_golden(options_.a)) {
       judge_both(options_.a);

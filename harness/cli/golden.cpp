@@ -94,7 +94,7 @@ bool is_below(const std::filesystem::path& path, const std::filesystem::path& fo
   return !way.empty() && *way.begin() != "..";
 }
 
-/// `--random N`: the cases of so many seeds, each named for its own.
+/// `--random N`: one case for each of that many seeds, named after its seed.
 std::vector<NamedCase> random_cases(const GoldenOptions& options) {
   const std::int64_t count = parse_integer("--random", options.random);
   if (count <= 0) throw ConfigError("--random " + options.random + ": must be positive");

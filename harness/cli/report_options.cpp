@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The file behind a report's path.
+/// The file that a report's path leads to.
 fs::path place(const std::string& path) {
   return follow_links(path == "-" ? "/dev/stdout" : path);
 }
@@ -30,7 +30,7 @@ bool same_place(const std::string& a, const std::string& b) {
 
 /// What is wrong with `path` as a place for a new file; empty if nothing is.
 std::string refusal(const std::string& path, const ReportOptions& options) {
-  std::error_code unknown;  // of a path that cannot be looked at: writing it will say why
+  std::error_code unknown;  // a path that cannot be examined: writing it will say why
   if (path.empty() || fs::is_directory(place(path), unknown)) {
     return fmt::format("\"{}\" is not a file name", path);
   }

@@ -52,10 +52,10 @@ struct Calibration {
   std::map<std::pair<Dtype, std::string>, Sensitivity> sensitivity;
 };
 
-/// Judges the plain reference, the permuted one, OpenBLAS and oneDNN on random_case(seed) and those behind
+/// Judges the plain reference, the permuted one, OpenBLAS and oneDNN on random_case(seed) and the cases after
 /// it, in float32 and bfloat16. Then perturbs single values of OpenBLAS's traces in both directions, by
 /// powers of sqrt(2) of their row's size, until the judge says mismatch at that tap. Recordings are judged as
-/// they are; one that fails, but for a trace about nothing, is a failure. `progress` gets what is done.
+/// they are; one that fails is a failure, unless the trace is vacuous. `progress` gets what is done.
 Calibration calibrate(const CalibrationOptions& options,
                       const std::function<void(const std::string&)>& progress);
 

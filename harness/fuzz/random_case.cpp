@@ -99,7 +99,7 @@ void draw_adapter(Draws& draws, Case& value) {
   value.inputs.patches = side * side;
 }
 
-/// At most `frames`, and no more than max_seq_len has room for beside the text.
+/// At most `frames`, and no more than max_seq_len has room for next to the text.
 std::int64_t frames_that_fit(const Case& value, std::int64_t frames) {
   const std::int64_t tokens = value.architecture.adapter->output_num_tokens(value.inputs.patches);
   const std::int64_t room = value.architecture.model.max_seq_len - value.inputs.text_len;

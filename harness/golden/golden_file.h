@@ -11,7 +11,8 @@
 
 namespace forgecheck {
 
-/// What recorded a trace: the backend, its version, and the whole object of the metadata, which may hold more.
+/// What recorded a trace: the backend, its version, and the whole object of the metadata, which may hold
+/// more.
 struct Producer {
   std::string backend;
   std::string version;
@@ -32,16 +33,17 @@ struct Golden {
   Producer producer;
   Problem problem;  // without parameters until load_weights; its case has the sizes of the recorded inputs
   Trace expected;
-  std::string weights;  // "seeded", or the file beside it that holds them
+  std::string weights;  // "seeded", or the file next to it that holds them
   /// The type in which the producer computed.
   Dtype type = Dtype::f32;
 };
 
-/// Reads and validates a golden file; its weights are not touched yet. Throws FormatError or ConfigError that begins
-/// with the path. A key of the metadata that is not known is refused: a mistyped one would go unnoticed.
+/// Reads and validates a golden file; its weights are not touched yet. Throws FormatError or ConfigError that
+/// begins with the path. A key of the metadata that is not known is refused: a mistyped one would go
+/// unnoticed.
 Golden read_golden(const std::filesystem::path& path, const std::string& name);
 
-/// Makes the seeded weights or reads the file beside the golden.
+/// Makes the seeded weights or reads the file next to the golden.
 void load_weights(Golden& golden);
 
 /// Writes a golden with seeded weights, deterministic to the byte.

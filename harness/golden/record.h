@@ -15,8 +15,8 @@ struct NamedCase {
 };
 
 /// Reads lines `name case-text`; empty lines and lines that begin with '#' are skipped. Throws FormatError or
-/// ConfigError "<path>:<line>: ..." on a line of another form, and on a name that is there twice or leaves the
-/// folder.
+/// ConfigError "<path>:<line>: ..." on a line of another form, and on a name that is there twice or leaves
+/// the folder.
 std::vector<NamedCase> read_case_list(const std::filesystem::path& path);
 
 /// Runs the case with seeded inputs and weights and writes folder/name.safetensors: the same bytes at every

@@ -5,8 +5,8 @@
 
 namespace forgecheck {
 
-/// The SeededInputs whose inputs have these shapes and are of these kinds: of inputs that make_inputs made, the same
-/// again. Tensors of a shape that no case has are passed over: whoever runs the case refuses them.
+/// The SeededInputs whose inputs have these shapes and are of these kinds: of inputs that make_inputs made,
+/// the same again. Tensors of a shape that no case has are ignored: running the case refuses them.
 SeededInputs sizes_of(const Inputs& inputs, const Architecture& architecture);
 
 }  // namespace forgecheck

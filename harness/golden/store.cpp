@@ -20,8 +20,8 @@ using Json = nlohmann::json;
 constexpr std::string_view kExtension = ".safetensors";
 constexpr int kSchema = 1;  // of manifest.json
 
-/// Whether an entry of a folder is a golden or a file of weights. A link that leads nowhere counts by its name: whoever
-/// opens it says what is wrong. Throws FormatError on a link whose files would be left out without a word.
+/// Whether an entry of a folder is a golden or a file of weights. A dangling link counts by its name: opening
+/// it reports the error. Throws FormatError on a link whose files would be left out silently.
 bool is_safetensors(const std::filesystem::directory_entry& entry) {
   const bool named = entry.path().extension() == kExtension;
   std::error_code error;

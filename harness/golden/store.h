@@ -18,18 +18,18 @@ struct GoldenEntry {
   std::filesystem::path path;
 };
 
-/// Every golden file below `folder`, by name: the .safetensors files but for the weights beside them
-/// (model*.safetensors). Only names that match the filter. A symbolic link that leads nowhere is among them, and
-/// read_golden says so. Throws FormatError if the folder is not there or cannot be read, and on any other symbolic link
-/// that leads nowhere or to a folder.
+/// Every golden file below `folder`, by name: the .safetensors files except the weights next to them
+/// (model*.safetensors). Only names that match the filter. A dangling symbolic link is included, and
+/// read_golden reports it. Throws FormatError if the folder is not there or cannot be read, and on any other
+/// symbolic link that is dangling or points to a folder.
 std::vector<GoldenEntry> find_goldens(const std::filesystem::path& folder, const std::string& filter);
 
 /// Writes folder/manifest.json for all .safetensors files below the folder. A file whose sha256 has not
 /// changed keeps its date; others get `today`.
 void write_manifest(const std::filesystem::path& folder, const std::string& today);
 
-/// How the folder differs from its manifest, one line each: changed, missing, unlisted and unreadable files. Throws
-/// FormatError if the manifest cannot be read.
+/// How the folder differs from its manifest, one line each: changed, missing, unlisted and unreadable files.
+/// Throws FormatError if the manifest cannot be read.
 std::vector<std::string> check_manifest(const std::filesystem::path& folder);
 
 }  // namespace forgecheck

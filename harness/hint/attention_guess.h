@@ -1,4 +1,4 @@
-// One attention of the case, computed again from its queries, keys and values with one thing changed.
+// One attention of the case, recomputed from its queries, keys and values with one thing changed.
 #pragma once
 
 #include <optional>

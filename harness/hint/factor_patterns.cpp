@@ -11,7 +11,7 @@ namespace {
 /// How much nearer a factor without a name must bring the values: fitted to them, it always helps a little.
 constexpr double kMuchNearer = 10.0;
 
-/// So few numbers follow from any others by some factor.
+/// This few numbers follow from any others by some factor.
 constexpr std::int64_t kFew = 8;
 
 std::string text_of(double value) {

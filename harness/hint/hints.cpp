@@ -11,10 +11,10 @@ namespace forgecheck {
 
 namespace {
 
-/// Another mistake is named as well if what it predicts is at most so many times farther from the wrong tap than
-/// the nearest one's prediction: two that both hold differ by rounding, which is within such a factor.
+/// Another mistake is named as well if its prediction is at most this many times farther from the wrong tap
+/// than the nearest one's: two that both hold differ by rounding, which is within such a factor.
 constexpr double kAsWell = 1.5;
-/// A reader does not look into more.
+/// A reader will not follow up more.
 constexpr std::size_t kMostNamed = 3;
 
 /// Whether the wrong tap is within its tolerance of the oracle of another problem, forced to another trace.
@@ -22,21 +22,21 @@ bool is_right_in(const Problem& problem, const Trace& forced, const WrongTap& wr
   Trace tap;
   tap.add(wrong.name, wrong.candidate.at(wrong.name));
   Evidence evidence;
-  evidence.oracle = run_along(problem, Dtype::f64, Arithmetic(), forced, Forcing::everything);
+  evidence.oracle = run_forced(problem, Dtype::f64, Arithmetic(), forced, Forcing::everything);
   for (const Arithmetic& arithmetic : baselines_for(wrong.type, false)) {
-    evidence.baselines.push_back(run_along(problem, wrong.type, arithmetic, forced, Forcing::everything));
+    evidence.baselines.push_back(run_forced(problem, wrong.type, arithmetic, forced, Forcing::everything));
   }
   const std::vector<TapResult> taps =
       compare_trace(tap, evidence, problem.definition.architecture, wrong.type).taps;
   return !taps.empty() && is_success(taps.front().verdict);
 }
 
-/// A guess put into practice, and how far the wrong tap is from what it predicts.
+/// A mistake as tried, and how far the wrong tap is from its prediction.
 struct Tried {
   std::string text;
   Problem problem;
   Trace forced;
-  std::optional<Array> predicted;  // where the guess says so itself
+  std::optional<Array> predicted;  // where the mistake gives the value itself
   double error = 0.0;
 };
 
@@ -44,11 +44,11 @@ class Guessing {
  public:
   Guessing(const WrongTap& wrong, std::int64_t runs) : wrong_(wrong), runs_(runs) {}
 
-  Hint run(const std::vector<WhatIf>& guesses) {
+  Hint run(const std::vector<Mistake>& mistakes) {
     // 1. those that come near
     std::vector<Tried> near;
-    for (const WhatIf& guess : guesses) {
-      if (std::optional<Tried> tried = attempt(guess)) near.push_back(std::move(*tried));
+    for (const Mistake& mistake : mistakes) {
+      if (std::optional<Tried> tried = attempt(mistake)) near.push_back(std::move(*tried));
     }
     std::ranges::stable_sort(near, {}, &Tried::error);
     // 2. the nearest that holds, and those that fit as well
@@ -66,11 +66,11 @@ class Guessing {
   }
 
  private:
-  /// None where the guess is not nearer than the oracle.
-  std::optional<Tried> attempt(const WhatIf& guess) {
-    Tried tried{guess.text, wrong_.problem, without(wrong_.candidate, wrong_.name), std::nullopt, 0.0};
+  /// None where its prediction is no nearer than the oracle.
+  std::optional<Tried> attempt(const Mistake& mistake) {
+    Tried tried{mistake.text, wrong_.problem, without(wrong_.candidate, wrong_.name), std::nullopt, 0.0};
     try {
-      guess.change(tried.problem, tried.forced);
+      mistake.change(tried.problem, tried.forced);
       std::optional<Array> value;
       if (const Array* own = tried.forced.find(wrong_.name)) {
         value = tried.predicted = *own;
@@ -97,20 +97,20 @@ class Guessing {
   bool all_tried_ = true;
 };
 
-std::vector<WhatIf> guesses_at_modules(const WrongTap& wrong, const Modules& modules) {
-  std::vector<WhatIf> guesses;
-  add_norm_guesses(wrong, modules, guesses);
-  add_attention_guesses(wrong, modules, guesses);
-  add_activation_guesses(wrong, modules, guesses);
-  add_router_guesses(wrong, modules, guesses);
-  add_weight_guesses(wrong, modules, guesses);
-  return guesses;
+std::vector<Mistake> mistakes_at_modules(const WrongTap& wrong, const Modules& modules) {
+  std::vector<Mistake> mistakes;
+  add_norm_mistakes(wrong, modules, mistakes);
+  add_attention_mistakes(wrong, modules, mistakes);
+  add_activation_mistakes(wrong, modules, mistakes);
+  add_router_mistakes(wrong, modules, mistakes);
+  add_weight_mistakes(wrong, modules, mistakes);
+  return mistakes;
 }
 
-std::vector<WhatIf> guesses_at_settings(const WrongTap& wrong) {
-  std::vector<WhatIf> guesses;
-  add_setting_guesses(wrong, guesses);
-  return guesses;
+std::vector<Mistake> mistakes_at_settings(const WrongTap& wrong) {
+  std::vector<Mistake> mistakes;
+  add_setting_mistakes(wrong, mistakes);
+  return mistakes;
 }
 
 /// The first of the patterns that holds.
@@ -126,12 +126,12 @@ std::string pattern_of(const WrongTap& wrong,
 }  // namespace
 
 Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs) {
-  // Rules with a name come first; a factor without one says less than a mistake that explains it.
+  // Named rules come first; an unnamed factor tells less than a mistake that explains it.
   std::string text = pattern_of(wrong, {known_factor_hint, other_tap_hint, order_hint});
   if (!text.empty()) return {text, true};
   Guessing guessing(wrong, runs);
-  Hint hint = guessing.run(guesses_at_modules(wrong, modules));
-  if (hint.text.empty()) hint = guessing.run(guesses_at_settings(wrong));
+  Hint hint = guessing.run(mistakes_at_modules(wrong, modules));
+  if (hint.text.empty()) hint = guessing.run(mistakes_at_settings(wrong));
   if (hint.text.empty()) {
     hint.text = pattern_of(wrong, {any_factor_hint, row_factor_hint, precision_hint});
   }

@@ -1,22 +1,22 @@
-// What a wrong tap looks like: a plain hint where its values follow from the oracle's by a simple rule, or
-// are those that a known mistake would give.
+// Hints about a wrong tap: its values follow from the oracle's by a simple rule, or are those that a known
+// mistake would give.
 #pragma once
 
 #include <string>
 
-#include "harness/hint/what_if.h"
+#include "harness/hint/mistake.h"
 
 namespace forgecheck {
 
 struct Hint {
   std::string text;       // empty where no pattern is known
-  bool all_tried = true;  // false: there were more guesses than `runs`
+  bool all_tried = true;  // false: there were more mistakes to try than `runs`
 };
 
 /// A hint is given only where it brings the tap within its tolerance. Of several mistakes that explain it,
-/// the nearest; those that fit as well stand beside it. At most `runs` runs of the oracle, not counting the
-/// comparison of the few that are near. `modules`: the tap's own, and those before it in
-/// its block that the trace does not show.
+/// the nearest and those that fit as well. At most `runs` runs of the oracle, not counting the comparison of
+/// the few that are near. `modules`: the tap's own, and those before it in its block that the trace does not
+/// show.
 Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs);
 
 }  // namespace forgecheck

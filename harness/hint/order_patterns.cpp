@@ -10,11 +10,11 @@ namespace forgecheck {
 
 namespace {
 
-/// An order gives, for a flat index of the wrong tap, that of the oracle's value which stands there; kOwn: it
-/// is not looked at.
+/// An order gives, for a flat index of the wrong tap, the flat index of the oracle's value found there; kOwn:
+/// the element is skipped.
 constexpr std::int64_t kOwn = -1;
 
-/// A distance that no rounding makes and that few pairs of values have.
+/// A distance larger than any rounding, and smaller than that of most pairs of values.
 double coarse_distance(const Tensor<double>& x) {
   double squares = 0;
   for (const double value : x.data) squares += value * value;
@@ -47,7 +47,7 @@ auto exchanged(const Shape& shape, std::size_t first) {
   };
 }
 
-/// The value `step` positions before, along an axis; the positions without one are not looked at.
+/// The value `step` positions earlier along an axis; positions without one are skipped.
 auto shifted(const Shape& shape, std::size_t axis, std::int64_t step) {
   std::int64_t inner = 1;
   for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
@@ -66,8 +66,7 @@ auto columns_from(std::vector<std::int64_t> columns) {
   };
 }
 
-/// Columns of blocks of `size` in which the pair (j, j + size/2) stands at (2j, 2j + 1); `inverse`: the
-/// reverse.
+/// Columns of blocks of `size` in which the pair (j, j + size/2) is at (2j, 2j + 1); `inverse`: the reverse.
 std::vector<std::int64_t> interleaved(std::int64_t size, bool inverse) {
   std::vector<std::int64_t> columns(static_cast<std::size_t>(size));
   for (std::int64_t j = 0; j < size; ++j) {

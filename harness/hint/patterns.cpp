@@ -9,7 +9,7 @@ namespace forgecheck {
 
 namespace {
 
-/// So few numbers prove nothing.
+/// This few numbers prove nothing.
 constexpr std::int64_t kFew = 8;
 
 struct Precision {
@@ -36,7 +36,7 @@ Tensor<double> sum_of(const Tensor<double>& x, const Tensor<double>& other, doub
   return sum;
 }
 
-/// Whether x was handed on as it is: nearer than two different computations come.
+/// Whether x was passed on unchanged: nearer than two different computations come.
 bool is_copy(const Tensor<double>& x, const Tensor<double>& other, Dtype type) {
   return relative_error(Array::from(x), Array::from(other)) <= machine_epsilon(type) / 16;
 }
@@ -65,7 +65,7 @@ std::string precision_hint(const WrongTap& wrong) {
 std::string other_tap_hint(const WrongTap& wrong) {
   const TapNumbers& numbers = *wrong.numbers;
   if (numbers.oracle.size() < kFew) return "";
-  for (const auto& [name, value] : wrong.along.trace.entries()) {
+  for (const auto& [name, value] : wrong.forced.trace.entries()) {
     if (name == wrong.name) break;
     const std::optional<Tensor<double>> other = found_value(wrong, name);
     if (!other || other->size() != numbers.oracle.size()) continue;

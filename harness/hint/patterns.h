@@ -1,5 +1,5 @@
-// Hints from the wrong values alone: how they follow from the oracle's by one simple rule. Each returns the
-// hint, or an empty text where the rule does not hold within the tolerance.
+// Hints from the wrong values only: they follow from the oracle's by one simple rule. Each returns the hint,
+// or an empty text where the rule does not hold within the tolerance.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace forgecheck {
 /// Every value is the oracle's times one factor that has a name (-1, 2, sqrt(head_dim), num_experts, ...).
 std::string known_factor_hint(const WrongTap& wrong);
 
-/// Any factor; of a few numbers any wrong value is one, so not there.
+/// Any factor; not for taps of a few numbers, where some factor always fits.
 std::string any_factor_hint(const WrongTap& wrong);
 
 /// A factor for each row: a normalisation left out, done twice or over another axis.

@@ -11,7 +11,7 @@ namespace forgecheck {
 namespace {}  // namespace
 
 std::optional<Tensor<double>> found_value(const WrongTap& wrong, const std::string& name) {
-  const Array* computed = wrong.along.trace.find(name);
+  const Array* computed = wrong.forced.trace.find(name);
   if (computed == nullptr || !is_floating_point(computed->dtype())) return std::nullopt;
   const Array* given = wrong.candidate.find(name);
   const bool usable =
@@ -46,7 +46,7 @@ bool is_nearer(const WrongTap& wrong, const Array& predicted, double times) {
   constexpr std::int64_t kFew = 8;
   const double much = predicted.size() < kFew ? 30.0 : times;
   const Array& value = wrong.candidate.at(wrong.name);
-  return much * relative_error(value, predicted) <= relative_error(value, wrong.along.trace.at(wrong.name));
+  return much * relative_error(value, predicted) <= relative_error(value, wrong.forced.trace.at(wrong.name));
 }
 
 }  // namespace forgecheck

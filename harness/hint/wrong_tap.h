@@ -1,4 +1,4 @@
-// The first wrong tap of a trace, with everything that is known of it: what hints are drawn from.
+// The first wrong tap of a trace, with everything that hints are derived from.
 #pragma once
 
 #include <optional>
@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "harness/tap/tap_kind.h"
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 
 namespace forgecheck {
 
@@ -20,11 +20,11 @@ struct TapNumbers {
 struct WrongTap {
   const Problem& problem;
   const Trace& candidate;
-  const ReferenceRun& along;  // the oracle along the candidate's trace
+  const ReferenceRun& forced;  // the oracle forced to the candidate's trace
   Dtype type;
   std::string name;
   TapPlace place;
-  std::optional<TapNumbers> numbers;  // none of integers and of a wrong shape
+  std::optional<TapNumbers> numbers;  // none for integers or a wrong shape
 };
 
 /// A floating point tap as the wrong one's module found it: the candidate's, else the oracle's. None where

@@ -15,8 +15,8 @@ inline std::string with_path(const std::filesystem::path& path, const std::strin
   return message.starts_with(path.string()) ? message : fmt::format("{}: {}", path.string(), message);
 }
 
-/// Calls `work`, which computes with what was read from a file. An error in a configuration, a shape or the form of a
-/// file names the file; errors of a backend are not about the file, and pass.
+/// Calls `work`, which computes with what was read from a file. An error in a configuration, a shape or the
+/// form of a file names the file; errors of a backend are not about the file, and pass.
 template <class Work>
 auto with_file_name(const std::filesystem::path& path, const Work& work) {
   try {

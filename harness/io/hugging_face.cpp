@@ -71,7 +71,7 @@ void reject_foreign_parts(const HfConfig& config) {
   }
 }
 
-/// rope_theta stands at the top level or, since transformers 5, in rope_parameters.
+/// rope_theta is at the top level or, since transformers 5, in rope_parameters.
 double rope_theta(const HfConfig& config) {
   for (const char* field : {"rope_scaling", "rope_parameters"}) {
     if (!config.has(field)) continue;

@@ -11,8 +11,9 @@
 namespace forgecheck {
 
 /// Reads a config.json of model_type llama, mistral, mixtral, qwen3 or qwen3_moe, and validates the result.
-/// Throws FormatError "<path>: hidden_size: expected an integer from 1 to 2147483647, got 32.0" on a file that is
-/// not such JSON, and ConfigError "<path>: attention_bias = true: ..." on a field that no model here can have.
+/// Throws FormatError "<path>: hidden_size: expected an integer from 1 to 2147483647, got 32.0" on a file
+/// that is not such JSON, and ConfigError "<path>: attention_bias = true: ..." on a field that no model here
+/// can have.
 Architecture load_hf_config(const std::filesystem::path& path);
 
 /// "model.layers.3.self_attn.q_proj.weight" -> "layers.3.attention.q_proj.weight"; empty for a name that has

@@ -35,7 +35,7 @@ constexpr std::array<Pair, 13> kLayerNames = {{
     {"block_sparse_moe.gate.weight", "mlp.router.gate.weight"},  // Mixtral
 }};
 
-/// Behind "experts.{e}.": Mixtral's expert is w2(silu(w1 x) * w3 x).
+/// After "experts.{e}.": Mixtral's expert is w2(silu(w1 x) * w3 x).
 constexpr std::array<Pair, 6> kExpertNames = {{
     {"w1.weight", "gate_proj.weight"},
     {"w3.weight", "up_proj.weight"},

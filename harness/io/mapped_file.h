@@ -24,7 +24,8 @@ MappedFile map_file(const std::filesystem::path& path);
 /// The file's bytes as text.
 std::string_view text_of(const MappedFile& file);
 
-/// Throws FormatError where the text is the pointer that Git LFS leaves in place of a file that was not fetched.
+/// Throws FormatError where the text is the pointer that Git LFS leaves in place of a file that was not
+/// fetched.
 void refuse_lfs_pointer(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace forgecheck

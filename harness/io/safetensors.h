@@ -21,7 +21,7 @@ struct SafetensorsFile {
 };
 
 /// Reads a file by mapping it: the arrays are views that keep the mapping alive, and pages are loaded as they
-/// are used. BOOL tensors are the exception: every byte is looked at. The file must not be shortened while an
+/// are used. BOOL tensors are the exception: every byte is checked. The file must not be shortened while an
 /// array is in use; replacing it by a rename, as write_safetensors does, is safe.
 ///
 /// Throws FormatError "<path>: ..." that names the tensor, the field and the value where the file cannot be

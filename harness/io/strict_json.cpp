@@ -33,7 +33,7 @@ std::string member_path(const std::string& path, const std::string& key) {
   return path.empty() ? key : path + "." + key;
 }
 
-/// Builds the document and knows at every moment where in it the parser stands.
+/// Builds the document and always knows where in it the parser is.
 class Builder : public nlohmann::json_sax<Json> {
  public:
   Builder(const std::string& source, int max_depth) : source_(source), max_depth_(max_depth) {}

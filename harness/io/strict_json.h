@@ -1,5 +1,5 @@
-// JSON from outside, read strictly: no key twice in an object, no unknown key where the keys are known, no wrong
-// type, no number out of range. Every message names the file and the path of the value:
+// JSON from outside, read strictly: no key twice in an object, no unknown key where the keys are known, no
+// wrong type, no number out of range. Every message names the file and the path of the value:
 //
 //   report.json: results[3].used: expected a number, got "x"
 #pragma once
@@ -62,8 +62,9 @@ struct JsonDocument {
 
 inline constexpr int kMaxJsonDepth = 64;  // no document of forgecheck needs more than 8
 
-/// Throws FormatError "<source>: <path>: ..." on a key that is there twice, on a number that no double can hold, and
-/// on more than `max_depth` levels; "<source>: is not valid JSON: ..." on everything else that is not JSON.
+/// Throws FormatError "<source>: <path>: ..." on a key that is there twice, on a number that no double can
+/// hold, and on more than `max_depth` levels; "<source>: is not valid JSON: ..." on everything else that is
+/// not JSON.
 JsonDocument parse_json(std::string_view text, const std::string& source, int max_depth = kMaxJsonDepth);
 
 /// The document in a file, whose path is the source. Throws FormatError where it cannot be read, too.

@@ -215,7 +215,7 @@ Architecture load_toml_config(const std::filesystem::path& path) {
   const File file(path);
   const toml::table root = file.parse();
   if (root.empty()) file.reject("is empty: a [model] section is needed");
-  Case result;  // of which only the architecture is set
+  Case result;  // only the architecture is set
   if (has_sections(root)) {
     read_sections(file, root, result);
   } else {

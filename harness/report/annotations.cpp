@@ -13,7 +13,7 @@ namespace forgecheck {
 
 namespace {
 
-/// GitHub shows so many annotations of a kind for one step.
+/// GitHub shows this many annotations of a kind for one step.
 constexpr std::size_t kShown = 10;
 
 /// GitHub's escapes, in a property those of `:` and `,` as well.

@@ -30,8 +30,8 @@ std::string opened_on(const std::vector<Result>& results) {
   return std::to_string(failure == results.end() ? 0 : failure - results.begin());
 }
 
-/// Where each tap inside a block stands: {"layers.3.attention.q_proj": ["layers", 3, "attention.q_proj"]}, for
-/// every tap that the report names. The page draws its map of modules from this.
+/// The place of each tap inside a block: {"layers.3.attention.q_proj": ["layers", 3, "attention.q_proj"]},
+/// for every tap that the report names. The page draws its map of modules from this.
 Json places(const Report& report) {
   Json places = Json::object();
   const auto add = [&places](const std::string& name) {
@@ -53,8 +53,8 @@ void write_html_report(const std::filesystem::path& path, const Report& report) 
   Json document = json_document(report);
   shorten(document, 4);
   document["places"] = places(report);
-  // In a page a text may end the script or open a comment. "<" stands only in texts, where \u003c means it
-  // too.
+  // A string in a page may end the script or open a comment. "<" occurs only in strings, where \u003c means
+  // the same.
   std::string json;
   for (const char c : document.dump(-1, ' ', false, Json::error_handler_t::replace)) {
     if (c == '<') {

@@ -40,7 +40,7 @@ std::string summary_line(const Report& report);
 
 // ---- on the terminal ----
 
-/// So many failures are printed in full, the others in brief.
+/// This many failures are printed in full, the others in brief.
 inline constexpr std::size_t kFullFailures = 10;
 
 /// The failure: verdict, message, first divergence, the worst taps, how many elements are how wrong, and the
@@ -54,7 +54,7 @@ void print_summary(std::ostream& out, const Report& report);
 /// Each note on a success once, with the results that it is about; at most 10.
 void print_notes(std::ostream& out, const Report& report);
 
-/// Workflow commands that GitHub shows beside the run: failures as errors, undecided results and notes as
+/// Workflow commands that GitHub shows next to the run: failures as errors, undecided results and notes as
 /// notices, at most 10 of each.
 void print_annotations(std::ostream& out, const Report& report);
 

@@ -12,7 +12,7 @@ namespace forgecheck {
 /// other than newline and tab become \xNN.
 std::string printable(std::string_view text);
 
-/// With so many significant digits: "0.00668", "inf".
+/// With that many significant digits: "0.00668", "inf".
 std::string short_number(double value, int digits = 3);
 
 /// "1 golden", "2 goldens".
@@ -27,7 +27,7 @@ std::string worst_tap(const Judgement& judgement);
 /// What was judged: the golden's file, else the case, else the candidate.
 std::string subject(const Result& result);
 
-/// "moe/top2.safetensors on cpu:openblas"; the candidate alone where it is what was judged.
+/// "moe/top2.safetensors on cpu:openblas"; only the candidate where it is what was judged.
 std::string comparison(const Result& result);
 
 /// "layers.1.mlp; the tap before it, layers.1.mlp_norm, is right", and which modules in between the trace

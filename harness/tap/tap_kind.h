@@ -1,4 +1,4 @@
-// What a tap is: which kind of module made it, where that stands, and which parameters it reads.
+// What a tap is: which kind of module made it, where that module is, and which parameters it reads.
 #pragma once
 
 #include <string>

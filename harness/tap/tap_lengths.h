@@ -5,8 +5,8 @@
 
 namespace forgecheck {
 
-/// The inputs with vision_features turned into what the model reads, values left at 0, and frame_mask into the
-/// mask of their tokens. Throws ShapeError where the model would refuse them; `with_kv_cache`: to decode.
+/// The inputs with vision_features turned into what the model reads, values left at 0, and frame_mask into
+/// the mask of their tokens. Throws ShapeError where the model would refuse them; `with_kv_cache`: to decode.
 Inputs shapes_after_adapter(const Architecture& architecture, const Inputs& inputs, bool with_kv_cache);
 
 struct Lengths {

@@ -61,7 +61,7 @@ class Reader {
     if (moma_) modalities_ = architecture.vlm->moma_modalities;
   }
 
-  /// What stands outside the blocks.
+  /// Names outside the blocks.
   bool read_outside(Words words, TapName& name) const {
     if (words.size() == 1 && words[0].starts_with(kGreedyFrom)) {
       const auto count = number_of(words[0].substr(kGreedyFrom.size()));
@@ -89,7 +89,7 @@ class Reader {
     }
   }
 
-  /// What stands inside a block.
+  /// Names inside a block.
   bool read_inside(Words words, TapName& name) const {
     if (words.empty()) return !mot_;
     if (!read_module(words[0], kInside, name)) return read_own_modality(words, name);

@@ -1,5 +1,5 @@
-// Names of taps, and of the modules that parameters belong to: upstream's module paths, as values. This file
-// alone knows how they are written.
+// Names of taps, and of the modules that parameters belong to: upstream's module paths, as values. Only
+// this file knows how they are written.
 //
 //   outside the blocks   token_embedding, adapter, norm, mot_norms.M, logits, logits.staged, aux_loss, z_loss,
 //                        loss.{cross_entropy,logit_z,total}, tokens, greedy_from_N

@@ -86,7 +86,7 @@ std::string pattern_of(TapName name) {
   return text.substr(0, at) + "{i}" + text.substr(at + number.size());
 }
 
-/// The rows of all layers as one: a row stands after the one that it follows in its own layer.
+/// The rows of all layers as one: a row comes after the one that it follows in its own layer.
 std::vector<std::string> merged_rows(const std::vector<TapInfo>& taps) {
   std::vector<std::string> rows;
   std::ptrdiff_t next = 0;

@@ -1,5 +1,5 @@
 // Every tap of a case in the order of execution: name, shape, kind of values and meaning. Only the inputs'
-// shapes (and, under expert choice, their modalities and padding) are looked at; nothing is run.
+// shapes (and, under expert choice, their modalities and padding) are read; nothing is run.
 //
 // Dimension letters, of the tap's own block where blocks differ:
 //   B batch              T text length          N image tokens          S = length of the residual stream

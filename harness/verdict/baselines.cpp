@@ -9,7 +9,7 @@ namespace forgecheck {
 
 namespace {
 
-/// Multiply-adds that may be spent on more than kDraws runs: some ten seconds of plain loops.
+/// The budget, in multiply-adds, for more than kDraws runs: about ten seconds of plain loops.
 constexpr double kSpreadEffort = 1e9;
 
 /// The wrong taps that another right implementation may excuse: wrong by a finite distance, or in a choice.
@@ -24,7 +24,7 @@ std::vector<const TapResult*> excusable(const Comparison& comparison, const Trac
   return result;
 }
 
-/// Orders of rounding that the baselines do not have, in bfloat16.
+/// Orders of rounding in bfloat16 that no baseline uses.
 std::vector<Arithmetic> other_orders() {
   std::vector<Arithmetic> orders;
   for (const std::int64_t part : {8, 16, 32, 64, 128}) {
@@ -44,7 +44,7 @@ bool is_hopeless(const TapResult& tap, const Spreads& spreads) {
   return tap.error > kHopeless * std::max(seen, found->second.whole);
 }
 
-/// Whether experts are chosen on the way to a tap, and the trace does not say which.
+/// Whether experts are chosen before a tap, and the trace does not show which.
 bool has_unseen_choices(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle) {
   const Case& definition = problem.definition;
   const bool chooses =
@@ -62,7 +62,8 @@ Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Ev
   if (type == Dtype::bf16) {
     for (const Arithmetic& arithmetic : other_orders()) {
       if (excusable(comparison, candidate, evidence.oracle).empty()) return comparison;
-      evidence.other_rounding.push_back(run_along(problem, type, arithmetic, candidate, Forcing::everything));
+      evidence.other_rounding.push_back(
+          run_forced(problem, type, arithmetic, candidate, Forcing::everything));
       comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
     }
   }
@@ -99,11 +100,11 @@ JudgedTrace compare_with_oracle(const Problem& problem, const Trace& candidate, 
                                 bool is_plain_reference) {
   JudgedTrace judged;
   auto& [evidence, comparison] = judged;
-  evidence.oracle = run_along(problem, Dtype::f64, Arithmetic(), candidate, Forcing::everything);
+  evidence.oracle = run_forced(problem, Dtype::f64, Arithmetic(), candidate, Forcing::everything);
   for (const Arithmetic& arithmetic : baselines_for(type, is_plain_reference)) {
     const std::size_t asked = evidence.baselines.size();
     if (asked == 1 && largest_share(comparison.taps) <= second_opinion(type)) break;
-    evidence.baselines.push_back(run_along(problem, type, arithmetic, candidate, Forcing::everything));
+    evidence.baselines.push_back(run_forced(problem, type, arithmetic, candidate, Forcing::everything));
     if (asked == 0) comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
   }
   if (evidence.baselines.size() > 1)

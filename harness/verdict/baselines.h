@@ -1,12 +1,12 @@
-// Which right implementations a trace is judged by, and when more of them are asked.
+// Which correct implementations a trace is compared with, and when more of them are run.
 #pragma once
 
 #include "harness/verdict/compare_trace.h"
 
 namespace forgecheck {
 
-/// The arithmetics of the baselines of a candidate in `type`, in the order in which they are asked: the first
-/// one always, the others where the candidate uses more than second_opinion(type) of a tolerance. A candidate
+/// The arithmetics of the baselines of a candidate in `type`, in the order in which they run: the first one
+/// always, the others where the candidate uses more than second_opinion(type) of a tolerance. A candidate
 /// that is the plain reference itself would be compared with its own rounding, and so would the oracle in
 /// float64.
 std::vector<Arithmetic> baselines_for(Dtype type, bool is_plain_reference);
@@ -17,9 +17,9 @@ struct JudgedTrace {
   Comparison comparison;
 };
 
-/// Compares `candidate`, computed in `type`, with the oracle and as many right implementations as it takes: the
-/// first baseline always, the others where it comes near to a bound, and where a tap still fails what can excuse
-/// it: in bfloat16 the other known orders of rounding, then the spread of sampled runs.
+/// Compares `candidate`, computed in `type`, with the oracle and as many right implementations as it takes:
+/// the first baseline always, the others where it comes near to a bound, and where a tap still fails what can
+/// excuse it: in bfloat16 the other known orders of rounding, then the spread of sampled runs.
 JudgedTrace compare_with_oracle(const Problem& problem, const Trace& candidate, Dtype type,
                                 bool is_plain_reference);
 

@@ -63,7 +63,7 @@ class Bisector {
  public:
   Bisector(const Problem& problem, Backend& backend, const std::function<void(const std::string&)>& say)
       : problem_(problem), backend_(backend), say_(say) {
-    const ReferenceRun oracle = run_along(problem, Dtype::f64, kPlain, Trace(), Forcing::nothing);
+    const ReferenceRun oracle = run_forced(problem, Dtype::f64, kPlain, Trace(), Forcing::nothing);
     for (const auto& [name, value] : oracle.trace.entries()) all_.push_back(name);
   }
 
@@ -101,8 +101,8 @@ class Bisector {
     return result;
   }
 
-  /// Runs the backend for these taps and all before, and judges what comes. A case without such taps needs
-  /// no run.
+  /// Runs the backend for these taps and all before them, and judges the trace. A case without such taps
+  /// needs no run.
   void step(const std::string& what, const Names& names, Detail detail) {
     if (names.empty()) return;
     const Trace before = std::move(trace_);
@@ -113,10 +113,10 @@ class Bisector {
         std::ranges::count_if(names, [&](const std::string& name) { return trace_.find(name) != nullptr; }));
     result_.judgement = judged(detail);
     std::string line = what + " (" + count_of(names.size(), "tap");
-    if (given < names.size()) line += ", of which the backend gives " + std::to_string(given);
+    if (given < names.size()) line += "; the backend gives " + std::to_string(given);
     result_.steps.push_back({names, line + "): " + finding(before)});
     say_(result_.steps.back().line);
-    // A failure stands until the same values are seen to be right.
+    // A failure remains until the same values are found to be right.
     if (is_success(result_.judgement.verdict) && !holds(before)) {
       result_.judgement = failure;
       trace_ = before;
@@ -154,14 +154,14 @@ class Bisector {
            (first.after.empty() ? "" : ", everything up to " + first.after + " right");
   }
 
-  /// Judges the last trace once more, for everything that can be said, and says where no tap can tell.
+  /// Judges the last trace again in full detail, and says which modules the backend cannot show.
   void explain() {
     result_.judgement = judged(Detail::explanation);
     const FirstDivergence& first = *result_.judgement.first_divergence;
     if (first.between.empty()) return;
     const std::string start = first.after.empty() ? "the inputs" : first.after;
     say_("the fault lies between " + start + " and " + first.tap +
-         ", between which the backend shows no more: in " + first.tap + " itself or in " +
+         "; the backend shows nothing between them: in " + first.tap + " itself or in " +
          list(first.between));
   }
 

@@ -1,4 +1,4 @@
-// The first module to blame, with as few taps as that takes: for backends to which every tap is dear.
+// The first module to blame, asking for as few taps as possible: for backends for which taps are expensive.
 #pragma once
 
 #include <functional>
@@ -21,10 +21,10 @@ struct Bisection {
   Judgement judgement;  // of the last run; a failure is explained
 };
 
-/// Asks for outputs, choices and state; where they are wrong, for the residual stream behind each block; then
+/// Asks for outputs, choices and state; where they are wrong, for the residual stream after each block; then
 /// for the modules that may be to blame, until none is left or the backend gives no more. Outputs are judged
-/// by the error of the whole run, everything behind a known tap by its own. `say` gets each step's line when
-/// it is done. Throws what the backend throws.
+/// by the error of the whole run, everything after a known tap by its own error. `say` gets the line of each
+/// step when the step is done. Throws what the backend throws.
 Bisection bisect(const Problem& problem, Backend& backend,
                  const std::function<void(const std::string&)>& say);
 

@@ -1,16 +1,16 @@
-// Compares a trace with everything that it is judged by.
+// Compares a trace with the oracle, the baselines and the measured spreads.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 #include "harness/verdict/spread.h"
 #include "harness/verdict/verdict.h"
 
 namespace forgecheck {
 
-/// What one trace is judged by; all of it computed along that trace.
+/// What one trace is judged by; every run is forced to that trace.
 struct Evidence {
   ReferenceRun oracle;                       // float64
   std::vector<ReferenceRun> baselines;       // the candidate's type; at least one

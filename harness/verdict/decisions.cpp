@@ -28,9 +28,9 @@ std::string list(const std::vector<std::int64_t>& values) {
   return "{" + text + "}";
 }
 
-/// How much the best of the oracle's choices that the candidate left out is better than the worst of those
-/// that it took instead, by the oracle's scores of that row: a right choice may exchange near equals only.
-/// NaN, which is within no bound, where a score is.
+/// By the oracle's scores of that row, the best of the oracle's choices that the candidate left out minus the
+/// worst that it took instead: a right choice may exchange near equals only. NaN, which is within no bound,
+/// if a score is NaN.
 double margin_of(std::span<const double> scores, const std::vector<std::int64_t>& oracle_only,
                  const std::vector<std::int64_t>& candidate_only) {
   double margin = -kInfinity;
@@ -63,7 +63,7 @@ TapResult compare_choices(const std::string& name, const Array& indices, const D
         margin_of(oracle.scores.row(r), only_in(expected, chosen), only_in(chosen, expected));
     if (margin <= bound) {
       undecided.push_back({name, r, chosen, expected, margin, bound});
-      // Of equal scores every choice is right.
+      // Between equal scores every choice is right.
       if (margin != 0 && result.verdict == Verdict::match) result.verdict = Verdict::undecided;
     } else if (result.verdict != Verdict::mismatch) {
       result = {name,

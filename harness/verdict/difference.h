@@ -1,5 +1,5 @@
-// Two traces side by side, without an oracle: what differs, and by how much. No tolerance can be derived
-// without the case, so only equal values are equal.
+// Compares two traces without an oracle: what differs, and by how much. No tolerance can be derived without
+// the case, so only equal values are equal.
 #pragma once
 
 #include "harness/verdict/verdict.h"

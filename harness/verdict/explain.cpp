@@ -16,7 +16,8 @@ namespace {
 /// Multiply-adds that may be spent on the search for unseen modules, and as many on hints: some ten seconds
 /// of plain loops.
 constexpr double kEffort = 1e10;
-/// More runs than any case has modules and guesses: so that the number fits an integer where a run costs nothing.
+/// More runs than any case has modules and mistakes: the number must fit an integer where a run costs
+/// nothing.
 constexpr double kMostRuns = 10000;
 
 double rms_distance(const Array& a, const Array& b) {
@@ -27,7 +28,7 @@ double rms_distance(const Array& a, const Array& b) {
   return std::sqrt(squares / static_cast<double>(std::max<std::int64_t>(1, count)));
 }
 
-/// The candidate's numbers beside the oracle's; none of integers, and where the shapes differ.
+/// The candidate's numbers and the oracle's; none for integers, or where the shapes differ.
 std::optional<TapNumbers> numbers_of(const Failure& failure, const std::string& tap) {
   const Array& value = failure.candidate.at(tap);
   const Array& oracle = failure.evidence.oracle.trace.at(tap);
@@ -89,7 +90,7 @@ void add_note(FirstDivergence& result, const std::string& text) {
   result.note += (result.note.empty() ? "a run of this case takes long: " : "; ") + text;
 }
 
-/// What the taps before handed down: the oracle forced to the candidate's trace beside the oracle unforced.
+/// The inherited errors: the oracle forced to the candidate's trace compared with the unforced oracle.
 void add_inherited_errors(std::vector<TapResult>& taps, const Trace& forced, const Trace& unforced) {
   for (TapResult& tap : taps) {
     const Array* value = unforced.find(tap.name);
@@ -122,9 +123,9 @@ FirstDivergence explain(const Failure& failure, const TapResult& first, std::vec
   if (!suspects.exact) add_note(result, "not every unseen module was tried on its own");
   if (detail == Detail::location) return result;
 
-  // 3. what was handed down
+  // 3. the inherited error
   const Trace unforced =
-      run_along(failure.problem, Dtype::f64, Arithmetic(), Trace(), Forcing::nothing).trace;
+      run_forced(failure.problem, Dtype::f64, Arithmetic(), Trace(), Forcing::nothing).trace;
   add_inherited_errors(taps, oracle.trace, unforced);
   if (const Array* value = unforced.find(first.name)) {
     result.inherited_error = rms_distance(oracle.trace.at(first.name), *value);

@@ -1,4 +1,4 @@
-// Where a trace first goes wrong, and everything that can be said of it.
+// Where a trace first goes wrong, and what can be found out about the cause.
 #pragma once
 
 #include <vector>
@@ -8,9 +8,9 @@
 
 namespace forgecheck {
 
-/// How much is said of a trace that fails.
+/// How much is reported about a trace that fails.
 enum class Detail {
-  verdicts,     // which tap is wrong first, and after which one that is right
+  verdicts,     // the first wrong tap, and the right one before it
   location,     // and which modules that the trace does not show may be to blame
   explanation,  // everything
 };
@@ -23,10 +23,10 @@ struct Failure {
   const Evidence& evidence;
 };
 
-/// Says of `first`, the first wrong tap, as much as `detail` asks for. Which unseen modules matter and which
-/// mistake explains the tap is found by running the oracle again, as often as a fixed number of multiply-adds
-/// allows; what is left undone for that is said in `note`. For Detail::explanation it also fills `inherited`
-/// of all `taps`: what each one's inputs were off by when they reached it.
+/// Explains `first`, the first wrong tap, in as much detail as `detail` asks for. Which unseen modules matter
+/// and which mistake explains the tap is found by running the oracle again, as often as a fixed number of
+/// multiply-adds allows; `note` says what was skipped for that reason. For Detail::explanation it also fills
+/// `inherited` of all `taps`: what each one's inputs were off by when they reached it.
 FirstDivergence explain(const Failure& failure, const TapResult& first, std::vector<TapResult>& taps,
                         Detail detail);
 

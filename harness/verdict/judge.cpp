@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kOutputs[] = {"logits", "tokens", "loss.total"};
 
-/// Fills `local` of each result: the candidate beside the oracle forced to its trace.
+/// Fills `local` of each result: the candidate compared with the oracle forced to its trace.
 void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const ReferenceRun& oracle,
                       const Architecture& architecture) {
   for (TapResult& tap : taps) {
@@ -74,7 +74,7 @@ Judgement judge(const Problem& problem, const Trace& candidate, Dtype type, bool
   judgement.used = largest_share(judgement.taps);
   for (const TapResult& tap : judgement.taps) judgement.verdict = worse(judgement.verdict, tap.verdict);
 
-  // 2. the first that is wrong
+  // 2. the first wrong tap
   const auto first =
       std::ranges::find_if(judgement.taps, [](const TapResult& tap) { return !is_success(tap.verdict); });
   if (first != judgement.taps.end()) {
@@ -83,7 +83,7 @@ Judgement judge(const Problem& problem, const Trace& candidate, Dtype type, bool
     judgement.first_divergence = explain(failure, TapResult(*first), judgement.taps, detail);
   }
 
-  // 3. what no tap shows
+  // 3. what no single tap shows
   if (const std::string unknown = unknown_tap(candidate, oracle); !unknown.empty()) {
     set(judgement, Verdict::mismatch, unknown + " is not a tap of this case");
     judgement.used = kInfinity;

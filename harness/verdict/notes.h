@@ -1,4 +1,4 @@
-// What a right trace does not show: parts of the case that change nothing in it, so that an implementation
+// What a right trace does not test: parts of the case that change nothing in it, so that an implementation
 // without them, or with them in another order, would give the same values. Such findings are no fault of the
 // trace. They are notes on a result that matches.
 #pragma once
@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 #include "harness/verdict/verdict.h"
 
 namespace forgecheck {
@@ -21,11 +21,11 @@ inline constexpr double kExpectedTokens = 64.0;
 ///   QK-norm whose gains are all equal, without a q_norm or k_norm tap: RMSNorm with one gain g,
 ///     g x / rms(x), and a rotation, which keeps rms(x), can change places
 ///   norms whose gains are all 1
-/// and, where the weights come from a checkpoint, so that the batch is a real one (a case with seeded weights
-/// has one token or a large capacity because somebody asked for it):
+/// and, where the weights come from a checkpoint, so that the batch is a real one (in a case with seeded
+/// weights, one token or a large capacity is deliberate):
 ///   moe_capacity_factor where no expert is over its capacity
 ///   a sequence of one position, which RoPE and the causal mask do not change
-/// `oracle`: its run along `candidate`.
+/// `oracle`: forced to `candidate`.
 std::vector<std::string> notes_on(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle);
 
 /// Makes a success with notes a failure: untrusted, with the notes as its message. For --strict.

@@ -1,4 +1,4 @@
-// What each tap's module computes, in words that a person who repairs it can use.
+// What each tap's module computes, for the person who fixes it.
 #pragma once
 
 #include <string>

@@ -67,7 +67,7 @@ Spreads spreads_of(const std::map<std::string, Sums>& sums, Dtype type) {
 Spreads measure_spreads(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
                         const std::set<std::string>& names, Dtype type, int draws,
                         const std::function<bool(const Spreads&)>& enough) {
-  // Float32 has nothing to round between operations, so that its orders of rounding are one.
+  // Float32 rounds nothing between operations, so it has only one order of rounding.
   const std::size_t orders = type == Dtype::bf16 ? kSampledOrders : 1;
   std::map<std::string, Sums> sums;
   for (const std::string& name : names) sums.emplace(name, Sums(values_of(oracle, name), orders));
@@ -77,7 +77,7 @@ Spreads measure_spreads(const Problem& problem, const Trace& candidate, const Re
       if (enough(some)) return some;
     }
     const auto seed = static_cast<std::uint64_t>(draw);
-    const ReferenceRun run = sampled_along(problem, type, seed, candidate, names);
+    const ReferenceRun run = sampled_forced(problem, type, seed, candidate, names);
     for (auto& [name, sum] : sums) sum.add(values_of(run, name), sampled_order(seed) % orders);
   }
   return spreads_of(sums, type);

@@ -1,5 +1,5 @@
 // How far right implementations scatter around the oracle on one case: many runs of the reference in Monte
-// Carlo arithmetic (reference/sampled.h) along the candidate's trace, each of them a right implementation.
+// Carlo arithmetic (reference/sampled.h), forced to the candidate's trace; each is a right implementation.
 #pragma once
 
 #include <functional>
@@ -8,7 +8,7 @@
 #include <string>
 
 #include "harness/backend/problem.h"
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 
 namespace forgecheck {
 
@@ -24,9 +24,9 @@ struct Spread {
 using Spreads = std::map<std::string, Spread, std::less<>>;
 
 /// The spreads of the floating point taps and choices `names`, in `type` (f32 or bf16), over `draws` runs.
-/// Draws are seeded: the same call gives the same result. Ends early where `enough` says so of the spreads
-/// over the first kFirstDraws (tolerance.h). A tap that a run leaves NaN or infinite where the oracle is not
-/// has no spread.
+/// Draws are seeded: the same call gives the same result. Ends early if `enough` is true of the spreads over
+/// the first kFirstDraws (tolerance.h). A tap that is NaN or infinite in a run, but not in the oracle, has no
+/// spread.
 Spreads measure_spreads(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
                         const std::set<std::string>& names, Dtype type, int draws,
                         const std::function<bool(const Spreads&)>& enough);

@@ -32,13 +32,13 @@ Array disturbed_choices(const Decision& decision) {
 
 class Search {
  public:
-  Search(const Problem& problem, const Trace& candidate, const ReferenceRun& along, const std::string& tap,
-         std::int64_t runs)
-      : problem_(problem), candidate_(candidate), along_(along), tap_(tap), runs_(runs) {}
+  Search(const Problem& problem, const Trace& candidate, const ReferenceRun& forced_run,
+         const std::string& tap, std::int64_t runs)
+      : problem_(problem), candidate_(candidate), forced_run_(forced_run), tap_(tap), runs_(runs) {}
 
   Suspects run() {
     std::vector<std::string> missing;
-    for (const auto& [name, value] : along_.trace.entries()) {
+    for (const auto& [name, value] : forced_run_.trace.entries()) {
       if (name == tap_) break;
       if (candidate_.find(name) == nullptr && value.size() > 0) missing.push_back(name);
     }
@@ -47,7 +47,7 @@ class Search {
   }
 
  private:
-  /// Keeps the suspects of `group`; `guilty`: it is known to hold one.
+  /// Keeps the suspects of `group`; `guilty`: it is known to contain one.
   void split(std::span<const std::string> group, bool guilty) {
     if (group.empty()) return;
     if (runs_ <= 0 && (!guilty || group.size() > 1)) {
@@ -71,19 +71,19 @@ class Search {
     Trace forced = candidate_;
     for (const std::string& name : group) forced.add(name, disturbed(name));
     const std::optional<Array> value = oracle_value(problem_, forced, tap_);
-    return !value || relative_error(*value, along_.trace.at(tap_)) > 0;
+    return !value || relative_error(*value, forced_run_.trace.at(tap_)) > 0;
   }
 
   Array disturbed(const std::string& name) const {
-    const auto decision = along_.decisions.find(name);
-    if (decision != along_.decisions.end()) return disturbed_choices(decision->second);
-    const Array& value = along_.trace.at(name);
+    const auto decision = forced_run_.decisions.find(name);
+    if (decision != forced_run_.decisions.end()) return disturbed_choices(decision->second);
+    const Array& value = forced_run_.trace.at(name);
     return is_floating_point(value.dtype()) ? disturbed_values(name, value) : value;
   }
 
   const Problem& problem_;
   const Trace& candidate_;
-  const ReferenceRun& along_;
+  const ReferenceRun& forced_run_;
   const std::string& tap_;
   std::int64_t runs_;
   Suspects found_;
@@ -91,9 +91,9 @@ class Search {
 
 }  // namespace
 
-Suspects suspects_before(const Problem& problem, const Trace& candidate, const ReferenceRun& along,
+Suspects suspects_before(const Problem& problem, const Trace& candidate, const ReferenceRun& forced_run,
                          const std::string& tap, std::int64_t runs) {
-  return Search(problem, candidate, along, tap, runs).run();
+  return Search(problem, candidate, forced_run, tap, runs).run();
 }
 
 }  // namespace forgecheck

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 
 namespace forgecheck {
 
@@ -13,10 +13,10 @@ struct Suspects {
   bool exact = true;              // false: groups that could not be told apart within `runs` stand here whole
 };
 
-/// Of the taps before `tap` that `candidate` lacks, those whose value changes `tap` along the candidate's
-/// trace. Found by disturbing them, group by group, in at most `runs` runs of the oracle. `along` is the
-/// oracle's run along the candidate's trace.
-Suspects suspects_before(const Problem& problem, const Trace& candidate, const ReferenceRun& along,
+/// The taps before `tap` that `candidate` lacks and whose values change `tap`. Found by disturbing them,
+/// group by group, in at most `runs` runs of the oracle. `forced_run` is the oracle forced to the candidate's
+/// trace.
+Suspects suspects_before(const Problem& problem, const Trace& candidate, const ReferenceRun& forced_run,
                          const std::string& tap, std::int64_t runs);
 
 }  // namespace forgecheck

@@ -44,7 +44,7 @@ double distance(double a, double b) {
   return std::isfinite(a) && std::isfinite(b) ? std::abs(a - b) : 0.0;
 }
 
-/// The value that nine of ten do not exceed: a few bad rows of the baseline do not move it. 0 of none.
+/// The upper decile: a few bad rows of the baseline do not move it. 0 if there are no values.
 double upper_decile(std::vector<double> values) {
   if (values.empty()) return 0;
   const auto at = values.begin() + (std::ssize(values) - 1) * 9 / 10;
@@ -85,7 +85,7 @@ double half_unit(double value, const Precision& precision) {
   return std::ldexp(0.5, std::max(exponent - precision.digits, precision.smallest));
 }
 
-/// Whether a tap is one number, of which the baselines are one draw each: its bound is that of the sampled runs.
+/// Whether a tap is one number, for which a baseline is a single draw: its bound comes from the sampled runs.
 /// In float64 there are none.
 bool has_runs_alone(const Tensor<double>& oracle, Dtype type) {
   return oracle.size() == 1 && type != Dtype::f64;
@@ -129,7 +129,7 @@ double row_error(const BaselineErrors& errors, std::size_t r, double unit_accumu
                    kFloor * unit_accumulated * errors.size[r]});
 }
 
-/// For each row, what its elements may be off beyond their h.
+/// For each row, the error that its elements may have beyond their h.
 std::vector<double> row_tolerances(const Tensor<double>& oracle, const Tensor<double>& baseline,
                                    const Tensor<double>& stored, Dtype type) {
   const BaselineErrors errors = baseline_errors(oracle, baseline, stored, type);

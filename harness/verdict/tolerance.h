@@ -5,7 +5,7 @@
 // itself, summing in other orders), C the candidate. What B loses to rounding on this very case, tap by tap,
 // another right implementation loses too. Storing a result in t costs up to
 //   h(O_i)    = half a unit in the last place of t at O_i
-// which is known for each element; only what goes beyond has to be measured. For a row r (along the last
+// which is known for each element; only the error beyond it has to be measured. For a row r (along the last
 // axis)
 //   size(r)   = root mean square of O's row
 //   e(B, r)   = max over the row of |B - O| - h, at least 0
@@ -21,8 +21,8 @@
 // rms: a result rounded once, from the exact value, uses none of the first.
 //
 // Where a candidate fails by the baselines, which may be exact by luck and share their exp, erf and rounding
-// points, it is held against the spread of right implementations on this case: kDraws runs N of the reference
-// in Monte Carlo arithmetic (reference/sampled.h). Of each element and of the whole
+// points, it is checked against the spread of right implementations on this case: kDraws runs N of the
+// reference in Monte Carlo arithmetic (reference/sampled.h). Of each element and of the whole
 //   s_i   = max(kSpread rms over the runs of N_i - O_i, max over the runs of |N_i - O_i|)
 //           (in bfloat16 the rms of the order of rounding that has the largest: an implementation has one)
 //   s     = sqrt(max over the runs of mean((N - O)^2) + mean(h^2) / 3)
@@ -59,30 +59,29 @@ inline constexpr std::int64_t kNarrowRow = 8;
 inline constexpr std::int64_t kManyElements = 64;
 
 inline constexpr int kDraws = 16;
-/// A trace that does not show which experts were chosen (decode, generate) may have chosen otherwise where two
-/// scores nearly tie. A choice that right implementations make in a few of a hundred runs is in some of so
-/// many.
+/// A trace that does not show which experts were chosen (decode, generate) may have chosen otherwise where
+/// two scores nearly tie. A choice that right implementations make in a few of a hundred runs occurs in some
+/// of this many.
 inline constexpr int kDrawsOfUnseenChoices = 256;
 inline constexpr double kSpread = 3.0;
 inline constexpr double kWholeSpread = 2.0;
 
-/// After so many draws, a candidate whose first wrong tap is off by more than kHopeless times what any
-/// element of it has shown is not drawn for any more.
+/// Sampling stops after this many draws if the first wrong tap is off by more than kHopeless times the spread
+/// that any of its elements has shown.
 inline constexpr int kFirstDraws = 4;
 inline constexpr double kHopeless = 64.0;
 
 /// In bfloat16 an implementation may round where none of the baselines does: norms before the gain
-/// (transformers), partial sums of a matrix product (cuBLAS). Such orders are not granted to everybody: a tap
-/// is excused by one only if it is that order's, bit for bit but for flips. Two implementations of one order
-/// differ before they round by float32's error only, some 2^-24 of a value, and a flip needs a value that
-/// near to the middle between two numbers 2^-8 apart: one in 2^12 for each number rounded, of which the sums
-/// on record have 8. Far fewer than one in ten.
+/// (transformers), partial sums of a matrix product (cuBLAS). Such orders are not granted to every candidate:
+/// a tap is excused by one only if it is that order's, bit for bit but for flips. Two implementations of one
+/// order differ before they round by float32's error only, some 2^-24 of a value, and a flip needs a value
+/// that near to the middle between two numbers 2^-8 apart: one in 2^12 for each number rounded, of which the
+/// sums on record have 8. Far fewer than one in ten.
 inline constexpr double kFlips = 0.1;
 
 /// The share of a tolerance from which more baselines are asked, as one may be exact by luck: more than a
 /// candidate with just the baseline's error uses.
 double second_opinion(Dtype type);
-
 
 /// The multiple of the baseline's error that candidates in `type` (f64, f32 or bf16) may have. Throws
 /// ConfigError for another type.

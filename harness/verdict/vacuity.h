@@ -1,16 +1,16 @@
-// Comparisons about nothing: whatever their outcome, they show nothing about an implementation. Their verdict
-// is `untrusted`. What a right trace merely does not exercise is a note (notes.h).
+// Vacuous comparisons: whatever their outcome, they test nothing in an implementation. Their verdict is
+// `untrusted`. What a right trace merely does not exercise is a note (notes.h).
 #pragma once
 
 #include <string>
 
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 #include "reference/array.h"
 
 namespace forgecheck {
 
-/// Why a trace that matches shows nothing at all, or "": its logits are the same number everywhere.
-/// `oracle`: its run along the candidate's trace.
+/// Why a trace that matches is vacuous, or "": its logits are the same number everywhere. `oracle`: forced to
+/// the candidate's trace.
 std::string vacuity(const ReferenceRun& oracle);
 
 /// What a floating point tap that is wrong holds instead of results, or "": memory that nobody wrote to

@@ -12,7 +12,7 @@ enum class Verdict {
   match,
   undecided,  // a match but for choices between scores that are equal within their error
   mismatch,
-  untrusted,    // the verdict is about nothing: a tap is zero or constant where it should not be, or missing
+  untrusted,    // the comparison is vacuous: a tap is zero or constant where it should not be, or missing
   rejected,     // the backend refused the case, or the recording cannot be read
   crashed,      // the backend failed
   unsupported,  // forgecheck itself cannot judge this kind of case yet
@@ -26,10 +26,10 @@ inline constexpr Verdict kVerdicts[] = {
 
 std::string to_string(Verdict verdict);
 
-/// Whether exit status 0 is still right.
+/// Whether the exit status may be 0.
 bool is_success(Verdict verdict);
 
-/// The one that decides of two: match < undecided < unsupported < untrusted < mismatch < rejected < crashed.
+/// The more severe of two: match < undecided < unsupported < untrusted < mismatch < rejected < crashed.
 Verdict worse(Verdict a, Verdict b);
 
 struct TapResult {
@@ -40,7 +40,7 @@ struct TapResult {
   double used = 0.0;       // the largest share of a tolerance; infinite where none can help
   std::string message;     // what is wrong, with index and values; empty for a match
   double local = 0.0;      // root mean square of the error made here, relative to that of the oracle's tap
-  double inherited = 0.0;  // the same of what was handed down; computed where the trace fails, else 0
+  double inherited = 0.0;  // the same for the error of its inputs; computed where the trace fails, else 0
 };
 
 /// A choice that the candidate made differently between scores too close to tell.
@@ -86,12 +86,12 @@ struct FirstDivergence {
   std::string after;  // the last tap before it in the trace, which is right; empty at the first
   std::vector<std::string> between;  // modules before `tap` that the trace does not show: one may be to blame
   double local_error = 0.0;          // on the candidate's own inputs
-  double inherited_error = 0.0;      // root mean square of what the taps before handed down
+  double inherited_error = 0.0;      // root mean square of the error of its inputs
   double tolerance = 0.0;
   Operation operation;
   std::optional<WorstElement> worst;
   std::string hint;  // what it looks like, where the pattern is known; else empty
-  std::string note;  // what was not looked into because the case is large; else empty
+  std::string note;  // what was skipped because the case is large; else empty
   ShareHistogram histogram;
   ErrorMap map;
 };

@@ -50,7 +50,7 @@ def seeded_key(name: str, seed: int) -> int:
 
 def seeded_values(name: str, shape: tuple[int, ...], seed: int, scale: float, offset: float) -> numpy.ndarray:
     """The float32 tensor of this name. A draw has 24 bits, exact in float32, so float32 arithmetic rounds just
-    twice, as forgecheck does: behind the product and behind the sum."""
+    twice, as forgecheck does: after the product and after the sum."""
     draws = numpy.arange(math.prod(shape), dtype=numpy.uint64)
     draws += numpy.uint64(seeded_key(name, seed))
     draws = splitmix64(draws) >> numpy.uint64(40)
@@ -62,7 +62,7 @@ def seeded_values(name: str, shape: tuple[int, ...], seed: int, scale: float, of
 
 
 def scale_and_offset(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
-    """The range of a parameter's seeded values, by its kind, which name and shape tell."""
+    """The range of a parameter's seeded values, by its kind, which follows from name and shape."""
     if name.endswith(".expert_bias"):
         return 0.25, 0.0
     if name.endswith(".expert_ema"):
@@ -82,8 +82,8 @@ def scale_and_offset(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
 
 @torch.no_grad()
 def fill(module: nn.Module, seed: int, prefix: str = "", renamed: dict[str, str] | None = None) -> None:
-    """Gives every parameter and buffer of the module its seeded values. `renamed` says whose values a tensor
-    takes that has no values of its own."""
+    """Gives every parameter and buffer of the module its seeded values. `renamed` says which name's values a
+    tensor takes if it has none of its own."""
     for own_name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         name = (renamed or {}).get(own_name, prefix + own_name)
         shape = tuple(tensor.shape)
@@ -107,7 +107,7 @@ def vlm_config(fields: dict[str, Any]) -> VLMConfig:
 
 @dataclass
 class SeededModel:
-    """What runs a case: the transformer, and the adapter in front of it where the case has one."""
+    """What runs a case: the transformer, and the adapter before it if the case has one."""
 
     transformer: Transformer
     adapter: VisionAdapter | None
@@ -127,7 +127,7 @@ def placed(module: nn.Module, case: dict[str, Any], device: torch.device) -> nn.
 
 
 def build_model(case: dict[str, Any], device: torch.device) -> SeededModel:
-    """KempnerForge's model of a case, ready to run. What upstream refuses is raised as it is."""
+    """KempnerForge's model of a case, ready to run. What upstream raises for a refused case is passed on."""
     config = ModelConfig(**case["model"])
     vlm = vlm_config(case["vlm"]) if "vlm" in case else None
     transformer = Transformer(config, vlm_config=vlm, num_image_tokens=case.get("num_image_tokens", 0))

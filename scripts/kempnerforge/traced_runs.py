@@ -1,4 +1,4 @@
-"""Runs a case on KempnerForge's model and collects the trace: what every module gave, decisions, losses, gradients
+"""Runs a case on KempnerForge's model and collects the trace: what every module returned, decisions, losses, gradients
 and the state afterwards, under the names of forgecheck's taps."""
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KNOWN_INPUTS = {
     "tokens", "inputs_embeds", "prefix_embeds", "image_features", "image_mask", "vision_features", "frame_mask",
     "modality_ids", "key_padding_mask", "doc_ids", "labels",
 }  # fmt: skip
-# Modules whose output is no tap: what stands inside one expert or a group of experts, the linear layers inside the
+# Modules whose output is not a tap: those inside one expert or a group of experts, the linear layers inside the
 # embedding and the head, and the lists that hold modules.
 UNTAPPED = re.compile(r"\.experts(\.\w+)?$|\.experts\.\d+\.|^token_embedding\.embedding$|^output_head\.proj$")
 OUTPUT_PROJECTION = re.compile(r"\.o_proj(?=\.|$)")
@@ -45,7 +45,7 @@ def has_experts(model: dict[str, Any]) -> bool:
 
 
 def check_known(case: dict[str, Any], inputs: Trace) -> None:
-    """Refuses what would not be followed, and what is known to differ between KempnerForge and forgecheck."""
+    """Refuses options that this script does not follow, or in which KempnerForge and forgecheck are known to differ."""
     if unknown := sorted(case.keys() - KNOWN_FIELDS):
         raise NotRecorded(f"unknown field of the case: {', '.join(unknown)}")
     if unknown := sorted(name for name in inputs if name not in KNOWN_INPUTS and not name.startswith("gumbel.")):
@@ -65,7 +65,7 @@ def check_known(case: dict[str, Any], inputs: Trace) -> None:
 
 def record_module(taps: Trace, name: str, module: nn.Module) -> Callable[..., None]:
     """A hook that keeps a module's output: several under the name with a suffix, by modality or by what a router
-    gives."""
+    returns."""
     first = "scores" if isinstance(module, moma.ExpertChoiceSigmoidRouter) else "weights"
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -131,7 +131,7 @@ def given_noise(model: nn.Module, inputs: Trace, dtype: torch.dtype) -> Iterator
 
     def next_sample(logits: Tensor) -> Tensor:
         if not samples:
-            raise NotRecorded("the case has no input.gumbel for a router that wants noise")
+            raise NotRecorded("the case has no input.gumbel for a router that needs noise")
         return samples.pop(0)
 
     original, moma._gumbel_like = moma._gumbel_like, next_sample
@@ -180,7 +180,7 @@ def modality_context(case: dict[str, Any], model: SeededModel, inputs: Trace, ta
 
 
 def forward(case: dict[str, Any], model: SeededModel, inputs: Trace) -> Trace:
-    """The forward call and all that it leaves behind."""
+    """The forward call and the state after it."""
     transformer = model.transformer
     if "moe_step" in case:
         transformer.set_moe_step(*case["moe_step"])
@@ -234,7 +234,7 @@ def gradients(model: SeededModel, inputs: Trace, taps: Trace) -> Trace:
 
 
 def staged_logits(case: dict[str, Any], model: SeededModel, tokens: Tensor) -> Tensor:
-    """The logits of the model cut into pipeline stages, one stage behind the other."""
+    """The logits of the model cut into pipeline stages, one stage after the other."""
     hidden = tokens
     for stage in build_stages(case, model.device):
         hidden = stage(hidden)

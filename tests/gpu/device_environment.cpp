@@ -1,4 +1,4 @@
-// Without a device no test of the GPU backend can run: all are skipped, and say why. Where
+// Without a device no test of the GPU backend can run: all are skipped, and say why. If
 // FORGECHECK_REQUIRE_GPU is set to anything but 0, the program fails instead.
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
@@ -22,12 +22,12 @@ class DeviceEnvironment : public testing::Environment {
       std::cerr << reason << ", and FORGECHECK_REQUIRE_GPU is 1\n";
       std::exit(1);  // GoogleTest would call the tests skipped
     }
-    // In the words of a skipped test, by which ctest knows it.
+    // Worded like a skipped test, so that ctest recognises it.
     GTEST_SKIP() << "[  SKIPPED ] " << reason;
   }
 };
 
-// GoogleTest owns it.
+// GoogleTest takes ownership.
 [[maybe_unused]] const testing::Environment* const environment =
     testing::AddGlobalTestEnvironment(new DeviceEnvironment);
 

@@ -1,4 +1,4 @@
-// What the tests of the GPU backend share: a device, tensors on both sides, and how near is near.
+// What the tests of the GPU backend share: a device, tensors on both sides, and how near a result must be.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -28,7 +28,7 @@ struct Host<bf16> {
 template <class T>
 using host_t = typename Host<T>::type;
 
-/// Normal values of that deviation, rounded to T's host type.
+/// Normal values with that standard deviation, rounded to T's host type.
 template <class T>
 Tensor<host_t<T>> random_tensor(const Shape& shape, std::uint64_t seed, double deviation = 1.0) {
   std::mt19937_64 engine(seed);
@@ -44,7 +44,7 @@ Tensor<double> exact(const Tensor<H>& tensor) {
   return Array::from(tensor).template to<double>();
 }
 
-/// The text of the error that an action ends with.
+/// The text of the error that an action throws.
 inline std::string message_of(const std::function<void()>& action) {
   try {
     action();

@@ -34,8 +34,8 @@ class DeviceBundle(unittest.TestCase):
         self.environment["PATH"] = f"{self.folder}:{os.environ['PATH']}"
 
     def test_bad_usage_is_refused(self):
-        for arguments, message in [(["--fast"], "--fast is no option"), (["--results"], "--results needs a value"),
-                                   (["--steps", "tests bench"], "--steps: bench is none")]:
+        for arguments, message in [(["--fast"], "--fast is not an option"), (["--results"], "--results needs a value"),
+                                   (["--steps", "tests bench"], "--steps: bench is not a step")]:
             status, _, said = self.bundle(*arguments)
             self.assertEqual((status, said.count("\n")), (2, 1))
             self.assertIn(message, said)

@@ -25,7 +25,7 @@ const Access* remember(Cell& cell, const Access& access, const Clock& clock, uns
     }
     if (stale || (ordered && covers(access, old))) {
       if (place != nullptr) {
-        place->bytes = 0;  // the new access stands for both
+        place->bytes = 0;  // the new access represents both
       }
       place = &old;
     }

@@ -22,7 +22,7 @@ struct Cell {
   std::array<Access, 4> slots;
 };
 
-/// Remembers `access`, which happens now by `thread`. An access from before that conflicts with it, or null:
+/// Remembers `access`, made now by `thread`. Returns an earlier access that conflicts with it, or null:
 /// it touches the same byte, one of the two writes, not both are atomic, and neither is certain to come
 /// first. In shared memory only accesses of the same block count.
 const Access* remember(Cell& cell, const Access& access, const Clock& clock, unsigned thread, bool shared);

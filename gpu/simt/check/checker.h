@@ -16,8 +16,8 @@ class Checker : public Observer {
  public:
   Checker();
 
-  /// One access of `bytes` bytes by the thread that runs now; `aligned` when the type asks for its own
-  /// alignment, `pc` the return address of the hook. Stops the kernel on the first mistake.
+  /// One access of `bytes` bytes by the running thread; `aligned` if the type requires its own alignment,
+  /// `pc` the return address of the hook. Stops the kernel on the first mistake.
   void access(const void* address, std::size_t bytes, Kind kind, bool aligned, const void* pc);
 
   void launch_begins() override { clock_.launch_begins(); }
@@ -32,7 +32,7 @@ class Checker : public Observer {
   void require_written(const void* pointer, std::size_t bytes, const std::string& reader) override;
 
  private:
-  /// What is remembered of a piece of memory: a cell for every four bytes, and a flag for every byte.
+  /// What is kept about a piece of memory: a cell for every four bytes, and a flag for every byte.
   struct Region {
     const unsigned char* begin;
     Cell* cells;
@@ -47,7 +47,7 @@ class Checker : public Observer {
   Clock clock_;
   Region device_;
   Region shared_;
-  const Allocation* latest_ = nullptr;  // the allocation that was touched last
+  const Allocation* latest_ = nullptr;  // the allocation that was accessed last
 };
 
 }  // namespace simt::check

@@ -26,7 +26,7 @@ void Clock::block_barrier() {
   }
 }
 
-/// Nobody knows anything of the others in this interval, and everybody's own clock is 1.
+/// No thread knows anything of another in this interval, and every thread's own clock is 1.
 void Clock::reset(unsigned warp) {
   for (unsigned lane = 0; lane < lanes; ++lane) {
     clocks_[warp * lanes + lane] = {};

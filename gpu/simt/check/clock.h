@@ -1,7 +1,6 @@
-// Which accesses of a kernel are in order. Time is cut into intervals: a new one begins with every block and
-// every
-// __syncthreads, so that most questions are comparisons of two numbers; inside an interval only __syncwarp
-// makes an order, by vector clocks of the 32 lanes of a warp.
+// Which accesses of a kernel are ordered. Time is cut into intervals: a new one begins with every block and
+// every __syncthreads, so that most checks compare two numbers; inside an interval only __syncwarp orders
+// accesses, by vector clocks of the 32 lanes of a warp.
 #pragma once
 
 #include <array>
@@ -26,7 +25,7 @@ class Clock {
     return interval_ << 26 | Moment{thread} << 16 | clocks_[thread][thread % lanes];
   }
 
-  /// Of this launch, and, for shared memory, of this block. Anything older is in order.
+  /// Of this launch, and, for shared memory, of this block. Anything older is ordered.
   bool in_launch(Moment moment) const { return interval_of(moment) >= launch_first_; }
   bool in_block(Moment moment) const { return interval_of(moment) >= block_first_; }
 

@@ -11,7 +11,7 @@ using simt::check::Kind;
 
 constinit simt::check::Checker* checker = nullptr;
 
-/// Code that is not a kernel's is none of our business; what the host may not touch is closed to it.
+/// Only the code of kernels is checked; what the host may not access is closed to it.
 inline void see(const void* address, std::size_t bytes, Kind kind, bool aligned, const void* pc) {
   if (simt::in_kernel) {
     const simt::EmulatorSection section;

@@ -3,7 +3,7 @@
 
 namespace simt::check {
 
-/// Whether the address lies in a part of the program or of a library that nobody can write.
+/// Whether the address lies in a read-only part of the program or of a library.
 bool in_constants(const void* address);
 
 }  // namespace simt::check

@@ -17,7 +17,7 @@ __global__ void smooth(float* values, int rounds) {
   for (int round = 0; round < rounds; ++round) {
     const float sum = row[i] + row[(i + 1) % blockDim.x];
     if (with_barrier) {
-      __syncthreads();  // everybody has read before anybody writes
+      __syncthreads();  // all threads have read before any of them writes
     }
     row[i] = sum;
     __syncthreads();

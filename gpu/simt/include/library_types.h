@@ -1,4 +1,4 @@
-// The element types that cuBLAS is told about.
+// The element types of cuBLAS.
 #pragma once
 
 enum cudaDataType {

@@ -14,7 +14,7 @@ const VERDICTS = {
 };
 const VERDICT_NAMES = Object.keys(VERDICTS);
 
-// JSON has no infinity: a text stands for it.
+// JSON has no infinity: a string represents it.
 function number(value) {
   return value === 'inf' ? Infinity : value === '-inf' ? -Infinity : value === 'nan' ? NaN : value || 0;
 }
@@ -56,7 +56,7 @@ function binLabel(index, edges, none) {
   return index === 0 ? none : index < edges.length ? `to ${short(edges[index])}` : `above ${short(edges.at(-1))}`;
 }
 
-// Where a tap stands inside a block, null outside: kind of block, its index, and the module in it ('' for the block's
+// The place of a tap inside a block, null outside: kind of block, its index, and the module in it ('' for the block's
 // own output). The report tells; names are not read here.
 function placeOf(tap) {
   if (!Object.hasOwn(report.places, tap.name)) return null;

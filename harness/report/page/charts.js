@@ -1,4 +1,4 @@
-// ---- the error along the depth of the model ----
+// ---- the error by depth in the model ----
 
 // A logarithmic scale over what is finite and not zero: whole decades, two at least.
 function decades(values, include) {

@@ -1,4 +1,4 @@
-// ---- the list of results, its filters, and what is shown beside it ----
+// ---- the list of results, its filters, and what is shown next to it ----
 
 const byId = (id) => document.getElementById(id);
 const filters = {verdict: null};
@@ -111,7 +111,7 @@ document.addEventListener('keydown', (event) => {
   }
 });
 
-// A result starts at its top; on the way back the list stands where it was left.
+// A result starts at its top; on the way back the list keeps its position.
 let left = 0;
 window.addEventListener('hashchange', () => {
   if (document.body.dataset.view === 'overview') left = scrollY;

@@ -1,6 +1,6 @@
 // ---- the map of modules: a row a layer, a column a module ----
 
-// Splits taps into what stands before, in and after the layers. Layers of one kind share a table.
+// Splits taps into those before, in and after the layers. Layers of one kind share a table.
 function arrange(taps) {
   const arranged = {before: [], groups: new Map(), after: []};
   for (const tap of taps) {
@@ -19,7 +19,7 @@ function arrange(taps) {
   return arranged;
 }
 
-// The modules of all rows in one order: a module stands after the one that it follows in its row.
+// The modules of all rows in one order: a module comes after the one that it follows in its row.
 function columnsOf(rows) {
   const columns = [];
   for (const row of rows) {
@@ -83,7 +83,7 @@ function mapSection(result) {
                  strip('before the layers', before), Array.from(groups, groupTable),
                  strip(groups.size === 0 ? 'taps' : 'after the layers', groups.size === 0 ? [] : after));
 
-  // The switch between what was made here and what was handed down.
+  // The switch between local and inherited error.
   const legends = el('div', {});
   const paint = (inherited) => {
     for (const [node, tap] of byCell) {

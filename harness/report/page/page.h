@@ -5,7 +5,7 @@
 
 namespace forgecheck {
 
-/// What stands in the page where the report's JSON belongs.
+/// The placeholder for the report's JSON in the page.
 inline constexpr std::string_view kReportPlace = "{{report}}";
 
 /// Where the index of the result that the page opens on belongs.

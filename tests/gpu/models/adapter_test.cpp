@@ -1,4 +1,4 @@
-// The rules of vision features, which the host keeps before it asks the device for anything.
+// The rules for vision features, which the host checks before it uses the device.
 #include "gpu/models/adapter.h"
 
 #include <gmock/gmock.h>

@@ -1,5 +1,5 @@
-// Every recorded case on the GPU backend: that it matches is what `forgecheck verify` says; here, that no
-// order which CUDA leaves open changes a bit of it.
+// Every recorded case on the GPU backend: `forgecheck verify` checks that it matches; these tests check that
+// no order which CUDA leaves open changes a bit of it.
 #include <gtest/gtest.h>
 
 #include "harness/backend/gpu_backend.h"

@@ -1,4 +1,4 @@
-// What is true of the forward call whatever the weights: rows, chunks and stages do not depend on each other.
+// Properties of the forward call for any weights: rows, chunks and stages do not depend on each other.
 #include "gpu/models/transformer.h"
 
 #include "gpu/models/generate.h"
@@ -31,8 +31,8 @@ Problem problem_of(const std::string& text) {
   return seeded_problem(parse_case_text(text));
 }
 
-/// Logits of the same rows, where cuBLAS was free to take another kernel. Each of about ten modules may round
-/// the stream otherwise, by a few units.
+/// Logits of the same rows, where cuBLAS may use another kernel. Each of about ten modules may round the
+/// stream differently, by a few units.
 template <class T>
 void expect_equal_up_to_products(const Tensor<double>& logits, const Tensor<double>& whole) {
   ASSERT_EQ(logits.shape, whole.shape);
@@ -62,7 +62,7 @@ Inputs sample_of(const Inputs& inputs, std::int64_t b) {
 }
 
 // Dropless token choice too: only capacity and expert choice let tokens compete. The emulator gives the same
-// bits. On a device cuBLAS takes another kernel for another number of rows, so logits are equal only up to the
+// bits. On a device cuBLAS uses another kernel for another number of rows, so logits are equal only up to the
 // rounding of products; that our own kernels give the same bits is tested with each kernel.
 TYPED_TEST(TransformerTest, ARowDoesNotDependOnTheBatchAroundIt) {
   const std::string cases[] = {
@@ -112,7 +112,7 @@ TYPED_TEST(TransformerTest, StagesComputeTheSameBits) {
   }
 }
 
-// One at a time, the projections and the cache see the same rows; attention sums in another order.
+// One token at a time, the projections and the cache see the same rows; attention sums in another order.
 TYPED_TEST(TransformerTest, ChunksOnACacheGiveTheLogitsOfTheWhole) {
   const Problem problem = problem_of("dense[" + kSizes + ",qk_norm=true]/batch=2,text_len=35/seed=8");
   const Tensor<double> whole = this->get(this->logits(problem, problem.inputs));

@@ -15,7 +15,7 @@ constexpr Activation kAll[] = {Activation::silu, Activation::gelu, Activation::r
 template <class T>
 class ActivationTest : public GpuTest {
  protected:
-  /// Rows of one element, so that each is held to its own size.
+  /// Rows of one element, so that each is compared at its own scale.
   Tensor<host_t<T>> values(std::int64_t count) { return random_tensor<T>({count, 1}, 7, 3.0); }
 };
 TYPED_TEST_SUITE(ActivationTest, ElementTypes);

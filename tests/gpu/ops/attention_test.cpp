@@ -44,7 +44,7 @@ TYPED_TEST(GpuAttention, QueryHeadsShareKeyValueHeads) {
   }
 }
 
-// Documents that begin at, before and behind the edges of tiles, and one of a single token.
+// Documents that begin at, before and after the edges of tiles, and one with a single token.
 TYPED_TEST(GpuAttention, DocumentsDoNotSeeEachOther) {
   const auto docs = documents(70, {{32, 64}, {1, 31, 33, 34, 63}});
   this->expect_reference(this->op, {.queries = 70, .keys = 70}, {.causal = true, .doc_ids = docs});
@@ -59,9 +59,8 @@ TYPED_TEST(GpuAttention, PaddingIsNotSeen) {
   }
 }
 
-// Row 0 has no valid key at all; the queries of row 1 before key 40 have none, and those of a document that
-// is padding as a whole neither: they see every key, also those behind them, in tiles that no other query
-// needs.
+// Row 0 has no valid key; nor have the queries of row 1 before key 40, and those of a document
+// that is all padding: they see every key, also later ones, in tiles that no other query needs.
 TYPED_TEST(GpuAttention, AQueryThatWouldSeeNothingSeesEveryKey) {
   const auto valid = valid_keys(70, {{0, 0}, {40, 50}});
   this->expect_reference(this->op, {.queries = 70, .keys = 70}, {.causal = true, .key_mask = valid});
@@ -86,7 +85,7 @@ TYPED_TEST(GpuAttention, AChunkReadsTheCacheBehindWhichItWasAppended) {
   }
 }
 
-// NaN in a key or a value that nobody may see: 0 * NaN would be NaN.
+// NaN in a key or a value that no query may see: 0 * NaN would be NaN.
 TYPED_TEST(GpuAttention, WhatIsNotSeenIsNotTouched) {
   const auto nan = this->element(std::numeric_limits<float>::quiet_NaN());
   const Masks masks{.causal = true, .key_mask = valid_keys(40, {{2, 40}, {2, 40}})};
@@ -118,7 +117,7 @@ TYPED_TEST(GpuAttention, LargeScoresStayFinite) {
   this->expect_near(this->get(this->run(this->op, heads, {.causal = true})), heads, {.causal = true});
 }
 
-// The maximum grows from tile to tile: everything that was summed has to be brought to it.
+// The maximum grows from tile to tile: all sums so far must be rescaled to it.
 TYPED_TEST(GpuAttention, ALaterMaximumShrinksWhatWasSummed) {
   auto heads = this->random_heads({.queries = 100, .keys = 100, .head_dim = 2});
   for (std::int64_t r = 0; r < heads.q.rows(); ++r)
@@ -139,8 +138,8 @@ TYPED_TEST(GpuAttention, ARowDoesNotDependOnTheBatchAround) {
   }
 }
 
-// A query's bits are the same in a whole sequence and in a chunk behind a cache, in whatever tile it lands,
-// and whether or not its neighbours look further than it does.
+// A query's bits are the same in a whole sequence and in a chunk after a cache, in whatever tile it lands,
+// and whether or not its neighbours see further than it does.
 TYPED_TEST(GpuAttention, AQueryDoesNotDependOnTheQueriesAround) {
   using T = TypeParam;
   const Sizes sizes{.batch = 1, .queries = 70, .keys = 70, .heads = 2, .kv_heads = 2, .head_dim = 6};
@@ -195,11 +194,11 @@ TYPED_TEST(GpuAttention, ShapesAreChecked) {
   EXPECT_EQ(this->error_of([&] { this->run(this->op, this->random_heads({.heads = 3, .kv_heads = 2}), {}); }),
             "[attention] 3 heads cannot share 2 key-value heads");
   EXPECT_EQ(this->error_of([&] { this->run(this->op, this->random_heads({.head_dim = 258}), {}); }),
-            "[attention] head_dim 258: the CUDA backend has heads of at most 256");
+            "[attention] head_dim 258: the CUDA backend supports at most 256");
   EXPECT_EQ(this->error_of([&] {
     this->run(this->op, heads, {.causal = true, .first_position = 1, .doc_ids = documents(3, {{}, {}})});
   }),
-            "[attention] doc_ids of 3 keys have none for position 3");
+            "[attention] doc_ids of 3 keys do not cover position 3");
   const auto cache = this->cache_of(heads.k, 5);
   EXPECT_EQ(this->error_of([&] { key_values_of_cache(cache, cache, 6); }),
             "[attention] a cache of 5 positions has no 6 keys");

@@ -1,4 +1,4 @@
-// What the tests of both attentions share: random heads, where they lie, and what the reference makes of
+// What the tests of both attentions share: random heads, their layouts, and the reference's result for
 // them.
 #pragma once
 
@@ -23,7 +23,7 @@ struct Masks {
   std::optional<Tensor<std::int64_t>> key_mask = std::nullopt;  // (B, keys)
 };
 
-/// n rows of the documents 0, 0, .., 1, 1, ..: row b begins a new one at begins[b].
+/// n rows of document ids 0, 0, .., 1, 1, ..: row b begins a new document at begins[b].
 inline Tensor<std::int64_t> documents(std::int64_t keys,
                                       const std::vector<std::vector<std::int64_t>>& begins) {
   Tensor<std::int64_t> out({static_cast<std::int64_t>(begins.size()), keys});
@@ -99,7 +99,7 @@ class AttentionTest : public GpuTest {
     return operation(device, put<T>(heads.q), keys, visibility);
   }
 
-  /// The reference's numbers, as near as this derivation allows, u a float32 rounding: a score sums d
+  /// Equal to the reference up to this bound, where u is a float32 rounding: a score sums d
   /// products to a size of about sqrt(d), so it is off by at most d^1.5 u, and its weight by that share; the
   /// exponent's argument and the exponential add some u, and each of the two sums over n keys n u, the
   /// changes of the maximum fewer. All of it is a share of the largest value.
@@ -123,7 +123,7 @@ class AttentionTest : public GpuTest {
     }
   }
 
-  /// The keys of row b alone, and its query.
+  /// Only the keys of row b, and its query.
   static Heads row_of(const Heads& heads, std::int64_t b) {
     const auto cut = [b](const Tensor<H>& x) {
       const std::int64_t size = x.size() / x.dim(0);

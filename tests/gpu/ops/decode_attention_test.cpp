@@ -47,7 +47,7 @@ TYPED_TEST(GpuDecodeAttention, ReadsACacheUpToItsLength) {
   }
 }
 
-// Splits of which nothing is seen stand first, in the middle and last.
+// Splits without a visible key come first, in the middle and last.
 TYPED_TEST(GpuDecodeAttention, MasksAreRead) {
   const Sizes sizes{.keys = 200};
   this->expect_reference(this->op, sizes, {.causal = true, .first_position = 70});
@@ -63,7 +63,7 @@ TYPED_TEST(GpuDecodeAttention, AQueryThatWouldSeeNothingSeesEveryKey) {
   this->expect_reference(this->op, {.keys = 200}, {.causal = true, .first_position = 99, .key_mask = valid});
 }
 
-// NaN in a key or a value that nobody may see: 0 * NaN would be NaN.
+// NaN in a key or a value that no query may see: 0 * NaN would be NaN.
 TYPED_TEST(GpuDecodeAttention, WhatIsNotSeenIsNotTouched) {
   const auto nan = this->element(std::numeric_limits<float>::quiet_NaN());
   const Masks masks{.causal = true, .first_position = 98, .key_mask = valid_keys(100, {{2, 99}, {2, 99}})};
@@ -78,7 +78,7 @@ TYPED_TEST(GpuDecodeAttention, WhatIsNotSeenIsNotTouched) {
   EXPECT_EQ(this->get(this->run(this->op, heads, masks)).data, expected.data);
 }
 
-// Split by split the maximum grows, then shrinks: each partial sum has to be brought to the largest.
+// The maximum grows from split to split, then shrinks: each partial sum must be rescaled to the largest.
 TYPED_TEST(GpuDecodeAttention, SplitsAreWeighedByTheirMaxima) {
   auto heads = this->random_heads({.keys = 300, .head_dim = 2});
   for (std::int64_t r = 0; r < heads.q.rows(); ++r)

@@ -1,4 +1,4 @@
-// Rows on the move: every bit where it belongs.
+// Copies of rows: every bit in its place.
 #include "gpu/ops/embedding.h"
 
 #include <numeric>
@@ -77,7 +77,7 @@ TYPED_TEST(EmbeddingTest, NoRowsAreFine) {
   this->expect_same(x, this->values({3, 2}));
 }
 
-// More elements than one block takes, and a width that divides nothing.
+// More elements than one block handles, and a width that does not divide evenly.
 TYPED_TEST(EmbeddingTest, ManyRowsAreSpreadOverBlocks) {
   const std::int64_t rows = 700, width = 7;
   const auto x = random_tensor<TypeParam>({rows, width}, 3);

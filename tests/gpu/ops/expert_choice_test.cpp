@@ -1,4 +1,4 @@
-// Expert choice: every choice where it belongs, every bit of the sums.
+// Expert choice: every choice in its place, every bit of the sums.
 #include "gpu/ops/expert_choice.h"
 
 #include "reference/ops/embedding.h"
@@ -87,7 +87,7 @@ TYPED_TEST(ExpertChoiceTest, CombinedSumsAreTheReferencesToTheBit) {
   struct Sizes {
     std::int64_t experts, chosen, tokens, width;
   };
-  // All tokens by all experts; tokens that nobody chose; widths around a warp and past a block.
+  // All tokens by all experts; tokens that no expert chose; widths around a warp and past a block.
   for (const auto& [experts, chosen, tokens, width] :
        {Sizes{1, 1, 1, 1}, Sizes{4, 9, 9, 31}, Sizes{3, 2, 33, 32}, Sizes{8, 20, 65, 33},
         Sizes{5, 3, 7, 300}}) {

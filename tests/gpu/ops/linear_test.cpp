@@ -102,7 +102,7 @@ TEST_F(GpuTest, LinearInBfloat16RoundsOnceBehindTheBias) {
   EXPECT_EQ(get(linear(device, x, weight, put<bf16>(values({1}, {0x1p-8F}))))[0], 1 + 0x1p-7);
 }
 
-// 256 + 1 is no bfloat16: a sum kept in bfloat16 would lose the 1.
+// 256 + 1 is not a bfloat16: a sum kept in bfloat16 would lose the 1.
 TEST_F(GpuTest, LinearInBfloat16SumsInFloat) {
   Tensor<Bfloat16> x({1, 3}), ones({1, 3});
   x.data = {Bfloat16(256), Bfloat16(1), Bfloat16(-256)};

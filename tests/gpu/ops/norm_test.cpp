@@ -11,7 +11,7 @@ namespace {
 const std::vector<std::int64_t> kWidths = {1, 2, 6, 16, 17, 33, 64, 80, 128, 255, 513, 1024, 1025, 2050};
 constexpr double kEps = 1e-5;
 
-/// A sum of n squares loses at most n roundings of itself, half of that behind the root; a few more follow.
+/// A sum of n squares loses at most n roundings of itself, half of that after the root; a few more follow.
 double roundings(std::int64_t width) {
   return static_cast<double>(width) + 8;
 }

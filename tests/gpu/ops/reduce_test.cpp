@@ -1,4 +1,4 @@
-// Kernels of its own, so for the emulator only: a device's compiler does not see this file.
+// Has its own kernels, so it runs on the emulator only: a device's compiler does not see this file.
 #ifdef FORGECHECK_SIMT
 #include "gpu/ops/reduce.cuh"
 
@@ -37,7 +37,7 @@ __global__ void sums_of_rows(std::int64_t rows, std::int64_t width, float* out) 
   if (team.row < rows && team.rank == 0) out[team.row] = sum;
 }
 
-// A round may begin before others have read the last one: a missing barrier shows under some seed.
+// A thread may begin a round before others have read the last one: a missing barrier shows under some seed.
 TEST_F(GpuReduce, BlocksOfAnySizeReduceRoundAfterRound) {
   for (const int threads : {32, 64, 128, 512}) {
     expect_repeatable([&] {

@@ -24,7 +24,7 @@ Tensor<host_t<T>> scores_with_ties(const Shape& shape, std::uint64_t seed) {
   return out;
 }
 
-/// Choices of experts, the higher ones never: `choose` of `num_experts` are not empty.
+/// Choices among the lower experts only: `choose` of `num_experts` are not empty.
 Ids choices(const Shape& shape, std::int64_t choose, std::uint64_t seed) {
   std::mt19937_64 engine(seed);
   Ids out(shape);

@@ -39,7 +39,7 @@ TYPED_TEST(SamplingTest, ArgmaxOfTheLastPositionIsTheReferences) {
   }
 }
 
-// Wherever the largest stands, among others of both signs.
+// The largest in any position, among others of both signs.
 TYPED_TEST(SamplingTest, ArgmaxFindsTheLargestAtEveryPlace) {
   for (const std::int64_t vocab_size : {33, 300}) {
     Tensor<host_t<TypeParam>> logits({vocab_size, 1, vocab_size});

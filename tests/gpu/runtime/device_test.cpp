@@ -32,7 +32,7 @@ TEST_F(GpuTest, OutOfMemoryNamesTheTensorAndItsSize) {
               device.make<float>({huge, 4}, "logits");
             }),
             "out of device memory: logits (1125899906842624x4) needs 18014398509481984 bytes");
-  // The device is as good as before.
+  // The device is still usable.
   EXPECT_EQ(get(put<float>(Tensor<float>({1}, {2.0F})))[0], 2.0);
 }
 
@@ -79,7 +79,7 @@ TEST_F(GpuTest, TheRecorderKeepsTheOrderAndTheFilter) {
   EXPECT_EQ(trace.at("d").at(3), 8.0);
 }
 
-// The memory of a tap that nobody else holds must not be given back before it is copied on the other stream.
+// The memory of a tap that nothing else holds must not be freed before it is copied on the other stream.
 TEST_F(GpuTest, TheRecorderHoldsWhatItCopies) {
   for (std::uint64_t seed = 0; seed < 16; ++seed) {
 #ifdef FORGECHECK_SIMT

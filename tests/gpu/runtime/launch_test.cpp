@@ -1,4 +1,4 @@
-// Kernels of its own, so for the emulator only: a device's compiler does not see this file.
+// Has its own kernels, so it runs on the emulator only: a device's compiler does not see this file.
 #ifdef FORGECHECK_SIMT
 #include "gpu/runtime/launch.h"
 

@@ -1,4 +1,4 @@
-// The allocator of device memory, by itself and in little room.
+// The allocator of device memory, by itself and with little space.
 #include "gpu/simt/arena.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// __syncthreads and its kin.
+// __syncthreads and its variants.
 #include <set>
 
 #include "tests/gpu/simt/simt_test.h"

@@ -1,4 +1,4 @@
-// __nv_bfloat16 against its definition.
+// __nv_bfloat16 compared with its definition.
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Emulated cuBLAS against sums written out, and its checks.
+// Emulated cuBLAS compared with explicit sums, and its checks.
 #include <cublas_v2.h>
 #include <cuda_bf16.h>
 
@@ -56,7 +56,7 @@ TEST_F(Cublas, EveryTransposeAndLeadingDimension) {
           expected[static_cast<std::size_t>(i + j * ldc)] = 2 * sum - at(c, ldc, false, i, j);
         }
       }
-      EXPECT_EQ(dc.values(), expected) << ta << tb;  // what lies between the columns is not touched
+      EXPECT_EQ(dc.values(), expected) << ta << tb;  // the gaps between the columns are not touched
     }
   }
 }

@@ -1,4 +1,4 @@
-// __half against its definition.
+// __half compared with its definition.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>

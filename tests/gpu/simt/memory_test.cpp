@@ -1,4 +1,4 @@
-// Device memory: what it holds at first, where it ends, and who may touch it.
+// Device memory: what it holds at first, where it ends, and who may access it.
 #include <cmath>
 
 #include "tests/gpu/simt/simt_test.h"
@@ -141,7 +141,7 @@ TEST_F(Memory, AWriteIntoTheGuardBytesIsAFindingAfterTheKernel) {
     clean();
     const DeviceArray<char> a(1000);
     simt::launch(write_at, 1, 1, 0, nullptr, a.data(), index);
-    EXPECT_THAT(error_of_device(), AllOf(HasSubstr("write_at wrote right before or behind allocation"),
+    EXPECT_THAT(error_of_device(), AllOf(HasSubstr("write_at wrote right before or after allocation"),
                                          HasSubstr("(1000 bytes)")))
         << index;
   }
@@ -162,7 +162,7 @@ TEST_F(Memory, ANullPointerIsAFinding) {
 }
 
 #if defined(__x86_64__)
-// As a compiler that optimises copies a float4: by one instruction, which wants a multiple of 16.
+// As a compiler that optimises copies a float4: by one instruction, which needs a multiple of 16.
 using Four = float __attribute__((vector_size(16)));
 
 __global__ void store_vector(float* base, long long index, long long offset) {

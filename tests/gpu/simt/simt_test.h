@@ -64,7 +64,7 @@ inline std::string line_of(const char* file, int line) {
   return path.substr(path.rfind('/') + 1) + ":" + std::to_string(line);
 }
 
-/// "barrier_test.cpp:12" for the line that bears the comment `// [mark]`.
+/// "barrier_test.cpp:12" for the line that has the comment `// [mark]`.
 inline std::string line_marked(const char* file, const std::string& mark) {
   std::ifstream source(file);
   std::string line;

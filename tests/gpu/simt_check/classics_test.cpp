@@ -1,5 +1,5 @@
-// The mistakes on which compute-sanitizer's manual shows its four tools, each with the kernel and the line
-// that the tool would name. This file is compiled in the checking mode.
+// The mistakes with which compute-sanitizer's manual demonstrates its four tools, each with the kernel and
+// the line that the tool would name. This file is compiled in the checking mode.
 #include "tests/gpu/simt/simt_test.h"
 
 namespace {
@@ -140,16 +140,16 @@ TEST_P(Classics, AMemsetThatTakesElementsForBytes) {
 
 // synccheck
 
-__global__ void barrier_behind_a_return(int* data, unsigned count) {
+__global__ void barrier_after_a_return(int* data, unsigned count) {
   if (threadIdx.x >= count) return;
   data[threadIdx.x] = 1;
-  __syncthreads();  // [behind a return]
+  __syncthreads();  // [after a return]
 }
 
 TEST_P(Classics, ABarrierBehindAnEarlyReturn) {
   const DeviceArray<int> data(64);
-  simt::launch(barrier_behind_a_return, 1, 64, 0, nullptr, data.data(), 50U);
-  expect_report("divergent barrier: ", "behind a return", "barrier_behind_a_return");
+  simt::launch(barrier_after_a_return, 1, 64, 0, nullptr, data.data(), 50U);
+  expect_report("divergent barrier: ", "after a return", "barrier_after_a_return");
 }
 
 __global__ void barrier_of_each_branch(int* data) {

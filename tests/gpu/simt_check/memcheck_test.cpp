@@ -189,7 +189,7 @@ TEST_F(Initcheck, AnAddressThatIsUsedAgainIsNotWritten) {
       cudaMemset(a.data(), 0, bytes);
       simt::launch(copy, 1, 1, 0, nullptr, out.data(), a.data() + first);
       EXPECT_EQ(error_of_device(), "");
-      simt::observer->allocated(a.data(), bytes);  // as when the address space is through
+      simt::observer->allocated(a.data(), bytes);  // as when the address space is used up
       simt::launch(copy, 1, 1, 0, nullptr, out.data(), a.data() + first);
       EXPECT_THAT(error_of_device(), HasSubstr("uninitialized")) << count << " " << first;
     }

@@ -1,5 +1,5 @@
-// The hazards that compute-sanitizer's racecheck is made for, and what is no race. This file is compiled in
-// the checking mode. A race must be found under every seed: it does not depend on the order that happened.
+// The hazards that compute-sanitizer's racecheck is made for, and code without a race. This file is compiled
+// in the checking mode. A race must be found under every seed: it does not depend on the order that happened.
 #include <algorithm>
 
 #include "tests/gpu/simt/simt_test.h"

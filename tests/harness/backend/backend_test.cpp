@@ -118,7 +118,7 @@ TEST(Backend, OnlyTheTapsAskedForAreRecorded) {
 }
 
 TEST(Backend, RunsLeaveTheProblemAsItWas) {
-  // Training changes the router's state; the second run must not begin behind the first.
+  // Training changes the router's state; the second run must not start from the state after the first.
   const Problem problem = seeded_problem(parse_case_text(kCases[4]));
   const auto backend = make_backend("reference");
   const Trace first = backend->run(problem, {}), second = backend->run(problem, {});

@@ -1,4 +1,4 @@
-// Inputs from the seed alone: the formula, the shapes of every architecture, and what a case asks for.
+// Inputs from the seed only: the formula, the shapes of every architecture, and what a case asks for.
 #include "harness/case/make_inputs.h"
 
 #include <gtest/gtest.h>

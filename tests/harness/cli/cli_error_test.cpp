@@ -107,7 +107,7 @@ class BadGenerate : public ProgramTest {
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
-  /// Generates from a copy of the checkpoint in which one tensor has another shape, or is not there.
+  /// Generates from a copy of the checkpoint in which one tensor has another shape, or is missing.
   void expect_refused_with(const std::string& tensor, const Shape& shape,
                            const std::vector<std::string>& parts) {
     const std::string folder = golden_path("checkpoints/kempnerforge_dense");

@@ -14,7 +14,7 @@ std::string written(const Calibration& calibration) {
   return text.str();
 }
 
-/// A float32 value that is off by a thousandth is caught wherever it stands.
+/// A float32 value that is off by a thousandth is caught wherever it is.
 TEST(Calibrate, RightImplementationsPassAndSmallErrorsAreCaught) {
   CalibrationOptions options;
   options.runs = 6;

@@ -1,5 +1,5 @@
-// docs/calibration.md, which `forgecheck calibrate` writes, is the evidence for the constants of tolerance.h: it was
-// made with them, and no right implementation is past a bound.
+// docs/calibration.md, which `forgecheck calibrate` writes, is the evidence for the constants of tolerance.h:
+// it was made with them, and no right implementation is past a bound.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

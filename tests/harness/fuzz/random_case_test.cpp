@@ -40,7 +40,7 @@ TEST(RandomCase, EveryOneRuns) {
   }
 }
 
-// Frames of a video with many patches beside a long text: 66 positions before they were counted.
+// Frames of a video with many patches next to a long text: 66 positions before they were counted.
 TEST(RandomCase, TheSequenceFitsTheModel) {
   for (std::uint64_t seed = 1000000; seed < 1005000; ++seed) {
     const Case value = random_case(seed);

@@ -118,16 +118,16 @@ TEST(HintAttention, TheNaiveOneIsRight) {
 TEST(HintAttention, WithoutAMistakeItIsTheOracles) {
   for (const std::string& text : small_cases()) {
     const Problem problem = small_problem(text);
-    const ReferenceRun along = run_along(problem, Dtype::f64, kPlain, Trace(), Forcing::nothing);
+    const ReferenceRun forced = run_forced(problem, Dtype::f64, kPlain, Trace(), Forcing::nothing);
     const Trace nothing;
-    for (const auto& [name, value] : along.trace.entries()) {
+    for (const auto& [name, value] : forced.trace.entries()) {
       const TapPlace place = place_of(name, problem.definition.architecture);
       if (place.kind != TapKind::context) continue;
-      const auto parts = attention_parts({problem, nothing, along, Dtype::f32, name, place, {}}, place);
+      const auto parts = attention_parts({problem, nothing, forced, Dtype::f32, name, place, {}}, place);
       ASSERT_TRUE(parts.has_value()) << name;
       const std::vector<Tensor<double>> values = contexts(*parts, {});
       for (std::size_t i = 0; i < values.size(); ++i) {
-        const Array& expected = along.trace.at(parts->streams[i].context);
+        const Array& expected = forced.trace.at(parts->streams[i].context);
         EXPECT_LT(relative_error(Array::from(values[i]), expected), 1e-13) << text << name;
       }
     }
@@ -279,7 +279,7 @@ TEST(HintAttention, BehindAContextThatTheTraceDoesNotShow) {
 
 TEST(HintAttention, PositionsThatGoOnFromImageToText) {
   const Problem problem = small_problem(small_cases()[5]);
-  // The text's keys and queries stand 3 positions further: rotated by that much more.
+  // The text's keys and queries are 3 positions further on, and rotated by that much more.
   const Trace right = run_permuted(problem, Dtype::f32);
   Trace forced;
   for (const std::string which : {"q", "k"}) {

@@ -1,4 +1,4 @@
-// Hints from the wrong values alone.
+// Hints from the wrong values only.
 #include <algorithm>
 #include <cmath>
 
@@ -142,7 +142,7 @@ std::string hint_of_order(const Problem& problem, const std::string& tap, const 
 }
 
 TEST(HintOrder, InterleavedColumnsOfAHead) {
-  // Head of 8: the pair (j, j + 4) stands at (2j, 2j + 1).
+  // Head of 8: the pair (j, j + 4) is at (2j, 2j + 1).
   const auto interleaved = [](std::int64_t i, const Tensor<float>&) {
     const std::int64_t column = i % 8;
     return i - column + column / 2 + column % 2 * 4;

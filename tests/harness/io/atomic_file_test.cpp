@@ -1,4 +1,4 @@
-// A file appears whole or not at all, and nothing is left beside it.
+// A file appears whole or not at all, and nothing is left next to it.
 #include "harness/io/atomic_file.h"
 
 #include <fcntl.h>

@@ -45,7 +45,7 @@ class HuggingFaceConfig : public testing::Test {
     json.merge_patch(Json::parse(change));
     return load(json);
   }
-  /// What stands behind "<path>: " when the merged patch makes the file wrong; empty if it loads.
+  /// What follows "<path>: " when the merged patch makes the file wrong; empty if it loads.
   std::string rejection(const Json& json, const char* change) {
     try {
       load(json, change);

@@ -1,4 +1,4 @@
-// What the reader refuses, and in which words.
+// What the reader refuses, and the messages that say so.
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-// A directory of its own for a test's files, removed behind it.
+// A directory of its own for a test's files, removed after it.
 #pragma once
 
 #include <unistd.h>

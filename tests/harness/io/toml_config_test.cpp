@@ -15,7 +15,7 @@ class TomlConfig : public testing::Test {
   Architecture load(const std::string& text) {
     return load_toml_config(directory_.write("model.toml", text));
   }
-  /// The message of the error of type E behind "<path>", empty if the file loads.
+  /// The message of the error of type E after "<path>", empty if the file loads.
   template <class E = ConfigError>
   std::string rejection(const std::string& text) {
     try {
@@ -56,7 +56,7 @@ seq_len = 12
   EXPECT_EQ(architecture.model.norm_type, NormType::layernorm);
   EXPECT_EQ(architecture.vlm->mot_modalities, (std::vector<std::string>{"text", "image"}));
   EXPECT_EQ(architecture.feature_dim, 20);
-  EXPECT_EQ(architecture.num_image_tokens, 16);  // behind the adapter
+  EXPECT_EQ(architecture.num_image_tokens, 16);  // after the adapter
   EXPECT_EQ(architecture.adapter->type, AdapterType::avgpool);
 }
 

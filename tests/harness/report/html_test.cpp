@@ -1,4 +1,4 @@
-// The page: whole, alone, and with a report in it that cannot break out.
+// The page: complete, self-contained, and with a report in it that cannot break out.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

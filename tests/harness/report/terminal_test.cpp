@@ -1,4 +1,4 @@
-// What stands on the terminal.
+// What is printed on the terminal.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,4 +1,5 @@
-// The table lists what a run records: no tap is missing, none is extra, in the same order and with the same shapes.
+// The table lists what a run records: no tap is missing, none is extra, in the same order and with the same
+// shapes.
 #include "harness/tap/tap_table.h"
 
 #include <gmock/gmock.h>

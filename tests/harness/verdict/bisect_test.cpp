@@ -197,8 +197,8 @@ TEST(Bisect, WithoutInnerTapsTheFaultLiesBetweenTwo) {
   EXPECT_THAT(outcome.first().between, Not(Contains("layers.1.mlp.hidden")));
   ASSERT_EQ(outcome.lines.size(), 4U);
   EXPECT_THAT(outcome.lines[1],
-              HasSubstr("the residual stream (6 taps, of which the backend gives 2): layers.2 is wrong"));
-  EXPECT_THAT(outcome.lines[2], HasSubstr("of which the backend gives 0"));
+              HasSubstr("the residual stream (6 taps; the backend gives 2): layers.2 is wrong"));
+  EXPECT_THAT(outcome.lines[2], HasSubstr("; the backend gives 0"));
   EXPECT_THAT(outcome.lines[3], StartsWith("the fault lies between layers.1 and layers.2"));
   EXPECT_EQ(outcome.runs, 3) << "not asked again for what it does not give";
 }

@@ -105,7 +105,8 @@ TEST(CompareChoices, ScoresThatAreNoNumbersDecideNothingInTheCandidatesFavour) {
   EXPECT_EQ(choices.compare({0, 1, 3, 1, 1, 2}).verdict, Verdict::mismatch);
 }
 
-// Of the pairs {2, 3} left out and {0, 1} taken, one has no margin: the clear one after it does not hide that.
+// Of the pairs {2, 3} left out and {0, 1} taken, one has no margin: the clear one after it does not hide
+// that.
 TEST(CompareChoices, OneScoreThatIsNoNumberIsNotHiddenByThePairsAfterIt) {
   Decision oracle{Indices({1, 2}, {2, 3}), Tensor<double>({1, 4}, {kNan, 0.3 - 1e-7, 0.3, 0.3})};
   Decision baseline = oracle;

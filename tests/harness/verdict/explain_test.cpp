@@ -20,7 +20,7 @@ Problem problem() {
   return small_problem(small_cases()[0]);
 }
 
-/// A run that goes on behind a wrong value of layers.0.mlp: the error is handed down.
+/// A run that continues after a wrong value of layers.0.mlp: the error is inherited.
 Trace inherited_run(const Problem& wrong) {
   Trace forced;
   Tensor<float> values = run_permuted(wrong, Dtype::f32).at("layers.0.mlp").to<float>();
@@ -139,12 +139,12 @@ Hint hint_in_runs(std::int64_t runs) {
   mistaken.parameters.at("layers.1.attention.v_proj.weight") =
       right.parameters.at("layers.0.attention.v_proj.weight");
   const Trace wrong = run_permuted(mistaken, Dtype::f32);
-  const ReferenceRun along = run_along(right, Dtype::f64, kPlain, wrong, Forcing::everything);
+  const ReferenceRun forced_run = run_forced(right, Dtype::f64, kPlain, wrong, Forcing::everything);
   const std::string tap = "layers.1.attention.v_proj";
-  const Tensor<double> oracle = along.trace.at(tap).to<double>();
+  const Tensor<double> oracle = forced_run.trace.at(tap).to<double>();
   const WrongTap first{right,
                        wrong,
-                       along,
+                       forced_run,
                        Dtype::f32,
                        tap,
                        place_of(tap, right.definition.architecture),

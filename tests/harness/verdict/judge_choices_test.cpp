@@ -1,5 +1,5 @@
-// A model whose two experts have the same router row but for a few units in the last place: which of them
-// a token takes is for nobody to say, and everything behind that is judged all the same.
+// A model whose two experts have the same router row but for a few units in the last place: which of them a
+// token takes cannot be decided, and everything after it is still judged.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Whole traces: what is right matches, one wrong value anywhere is found in the tap where it is, and a trace
-// that says nothing is not believed.
+// that is vacuous is not trusted.
 #include "harness/verdict/judge.h"
 
 #include <gmock/gmock.h>

@@ -94,9 +94,8 @@ TEST_F(KnownOrder, IsNotGrantedToSingleElements) {
   Arithmetic arithmetic;
   arithmetic.split_k = 8;
   const Trace plain = run_as(problem, Arithmetic()), split = run_as(problem, arithmetic);
-  Arithmetic along = arithmetic;
   const Array other =
-      run_along(problem, Dtype::bf16, along, plain, Forcing::everything).trace.at("layers.0.mlp");
+      run_forced(problem, Dtype::bf16, arithmetic, plain, Forcing::everything).trace.at("layers.0.mlp");
   Tensor<double> values = plain.at("layers.0.mlp").to<double>();
   std::int64_t farthest = 0;
   for (std::int64_t i = 0; i < values.size(); ++i) {

@@ -15,7 +15,7 @@ TapValues ones(const Shape& shape, Dtype type) {
   return {oracle, oracle, type};
 }
 
-/// A spread in which element 0 alone may be off.
+/// A spread in which only element 0 may be off.
 Spread reaching(const TapValues& tap, double reach, double whole = 0) {
   Spread spread{Tensor<double>(tap.oracle.shape), whole};
   spread.reach[0] = reach;
@@ -64,12 +64,12 @@ TEST(SpreadBound, OfTheWholeIsTwiceTheFarthestRun) {
   EXPECT_EQ(verdict(1.01 * 2e-3), Verdict::mismatch);
 }
 
-/// A trace and the oracle along it.
+/// A trace and the oracle forced to it.
 struct Judged {
   Problem problem;
   Dtype type;
   Trace candidate = run_permuted(problem, type);
-  ReferenceRun oracle = run_along(problem, Dtype::f64, kPlain, candidate, Forcing::everything);
+  ReferenceRun oracle = run_forced(problem, Dtype::f64, kPlain, candidate, Forcing::everything);
 
   Spreads measure(const std::set<std::string>& names, bool enough = false) const {
     return measure_spreads(problem, candidate, oracle, names, type, kDraws,
@@ -111,7 +111,7 @@ TEST(MeasuredSpreads, ReachThreeTimesTheRootMeanSquareOfOneOrderAndAsFarAsAnyRun
   Tensor<double> farthest(oracle.shape);
   for (std::uint64_t seed = 0; seed < 16; ++seed) {
     const ReferenceRun run =
-        sampled_along(bfloat16().problem, Dtype::bf16, seed, bfloat16().candidate, {context});
+        sampled_forced(bfloat16().problem, Dtype::bf16, seed, bfloat16().candidate, {context});
     const Tensor<double> values = run.trace.at(context).to<double>();
     const std::size_t order = seed / 2 % 3;
     ++runs[order];

@@ -24,8 +24,8 @@ Suspects suspects_of(const std::string& text, const std::string& tap, const Show
   for (const auto& [name, value] : right.entries()) {
     if (shown(name)) trace.add(name, value);
   }
-  const ReferenceRun along = run_along(problem, Dtype::f64, kPlain, trace, Forcing::everything);
-  return suspects_before(problem, trace, along, tap, runs);
+  const ReferenceRun forced_run = run_forced(problem, Dtype::f64, kPlain, trace, Forcing::everything);
+  return suspects_before(problem, trace, forced_run, tap, runs);
 }
 
 template <class... Names>
@@ -95,7 +95,7 @@ TEST(Suspects, WithTooFewRunsGroupsStandWhole) {
   }
 }
 
-/// The grouped search beside one run for each tap.
+/// The grouped search compared with one run for each tap.
 TEST(Suspects, AreTheTapsWhoseDisturbanceAloneChangesTheWrongOne) {
   for (const std::string& text : small_cases()) {
     SCOPED_TRACE(text);
@@ -106,18 +106,18 @@ TEST(Suspects, AreTheTapsWhoseDisturbanceAloneChangesTheWrongOne) {
       if (name == "layers.0" || name == "logits" || name == "tokens") outputs.add(name, value);
     }
     const std::string tap = outputs.entries().back().first;
-    const ReferenceRun along = run_along(problem, Dtype::f64, kPlain, outputs, Forcing::everything);
+    const ReferenceRun forced_run = run_forced(problem, Dtype::f64, kPlain, outputs, Forcing::everything);
     std::vector<std::string> expected;
-    for (const auto& [name, value] : along.trace.entries()) {
+    for (const auto& [name, value] : forced_run.trace.entries()) {
       if (name == tap) break;
       if (outputs.find(name) != nullptr || !is_floating_point(value.dtype())) continue;
       Tensor<double> disturbed = value.to<double>();
       for (double& x : disturbed.data) x = 0.3 - x;
       const auto changed = oracle_value(problem, with_value(outputs, name, Array::from(disturbed)), tap);
-      const Tensor<double> before = along.trace.at(tap).to<double>(), after = changed->to<double>();
+      const Tensor<double> before = forced_run.trace.at(tap).to<double>(), after = changed->to<double>();
       if (before.data != after.data) expected.push_back(name);
     }
-    std::vector<std::string> found = suspects_before(problem, outputs, along, tap, kEnough).taps;
+    std::vector<std::string> found = suspects_before(problem, outputs, forced_run, tap, kEnough).taps;
     std::erase_if(found, [](const std::string& name) { return name.ends_with(".indices"); });
     EXPECT_EQ(found, expected);
   }
@@ -126,7 +126,7 @@ TEST(Suspects, AreTheTapsWhoseDisturbanceAloneChangesTheWrongOne) {
 TEST(OracleValue, IsThatOfAWholeRunAndNoneOfAnUnknownTap) {
   for (const std::string& text : small_cases()) {
     const Problem problem = small_problem(text);
-    const ReferenceRun whole = run_along(problem, Dtype::f64, kPlain, Trace(), Forcing::nothing);
+    const ReferenceRun whole = run_forced(problem, Dtype::f64, kPlain, Trace(), Forcing::nothing);
     for (const auto& [name, value] : whole.trace.entries()) {
       const auto found = oracle_value(problem, Trace(), name);
       ASSERT_TRUE(found.has_value()) << name;

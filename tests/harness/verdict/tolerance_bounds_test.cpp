@@ -1,5 +1,6 @@
-// Every term of the bound, for every type, as a number: nine tenths of it pass and eleven tenths do not. Oracles
-// are ones, so that a row's size is 1; h(1) is 2^-53 in float64, 2^-24 in float32 and 2^-8 in bfloat16.
+// Every term of the bound, for every type, as a number: nine tenths of it pass and eleven tenths do not.
+// Oracles are ones, so that a row's size is 1; h(1) is 2^-53 in float64, 2^-24 in float32 and 2^-8 in
+// bfloat16.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -66,7 +67,8 @@ TEST(ToleranceTerm, TheBaselinesErrorInTheRowCountsTwiceKappa) {
   expect_element_bound({exact, baseline, Dtype::f32}, 20, 0x1p-24, 2 * 4 * 4 * 0x1p-24);
 }
 
-/// Seven rows, all but the first with a baseline that is off by 1e-3; too few elements for a bound on the whole.
+/// Seven rows, all but the first with a baseline that is off by 1e-3; too few elements for a bound on the
+/// whole.
 TapValues typical_tap(std::int64_t width, Dtype type) {
   TapValues tap{ones({7, width}), ones({7, width}), type};
   for (std::int64_t r = 1; r < 7; ++r) tap.baseline[r * width] += 1e-3;
@@ -107,8 +109,8 @@ TEST(ToleranceTerm, TheWholeMayBeOffByKappaTimesTheBaseline) {
   }
 }
 
-// The baseline is off by 3 h in one element of each row of 64: within the elements' bound, and in the mean less
-// than rounding itself, which is evenly spread over -h .. h and so h / sqrt(3).
+// The baseline is off by 3 h in one element of each row of 64: within the elements' bound, and in the mean
+// less than rounding itself, which is evenly spread over -h .. h and so h / sqrt(3).
 TEST(ToleranceTerm, TheWholeMayBeOffByKappaTimesTheRoundingOfAnEvenSpread) {
   TapValues tap{ones({4, 64}), ones({4, 64}), Dtype::bf16};
   for (std::int64_t r = 0; r < 4; ++r) tap.baseline[r * 64] += 3 * 0x1p-8;
@@ -133,7 +135,7 @@ TEST(ToleranceTerm, ANarrowRowOfZerosMustStayZeroToo) {
   EXPECT_EQ(tap.verdict(with_element(tap.oracle, 14, 1e-30)), Verdict::mismatch);
 }
 
-// A loss is one number, and a baseline's error there one draw: without sampled runs it has the floor alone.
+// A loss is one number, and a baseline's error there one draw: without sampled runs it has only the floor.
 TEST(ToleranceTerm, OneNumberIsNotExcusedByABaseline) {
   const TapValues loss{ones({1}), with_element(ones({1}), 0, 0.1), Dtype::f32};
   expect_element_bound(loss, 0, 0x1p-24, 32 * 0x1p-24);

@@ -203,7 +203,7 @@ TEST(ElementTolerances, AreAFewRoundingsOfTheRow) {
 }
 
 /// Values rounded once to bfloat16, and a baseline that is one of them: what is left to an element is its own
-/// rounding, so one more unit in the last place is too much wherever it stands.
+/// rounding, so one more unit in the last place is too much wherever it is.
 TEST(CompareFloating, StoringInBfloat16CostsHalfAUnitOfEachElementAndNoMore) {
   const Tensor<double> oracle = draws("oracle", {16, 32}, 1.7);
   const auto rounded = [&](double units) {

@@ -1,4 +1,4 @@
-// Steering the emulator, and asking it what it found.
+// Controlling the emulator, and reading what it found.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace simt {
 void set_seed(std::uint64_t seed);
 std::uint64_t seed();
 
-/// One mistake that the emulator saw.
+/// One mistake that the emulator found.
 struct Finding {
   std::string kind;     // "race", "out of bounds", "divergent barrier", ...
   std::string message;  // with kernel, block, thread, allocation and source line, as far as known

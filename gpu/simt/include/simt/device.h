@@ -1,5 +1,5 @@
 // What a kernel may use: its place in the grid, barriers, warp collectives, atomics. A call that stops a
-// thread takes its place in the source as a hidden last argument, so that errors can name it without debug
+// thread takes its source location as a hidden last argument, so that errors can name it without debug
 // information.
 #pragma once
 
@@ -20,7 +20,7 @@
 
 namespace simt {
 
-/// A place in the source. (std::source_location, in the words that clang-tidy 14 knows, too.)
+/// A source location. (std::source_location, in a form that clang-tidy 14 also accepts.)
 struct Where {
   const char* file = "";
   int line = 0;
@@ -43,7 +43,7 @@ int barrier(Barrier kind, int predicate, const Where& where);
 std::uint64_t collective(Collective kind, unsigned mask, std::uint64_t value, unsigned argument, int width,
                          const Where& where);
 
-/// Waits until the warp cannot go on otherwise; the lanes that wait here with this one.
+/// Waits until nothing else can run; returns the lanes that wait here together with this one.
 unsigned active_mask(const Where& where);
 
 /// Other threads may run here.
@@ -69,7 +69,7 @@ template <class T>
 concept AtomicInteger =
     std::is_same_v<T, int> || std::is_same_v<T, unsigned> || std::is_same_v<T, unsigned long long>;
 
-/// The old value; stores f(old). The loop of compare and exchange that a device runs, too.
+/// Stores f(old) and returns the old value, by the same compare-and-swap loop as on a device.
 template <class T, class Function>
 T update(T* address, const Where& where, Function f) {
   interleave(where);
@@ -92,7 +92,7 @@ T* shared_memory() {
 
 }  // namespace simt
 
-// The thread that runs now. Not const: they change under a kernel whenever it calls into the emulator.
+// The running thread. Not const: they change under a kernel whenever it calls into the emulator.
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 constexpr int warpSize = 32;
@@ -157,7 +157,7 @@ T atomicAdd(T* address, std::type_identity_t<T> value, const simt::Where& where 
   simt::detail::interleave(where);
   return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
 }
-/// The sum depends on the order of the threads: not repeatable, here nor on a device.
+/// The sum depends on the order of the threads: not repeatable, neither here nor on a device.
 inline float atomicAdd(float* address, float value, const simt::Where& where = simt::Where::current()) {
   return simt::detail::update(address, where, [value](float old) { return old + value; });
 }

@@ -36,12 +36,13 @@ void invoke(void (*kernel)(Parameters...), [[maybe_unused]] Tuple arguments, std
 
 }  // namespace detail
 
-/// Gives `kernel` to `stream` with copies of its arguments, as CUDA does. The error is also the last error.
+/// Launches `kernel` on `stream` with copies of its arguments, as CUDA does. The error also becomes the
+/// last error.
 template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
                    cudaStream_t stream, Arguments&&... arguments) {
   static_assert(sizeof...(Parameters) == sizeof...(Arguments),
-                "the kernel takes another number of arguments");
+                "the kernel takes a different number of arguments");
   static_assert((std::is_trivially_copyable_v<std::remove_cvref_t<Parameters>> && ...),
                 "a kernel's parameters are copied byte by byte");
   static_assert((!std::is_reference_v<Parameters> && ...), "a kernel's parameters are values");

@@ -1,7 +1,7 @@
-// Guesses at parameters: transposed, left out, or another module's.
+// Mistakes in parameters: transposed, left out, or another module's.
 #include <algorithm>
 
-#include "harness/hint/what_if.h"
+#include "harness/hint/mistake.h"
 #include "harness/tap/parameter_name.h"
 
 namespace forgecheck {
@@ -65,31 +65,31 @@ bool is_of_norm(const WrongTap& wrong, const std::string& parameter) {
   return kind == TapKind::norm || kind == TapKind::head_norm;
 }
 
-void add_of_parameter(const WrongTap& wrong, const std::string& name, std::vector<WhatIf>& guesses) {
+void add_of_parameter(const WrongTap& wrong, const std::string& name, std::vector<Mistake>& mistakes) {
   const Array& array = wrong.problem.parameters.at(name);
   if (array.shape().size() == 1) {
-    if (is_of_norm(wrong, name)) return;  // see what_if_norm.cpp
-    guesses.push_back({name + " is left out", [name](Problem& problem, Trace&) {
-                         Array& bias = problem.parameters.at(name);
-                         bias = Array::from(Tensor<float>(bias.shape()));
-                       }});
+    if (is_of_norm(wrong, name)) return;  // see norm_mistakes.cpp
+    mistakes.push_back({name + " is left out", [name](Problem& problem, Trace&) {
+                          Array& bias = problem.parameters.at(name);
+                          bias = Array::from(Tensor<float>(bias.shape()));
+                        }});
     return;
   }
   if (is_square(array)) {
-    guesses.push_back({name + " is transposed", [name](Problem& problem, Trace&) {
-                         problem.parameters.at(name) = transposed(problem.parameters.at(name));
-                       }});
+    mistakes.push_back({name + " is transposed", [name](Problem& problem, Trace&) {
+                          problem.parameters.at(name) = transposed(problem.parameters.at(name));
+                        }});
   }
   for (const std::string& other : mistakable(wrong, name)) {
-    guesses.push_back({other + " is read instead of " + name, [name, other](Problem& problem, Trace&) {
-                         problem.parameters.at(name) = problem.parameters.at(other);
-                       }});
+    mistakes.push_back({other + " is read instead of " + name, [name, other](Problem& problem, Trace&) {
+                          problem.parameters.at(name) = problem.parameters.at(other);
+                        }});
   }
 }
 
 /// Every expert e of the mixture reads expert map(e)'s parameters, of the same group.
-WhatIf other_experts(const std::string& text, const std::vector<std::string>& names,
-                     const std::function<std::int64_t(std::int64_t)>& map) {
+Mistake other_experts(const std::string& text, const std::vector<std::string>& names,
+                      const std::function<std::int64_t(std::int64_t)>& map) {
   return {text, [names, map](Problem& problem, Trace&) {
             const ParameterTable old = problem.parameters;
             for (const std::string& name : names) {
@@ -135,11 +135,11 @@ std::string own_words(const std::string& name, const Architecture& architecture)
 }
 
 void add_of_experts(const WrongTap& wrong, const std::string& mixture, const std::vector<std::string>& names,
-                    std::vector<WhatIf>& guesses) {
+                    std::vector<Mistake>& mistakes) {
   const ParameterTable& table = wrong.problem.parameters;
   const Architecture& architecture = wrong.problem.definition.architecture;
-  guesses.push_back({"gate and up of the experts are exchanged",
-                     [names](Problem& problem, Trace&) { exchange_gate_and_up(problem, names); }});
+  mistakes.push_back({"gate and up of the experts are exchanged",
+                      [names](Problem& problem, Trace&) { exchange_gate_and_up(problem, names); }});
   for (const std::string kind :
        {"up_proj.weight", "gate_proj.weight", "down_proj.weight", "up_w", "gate_w", "down_w"}) {
     std::vector<std::string> square;
@@ -147,33 +147,33 @@ void add_of_experts(const WrongTap& wrong, const std::string& mixture, const std
       return own_words(name, architecture) == kind && is_square(table.at(name));
     });
     if (square.empty()) continue;
-    guesses.push_back({kind + " of the experts is transposed", [square](Problem& problem, Trace&) {
-                         for (const std::string& name : square) {
-                           problem.parameters.at(name) = transposed(problem.parameters.at(name));
-                         }
-                       }});
+    mistakes.push_back({kind + " of the experts is transposed", [square](Problem& problem, Trace&) {
+                          for (const std::string& name : square) {
+                            problem.parameters.at(name) = transposed(problem.parameters.at(name));
+                          }
+                        }});
   }
   // Packed experts have no parameters of their own.
   if (names.empty() || !parse_parameter_name(names.front(), architecture)->module.expert) return;
-  guesses.push_back(other_experts("every expert of " + mixture + " reads the parameters of the next one",
-                                  names, [](std::int64_t e) { return e + 1; }));
-  guesses.push_back(other_experts("every expert of " + mixture + " reads the parameters of the one before",
-                                  names, [](std::int64_t e) { return e - 1; }));
-  guesses.push_back(other_experts("every expert of " + mixture + " reads the parameters of expert 0", names,
-                                  [](std::int64_t) { return 0; }));
+  mistakes.push_back(other_experts("every expert of " + mixture + " reads the parameters of the next one",
+                                   names, [](std::int64_t e) { return e + 1; }));
+  mistakes.push_back(other_experts("every expert of " + mixture + " reads the parameters of the one before",
+                                   names, [](std::int64_t e) { return e - 1; }));
+  mistakes.push_back(other_experts("every expert of " + mixture + " reads the parameters of expert 0", names,
+                                   [](std::int64_t) { return 0; }));
 }
 
 }  // namespace
 
-void add_weight_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
+void add_weight_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   for (const std::string& tap : modules) {
     const std::vector<std::string> names = parameters_of(tap, architecture, wrong.problem.parameters);
     const TapKind kind = place_of(tap, architecture).kind;
     if (kind == TapKind::moe || kind == TapKind::expert_choice) {
-      add_of_experts(wrong, tap, names, guesses);
+      add_of_experts(wrong, tap, names, mistakes);
     } else {
-      for (const std::string& name : names) add_of_parameter(wrong, name, guesses);
+      for (const std::string& name : names) add_of_parameter(wrong, name, mistakes);
     }
   }
 }

@@ -1,4 +1,5 @@
-// Reference runs along a trace: wherever the trace has a tap, its value takes the place of the computed one.
+// Reference runs teacher-forced to a trace: wherever the trace has a tap, its value replaces the computed
+// one.
 #pragma once
 
 #include <map>
@@ -18,24 +19,23 @@ struct ReferenceRun {
   std::map<std::string, Decision, std::less<>> decisions;
 };
 
-/// The reference in `precision` along `forced`. Throws as run_reference().
-ReferenceRun run_along(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
-                       const Trace& forced, Forcing forcing);
+/// The reference in `precision`, forced to `forced`. Throws as run_reference().
+ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
+                        const Trace& forced, Forcing forcing);
 
-/// A sampled run in `precision` along `forced` (reference/sampled.h), of which only the taps `names` are
-/// kept; it ends after the last of them.
-ReferenceRun sampled_along(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
-                           const std::set<std::string>& names);
+/// A sampled run (reference/sampled.h) in `precision`, forced to `forced`. Keeps only the taps `names`, and
+/// ends after the last of them.
+ReferenceRun sampled_forced(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
+                            const std::set<std::string>& names);
 
-/// The float64 oracle's value of one tap along `forced`; the run ends there. None where the case has no such
-/// tap.
+/// One tap of the float64 oracle forced to `forced`; the run ends there. None where the case has no such tap.
 std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, const std::string& tap);
 
 /// About how many multiply-adds one run takes: its linear modules, and its attention. For deciding how often
 /// a case is run again.
 double run_cost(const Problem& problem);
 
-/// The trace with one tap set, at its old place where it was there.
+/// The trace with one tap set, in its old place if it was there.
 Trace with_value(const Trace& trace, const std::string& name, const Array& value);
 
 /// The trace without one tap.

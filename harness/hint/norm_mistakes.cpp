@@ -1,10 +1,10 @@
-// Guesses at a norm: its eps, its weight and bias, its statistics, its input.
+// Mistakes in a norm: its eps, its weight and bias, its statistics, its input.
 #include <algorithm>
 #include <cmath>
 
 #include "harness/case/config_value.h"
+#include "harness/hint/mistake.h"
 #include "harness/hint/residual.h"
-#include "harness/hint/what_if.h"
 #include "reference/error.h"
 #include "reference/numbers.h"
 #include "reference/ops/linear.h"
@@ -32,7 +32,7 @@ struct Norm {
   }
 };
 
-struct Mistake {
+struct NormMistake {
   std::string text;
   std::function<Tensor<double>(Norm)> out;
 };
@@ -77,7 +77,7 @@ Tensor<double> eps_outside(const Norm& norm) {
   return out;
 }
 
-void add_eps_mistakes(const WrongTap& wrong, double eps, std::vector<Mistake>& mistakes) {
+void add_eps_mistakes(const WrongTap& wrong, double eps, std::vector<NormMistake>& mistakes) {
   std::vector<double> values = {1e-6, 1e-5, 1e-8, 1e-12, 0.0, 1e-3, 1e-4, 1e-7};
   const double configured = wrong.problem.definition.architecture.model.norm_eps;
   if (std::ranges::find(values, configured) == values.end()) values.push_back(configured);
@@ -91,14 +91,14 @@ void add_eps_mistakes(const WrongTap& wrong, double eps, std::vector<Mistake>& m
   }
 }
 
-void add_rms_mistakes(std::vector<Mistake>& mistakes) {
+void add_rms_mistakes(std::vector<NormMistake>& mistakes) {
   mistakes.push_back({"eps stands outside the root", eps_outside});
   mistakes.push_back({"the mean is subtracted, as by LayerNorm", [](const Norm& n) {
                         return layer_norm(n.x, n.weight, Tensor<double>(n.weight.shape), n.eps);
                       }});
 }
 
-void add_layer_norm_mistakes(std::vector<Mistake>& mistakes) {
+void add_layer_norm_mistakes(std::vector<NormMistake>& mistakes) {
   mistakes.push_back({"the bias is left out", [](Norm n) {
                         for (double& b : n.bias.data) b = 0;
                         return n.out();
@@ -116,8 +116,8 @@ void add_layer_norm_mistakes(std::vector<Mistake>& mistakes) {
                       }});
 }
 
-std::vector<Mistake> mistakes_of(const WrongTap& wrong, const Norm& norm) {
-  std::vector<Mistake> mistakes;
+std::vector<NormMistake> mistakes_of(const WrongTap& wrong, const Norm& norm) {
+  std::vector<NormMistake> mistakes;
   add_eps_mistakes(wrong, norm.eps, mistakes);
   mistakes.push_back({"the weight is left out", [](Norm n) {
                         for (double& w : n.weight.data) w = 1;
@@ -143,7 +143,7 @@ std::vector<Mistake> mistakes_of(const WrongTap& wrong, const Norm& norm) {
 }
 
 /// A norm that reads one term of its sum only, or all heads as one row.
-void add_input_mistakes(const WrongTap& wrong, const std::string& tap, std::vector<Mistake>& mistakes) {
+void add_input_mistakes(const WrongTap& wrong, const std::string& tap, std::vector<NormMistake>& mistakes) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   const TapPlace place = place_of(tap, architecture);
   if (place.kind == TapKind::head_norm) {
@@ -181,19 +181,19 @@ void add_input_mistakes(const WrongTap& wrong, const std::string& tap, std::vect
 
 }  // namespace
 
-void add_norm_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
+void add_norm_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes) {
   for (const std::string& tap : modules) {
     const TapKind kind = place_of(tap, wrong.problem.definition.architecture).kind;
     if (kind != TapKind::norm && kind != TapKind::head_norm) continue;
     const std::optional<Norm> norm = norm_of(wrong, tap);
     if (!norm) continue;
-    std::vector<Mistake> mistakes = mistakes_of(wrong, *norm);
-    add_input_mistakes(wrong, tap, mistakes);
-    for (Mistake& mistake : mistakes) {
-      guesses.push_back({mistake.text + " in " + tap,
-                         [tap, norm = *norm, out = std::move(mistake.out)](Problem&, Trace& forced) {
-                           forced = with_value(forced, tap, Array::from(out(norm)));
-                         }});
+    std::vector<NormMistake> norm_mistakes = mistakes_of(wrong, *norm);
+    add_input_mistakes(wrong, tap, norm_mistakes);
+    for (NormMistake& mistake : norm_mistakes) {
+      mistakes.push_back({mistake.text + " in " + tap,
+                          [tap, norm = *norm, out = std::move(mistake.out)](Problem&, Trace& forced) {
+                            forced = with_value(forced, tap, Array::from(out(norm)));
+                          }});
     }
   }
 }

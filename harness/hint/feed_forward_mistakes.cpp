@@ -1,8 +1,8 @@
-// Guesses at the feed-forward: activations, and what the router hands to the experts.
+// Mistakes in the feed-forward: activations, and what the router passes to the experts.
 #include <cmath>
 #include <numbers>
 
-#include "harness/hint/what_if.h"
+#include "harness/hint/mistake.h"
 #include "reference/ops/router.h"
 
 namespace forgecheck {
@@ -31,8 +31,8 @@ constexpr Function kFunctions[] = {
     {"nothing", [](double x) { return x; }},
 };
 
-/// A guess that predicts one tap's value.
-WhatIf prediction(const std::string& text, const std::string& tap, const Tensor<double>& value) {
+/// A mistake that predicts one tap's value.
+Mistake prediction(const std::string& text, const std::string& tap, const Tensor<double>& value) {
   return {text, [tap, array = Array::from(value)](Problem&, Trace& forced) {
             forced = with_value(forced, tap, array);
           }};
@@ -46,9 +46,9 @@ Tensor<double> combined(const Tensor<double>& gate, const Tensor<double>& up, co
 }
 
 void add_gated(const std::string& tap, const Tensor<double>& gate, const Tensor<double>& up,
-               std::vector<WhatIf>& guesses) {
+               std::vector<Mistake>& mistakes) {
   const auto add = [&](const std::string& text, const auto& combine) {
-    guesses.push_back(prediction(text, tap, combined(gate, up, combine)));
+    mistakes.push_back(prediction(text, tap, combined(gate, up, combine)));
   };
   add("gate_proj and up_proj are exchanged: silu(up) * gate", [](double g, double u) { return silu(u) * g; });
   add("up_proj is left out: silu(gate)", [](double g, double) { return silu(g); });
@@ -71,8 +71,8 @@ Tensor<double> at_indices(const Tensor<double>& scores, const Tensor<std::int64_
 
 /// The choices that the candidate's run went on with: its own where it shows them.
 std::optional<Tensor<std::int64_t>> found_choices(const WrongTap& wrong, const std::string& name) {
-  const auto decision = wrong.along.decisions.find(name);
-  if (decision == wrong.along.decisions.end()) return std::nullopt;
+  const auto decision = wrong.forced.decisions.find(name);
+  if (decision == wrong.forced.decisions.end()) return std::nullopt;
   const auto& [chosen, scores] = decision->second;
   const Array* given = wrong.candidate.find(name);
   const bool usable = given != nullptr && invalid_choice(*given, chosen.shape, scores.width()).empty();
@@ -84,7 +84,7 @@ std::string router_tap(const TapName& router, TapPart part) {
   return to_string(with_part(router, part));
 }
 
-void add_weights_guesses(const WrongTap& wrong, const TapName& router, std::vector<WhatIf>& guesses) {
+void add_weights_mistakes(const WrongTap& wrong, const TapName& router, std::vector<Mistake>& mistakes) {
   const std::string tap = router_tap(router, TapPart::weights);
   const auto gate = found_value(wrong, router_tap(router, TapPart::router_gate));
   const auto indices = found_choices(wrong, router_tap(router, TapPart::indices));
@@ -96,7 +96,7 @@ void add_weights_guesses(const WrongTap& wrong, const TapName& router, std::vect
   const Tensor<double> soft = softmax_scores(*gate), logistic = sigmoid_scores(*gate, no_bias);
   const Tensor<double> scores = sigmoid ? sigmoid_scores(*gate, bias) : soft;
   const auto add = [&](const std::string& text, const Tensor<double>& value) {
-    guesses.push_back(prediction(text, tap, value));
+    mistakes.push_back(prediction(text, tap, value));
   };
   add("the scores are not divided by their sum", at_indices(scores, *indices));
   if (sigmoid) {
@@ -110,7 +110,7 @@ void add_weights_guesses(const WrongTap& wrong, const TapName& router, std::vect
 }
 
 /// Scores (E, k) of the chosen tokens of each expert.
-void add_scores_guesses(const WrongTap& wrong, const TapName& router, std::vector<WhatIf>& guesses) {
+void add_scores_mistakes(const WrongTap& wrong, const TapName& router, std::vector<Mistake>& mistakes) {
   const std::string tap = router_tap(router, TapPart::scores);
   const auto gate = found_value(wrong, router_tap(router, TapPart::router_gate));
   const auto indices = found_choices(wrong, router_tap(router, TapPart::indices));
@@ -122,21 +122,21 @@ void add_scores_guesses(const WrongTap& wrong, const TapName& router, std::vecto
     }
     return out;
   };
-  guesses.push_back(prediction("the scores are softmax(gate) over the experts instead of sigmoid(gate)", tap,
-                               chosen(softmax_scores(*gate))));
-  guesses.push_back(prediction("the scores are sigmoid(gate) without the noise", tap,
-                               chosen(sigmoid_scores(*gate, Tensor<double>({gate->width()})))));
+  mistakes.push_back(prediction("the scores are softmax(gate) over the experts instead of sigmoid(gate)", tap,
+                                chosen(softmax_scores(*gate))));
+  mistakes.push_back(prediction("the scores are sigmoid(gate) without the noise", tap,
+                                chosen(sigmoid_scores(*gate, Tensor<double>({gate->width()})))));
 }
 
 /// What a mixture does with the weights of its router.
-void add_mixture_guesses(const WrongTap& wrong, const TapName& mixture, std::vector<WhatIf>& guesses) {
+void add_mixture_mistakes(const WrongTap& wrong, const TapName& mixture, std::vector<Mistake>& mistakes) {
   const std::string weights_tap = router_tap(mixture, TapPart::weights);
   const std::string scores_tap = router_tap(mixture, TapPart::scores);
   const auto weights = found_value(wrong, weights_tap), scores = found_value(wrong, scores_tap);
   if (scores) {
     Tensor<double> ones = *scores;
     for (double& value : ones.data) value = 1;
-    guesses.push_back(
+    mistakes.push_back(
         prediction("the experts' outputs are not multiplied by their scores", scores_tap, ones));
   }
   if (!weights) return;
@@ -147,54 +147,54 @@ void add_mixture_guesses(const WrongTap& wrong, const TapName& mixture, std::vec
     if (slot > 0) first[i] = 0;
     reversed[i] = (*weights)[i + ones.width() - 1 - 2 * slot];
   }
-  guesses.push_back(
+  mistakes.push_back(
       prediction("the experts' outputs are not multiplied by their weights", weights_tap, ones));
   if (ones.width() == 1) return;
-  guesses.push_back(prediction("only the first expert of each token is added", weights_tap, first));
-  guesses.push_back(prediction("each expert gets the weight of another slot", weights_tap, reversed));
+  mistakes.push_back(prediction("only the first expert of each token is added", weights_tap, first));
+  mistakes.push_back(prediction("each expert gets the weight of another slot", weights_tap, reversed));
 }
 
 }  // namespace
 
-void add_activation_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
+void add_activation_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   for (const std::string& tap : modules) {
     const TapPlace place = place_of(tap, architecture);
     if (place.kind != TapKind::hidden) continue;
     const auto gate = found_value(wrong, to_string(with_part(place.name, TapPart::gate_proj)));
     const auto up = found_value(wrong, to_string(with_part(place.name, TapPart::up_proj)));
-    if (up && gate) add_gated(tap, *gate, *up, guesses);
+    if (up && gate) add_gated(tap, *gate, *up, mistakes);
     if (!up || gate) continue;
     const std::string configured = to_string(architecture.model.activation);
     for (const Function& function : kFunctions) {
       if (function.name == configured) continue;
-      guesses.push_back(
+      mistakes.push_back(
           prediction("the activation is " + std::string(function.name) + " instead of " + configured, tap,
                      combined(*up, *up, [&](double x, double) { return function.of(x); })));
     }
   }
 }
 
-void add_router_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
+void add_router_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   for (const std::string& tap : modules) {
     const auto& [kind, name] = place_of(tap, architecture);
-    if (kind == TapKind::router_weights) add_weights_guesses(wrong, name, guesses);
-    if (kind == TapKind::router_scores) add_scores_guesses(wrong, name, guesses);
-    if (kind == TapKind::moe) add_mixture_guesses(wrong, name, guesses);
+    if (kind == TapKind::router_weights) add_weights_mistakes(wrong, name, mistakes);
+    if (kind == TapKind::router_scores) add_scores_mistakes(wrong, name, mistakes);
+    if (kind == TapKind::moe) add_mixture_mistakes(wrong, name, mistakes);
     if (kind == TapKind::expert_choice) {
       for (const std::string& modality : architecture.vlm->moma_modalities) {
         TapName group = name;
         group.module = TapModule::expert_group;
         group.modality = modality;
-        add_mixture_guesses(wrong, group, guesses);
+        add_mixture_mistakes(wrong, group, mistakes);
       }
     }
     if (kind == TapKind::indices) {
       const std::string gate_tap = router_tap(name, TapPart::router_gate);
       if (auto gate = found_value(wrong, gate_tap)) {
         for (double& value : gate->data) value = -value;
-        guesses.push_back(
+        mistakes.push_back(
             prediction("the smallest scores are chosen instead of the largest", gate_tap, *gate));
       }
     }

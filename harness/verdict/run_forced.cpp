@@ -1,4 +1,4 @@
-#include "harness/verdict/run_along.h"
+#include "harness/verdict/run_forced.h"
 
 #include "harness/backend/reference_run.h"
 
@@ -6,7 +6,7 @@ namespace forgecheck {
 
 namespace {
 
-/// Thrown by a tap filter at the first tap after the last that it wants.
+/// Thrown by a tap filter at the first tap after the last wanted one.
 struct Reached {};
 
 ReferenceRun taken(Tracer& tracer) {
@@ -18,16 +18,16 @@ ReferenceRun taken(Tracer& tracer) {
 
 }  // namespace
 
-ReferenceRun run_along(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
-                       const Trace& forced, Forcing forcing) {
+ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
+                        const Trace& forced, Forcing forcing) {
   Tracer tracer;
   tracer.force(forced, forcing);
   run_reference(problem, precision, arithmetic, tracer);
   return taken(tracer);
 }
 
-ReferenceRun sampled_along(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
-                           const std::set<std::string>& names) {
+ReferenceRun sampled_forced(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
+                            const std::set<std::string>& names) {
   std::size_t missing = names.size();
   Tracer tracer([&](std::string_view name) {
     if (missing == 0) throw Reached();

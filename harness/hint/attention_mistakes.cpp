@@ -1,34 +1,34 @@
-// Guesses at what stands between the projections and the context: rope, scale, masks, shared heads.
+// Mistakes between the projections and the context: rope, scale, masks, shared heads.
 #include <algorithm>
 #include <cmath>
 
 #include "harness/case/config_value.h"
 #include "harness/hint/attention_guess.h"
-#include "harness/hint/what_if.h"
+#include "harness/hint/mistake.h"
 
 namespace forgecheck {
 
 namespace {
 
-struct Mistake {
+struct AttentionMistake {
   std::string text;
   AttentionChange change;
 };
 
 template <class Change>
-Mistake mistake(std::string text, const Change& change) {
-  Mistake result{std::move(text), {}};
+AttentionMistake mistake(std::string text, const Change& change) {
+  AttentionMistake result{std::move(text), {}};
   change(result.change);
   return result;
 }
 
-void add_rope_mistakes(const AttentionParts& parts, std::vector<Mistake>& mistakes) {
+void add_rope_mistakes(const AttentionParts& parts, std::vector<AttentionMistake>& mistakes) {
   using Change = AttentionChange;
   const auto add = [&](const std::string& text, const auto& change) {
     mistakes.push_back(mistake(text, change));
   };
   if (parts.cross) {
-    add("queries and keys are rotated by rope, which cross-attention has not",
+    add("queries and keys are rotated by rope, but cross-attention has no rope",
         [](Change& c) { c.rotate_cross = true; });
     return;
   }
@@ -55,7 +55,7 @@ void add_rope_mistakes(const AttentionParts& parts, std::vector<Mistake>& mistak
   }
 }
 
-void add_mask_mistakes(const AttentionParts& parts, std::vector<Mistake>& mistakes) {
+void add_mask_mistakes(const AttentionParts& parts, std::vector<AttentionMistake>& mistakes) {
   const auto add = [&](const std::string& text, Visible visible) {
     mistakes.push_back(mistake(text, [visible](AttentionChange& c) { c.visible = visible; }));
   };
@@ -72,7 +72,7 @@ void add_mask_mistakes(const AttentionParts& parts, std::vector<Mistake>& mistak
   add("the mask hides every query's own key (j < i)", Visible::only_before);
 }
 
-void add_score_mistakes(const AttentionParts& parts, double dim, std::vector<Mistake>& mistakes) {
+void add_score_mistakes(const AttentionParts& parts, double dim, std::vector<AttentionMistake>& mistakes) {
   const auto add = [&](const std::string& text, double factor) {
     mistakes.push_back(mistake(text, [factor](AttentionChange& c) { c.score_factor = factor; }));
   };
@@ -94,7 +94,7 @@ void add_score_mistakes(const AttentionParts& parts, double dim, std::vector<Mis
 
 }  // namespace
 
-void add_attention_guesses(const WrongTap& wrong, const Modules& modules, std::vector<WhatIf>& guesses) {
+void add_attention_mistakes(const WrongTap& wrong, const Modules& modules, std::vector<Mistake>& mistakes) {
   const Architecture& architecture = wrong.problem.definition.architecture;
   const auto is_context = [&](const std::string& tap) {
     return place_of(tap, architecture).kind == TapKind::context;
@@ -103,19 +103,19 @@ void add_attention_guesses(const WrongTap& wrong, const Modules& modules, std::v
   if (context == modules.end()) return;
   std::optional<AttentionParts> parts = attention_parts(wrong, place_of(*context, architecture));
   if (!parts) return;
-  std::vector<Mistake> mistakes;
-  add_rope_mistakes(*parts, mistakes);
-  add_mask_mistakes(*parts, mistakes);
-  add_score_mistakes(*parts, static_cast<double>(architecture.model.dim), mistakes);
-  // One copy of the parts for all guesses.
+  std::vector<AttentionMistake> attention_mistakes;
+  add_rope_mistakes(*parts, attention_mistakes);
+  add_mask_mistakes(*parts, attention_mistakes);
+  add_score_mistakes(*parts, static_cast<double>(architecture.model.dim), attention_mistakes);
+  // One copy of the parts for all mistakes.
   const auto shared = std::make_shared<const AttentionParts>(std::move(*parts));
-  for (Mistake& guess : mistakes) {
-    guesses.push_back({std::move(guess.text), [shared, change = guess.change](Problem&, Trace& forced) {
-                         const std::vector<Tensor<double>> values = contexts(*shared, change);
-                         for (std::size_t i = 0; i < values.size(); ++i) {
-                           forced = with_value(forced, shared->streams[i].context, Array::from(values[i]));
-                         }
-                       }});
+  for (AttentionMistake& mistake : attention_mistakes) {
+    mistakes.push_back({std::move(mistake.text), [shared, change = mistake.change](Problem&, Trace& forced) {
+                          const std::vector<Tensor<double>> values = contexts(*shared, change);
+                          for (std::size_t i = 0; i < values.size(); ++i) {
+                            forced = with_value(forced, shared->streams[i].context, Array::from(values[i]));
+                          }
+                        }});
   }
 }
 
