@@ -1,5 +1,5 @@
-// The ways in which right implementations of one model differ: in which order they sum, and where they round
-// on the way. docs/tolerances.md lists who does which.
+// How correct implementations of one model differ: the order in which they sum, and the intermediate values
+// that they round. docs/tolerances.md lists which implementation does what.
 #pragma once
 
 #include <cstdint>
@@ -10,15 +10,15 @@ namespace forgecheck {
 
 namespace linalg {
 
-/// Who computes a matrix product.
+/// What computes a matrix product.
 enum class Library {
   plain,  // our own loop
   openblas,
   onednn,  // float only
 };
 
-/// In which order our own loops sum: equally right, each with a rounding of its own. A library has an order of
-/// its own.
+/// The order in which our own loops sum: all are correct, but each rounds differently. A library has its own
+/// order.
 enum class Order { forward, permuted, reversed };
 
 inline constexpr Named<Library> kLibraries[] = {
@@ -34,9 +34,9 @@ inline constexpr Named<Order> kOrders[] = {
 
 }  // namespace linalg
 
-/// What attention multiplies the values by, p = e / sum e, rounds to T ...
+/// Where attention's weights of the values, p = e / sum e, are rounded to T:
 enum class Probabilities {
-  kept,               // nowhere, as upstream's plain path
+  kept,               // nowhere, as in upstream's plain path
   rounded,            // p
   rounded_undivided,  // e, and divides by the sum at the end: FlashAttention (Dao et al. 2022)
 };
@@ -48,12 +48,12 @@ inline constexpr Named<Probabilities> kProbabilities[] = {
 };
 
 struct Arithmetic {
-  /// Who computes matrix products.
+  /// What computes matrix products.
   linalg::Library library = linalg::Library::plain;
-  /// In which order the reference's own sums run: those of the plain product, and attention's over the keys.
+  /// The order of the reference's own sums: those of the plain product, and attention's over the keys.
   linalg::Order order = linalg::Order::forward;
   Probabilities probabilities = Probabilities::kept;
-  /// Matrix products are summed in parts of so many terms, each of them rounded to T: cuBLAS with
+  /// Matrix products are summed in parts of this many terms, and each part is rounded to T, as in cuBLAS with
   /// reduced-precision reductions, which PyTorch allows by default. 0: no parts.
   std::int64_t split_k = 0;
   /// Norms round the normalised value to T before the gain, as transformers' LlamaRMSNorm does.
@@ -62,7 +62,7 @@ struct Arithmetic {
   bool operator==(const Arithmetic&) const = default;
 };
 
-/// What the oracle and the plain reference take.
+/// The arithmetic of the oracle and of the plain reference.
 inline constexpr Arithmetic kPlain{};
 inline constexpr Arithmetic kPermuted{.order = linalg::Order::permuted,
                                       .probabilities = Probabilities::rounded};

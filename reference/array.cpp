@@ -24,8 +24,8 @@ T narrow(double value) {
   return T(static_cast<compute_t<T>>(value));
 }
 
-/// By way of a float that is rounded to odd: its last bit says that there was more, so that rounding it again
-/// to fewer bits is right (Boldo and Melquiond 2008).
+/// Goes through a float that is rounded to odd: its last bit records that bits were lost, so that rounding it
+/// again to fewer bits is correct (Boldo and Melquiond 2008).
 template <>
 Bfloat16 narrow<Bfloat16>(double value) {
   float rounded = static_cast<float>(value);

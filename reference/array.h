@@ -1,5 +1,5 @@
-// A tensor whose element type is known only at run time: what files hold, and what goes in and out of a
-// backend. The bytes are shared and never change, so a copy is cheap and a view of a mapped file is safe.
+// A tensor whose element type is known only at run time: the contents of files, and the inputs and outputs of
+// a backend. The bytes are shared and never change, so a copy is cheap and a view of a mapped file is safe.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,8 @@ class Array {
   /// `data` holds element_count(shape) * size_of(dtype) bytes, little endian, row-major.
   Array(Dtype dtype, Shape shape, std::shared_ptr<const std::byte> data);
 
-  /// Copies a tensor of double, float, Bfloat16, int64 or uint8 (bool); one of a sampled run (sampled.h) as
-  /// float64, before its elements were rounded.
+  /// Copies a tensor of double, float, Bfloat16, int64 or uint8 (bool). A tensor of a sampled run (sampled.h)
+  /// becomes float64, with its elements as they were before rounding.
   template <class T>
   static Array from(const Tensor<T>& tensor);
 

@@ -15,10 +15,10 @@ static_assert(is_complete<kNormTypes>() && is_complete<kActivations>() && is_com
 
 namespace {
 
-// Widths at or past 2^53 are no longer exact in the doubles that they are computed in.
+// Widths are computed in double, which is not exact from 2^53 on.
 constexpr double kWidthLimit = 9007199254740992.0;
 
-/// trunc(width), or ConfigError where a width is not a number below 2^53.
+/// trunc(width). Throws ConfigError unless the width is a number below 2^53.
 std::int64_t truncated_width(double width, const char* field, double value) {
   if (!(std::abs(width) < kWidthLimit)) {
     std::array<char, 32> digits{};

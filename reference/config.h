@@ -1,5 +1,5 @@
-// What a model is: the sections of an upstream configuration file as values, their derived sizes, and the
-// rules that reject a wrong one. Field names and defaults are upstream's (kempnerforge/config/*.py).
+// A model's configuration: the sections of an upstream configuration file as values, their derived sizes, and
+// the rules that reject an invalid one. Field names and defaults are upstream's (kempnerforge/config/*.py).
 #pragma once
 
 #include <cstdint>
@@ -50,17 +50,17 @@ inline constexpr Named<AdapterType> kAdapterTypes[] = {
     {AdapterType::attentional_pool, "attentional_pool"},
 };
 
-/// Whether a norm of this type has a bias as well as a weight.
+/// Whether a norm of this type has a bias besides its weight.
 bool has_bias(NormType type);
-/// Whether the feed-forward is SwiGLU, down(silu(gate x) * up x); else down(act(up x)).
+/// Whether the feed-forward is SwiGLU, down(silu(gate x) * up x); otherwise it is down(act(up x)).
 bool is_swiglu(Activation activation);
 /// Whether the router has a bias and a moving average that training changes.
 bool keeps_state(RouterType router);
-/// Whether an adapter makes fewer tokens than there are patches.
+/// Whether an adapter returns fewer tokens than there are patches.
 bool pools(AdapterType type);
-/// Whether image tokens are part of the residual stream; else blocks of their own read them.
+/// Whether image tokens are part of the residual stream; otherwise separate blocks read them.
 bool images_in_residual(VlmArch arch);
-/// Whether layers treat the tokens of each modality apart, so that they must know it of each.
+/// Whether layers process each modality separately, so that they must know the modality of every token.
 bool needs_modality_ids(VlmArch arch);
 
 /// Section [model]; source: kempnerforge/config/model.py.
@@ -81,7 +81,7 @@ struct ModelConfig {
   bool qk_norm = false;
   double init_std = 0.02;
   std::string model_type = "transformer";
-  std::string sdpa_backend = "auto";  // a hint upstream, never a change of result
+  std::string sdpa_backend = "auto";  // a hint upstream; never changes the result
   std::int64_t num_experts = 0;       // 0: dense
   std::int64_t moe_top_k = 2;
   std::int64_t moe_frequency = 1;
@@ -96,12 +96,12 @@ struct ModelConfig {
   double moe_expert_ffn_multiplier = 1.0;
   double moe_router_z_loss_weight = 0.0;
 
-  /// Not a key of the file: KempnerForge fixes it at 1e-5; a Hugging Face checkpoint brings its own.
+  /// Not a key of the file: KempnerForge fixes it at 1e-5; a Hugging Face checkpoint has its own.
   double qk_norm_eps = 1e-5;
 
   std::int64_t kv_heads() const { return n_kv_heads.value_or(n_heads); }
   std::int64_t head_dim() const { return dim / n_heads; }
-  /// ffn_hidden_dim, else trunc(4 dim * (2/3) * ffn_dim_multiplier) rounded up to a multiple of 256.
+  /// ffn_hidden_dim, or else trunc(4 dim * (2/3) * ffn_dim_multiplier) rounded up to a multiple of 256.
   std::int64_t computed_ffn_hidden_dim() const;
   /// trunc(F * moe_expert_ffn_multiplier) rounded to a multiple of 16 (half to even), at least 16.
   std::int64_t computed_expert_ffn_hidden_dim() const;
@@ -110,7 +110,7 @@ struct ModelConfig {
 };
 
 /// Section [vlm], all architectures in one value; source: kempnerforge/config/vlm.py.
-/// freeze, freeze_schedule and module_patterns are accepted in a file and change nothing that is computed.
+/// freeze, freeze_schedule and module_patterns are accepted in a file but do not affect the computation.
 struct VlmConfig {
   VlmArch arch = VlmArch::joint_decoder;
   std::int64_t max_text_len = 512;
@@ -133,7 +133,7 @@ struct VlmConfig {
   double effective_capacity_factor(const std::string& modality) const;
 };
 
-/// Section [vision_encoder]; source: kempnerforge/config/vision.py. 0 means "asked of the encoder".
+/// Section [vision_encoder]; source: kempnerforge/config/vision.py. 0: taken from the encoder.
 struct VisionEncoderConfig {
   std::string type = "random";
   std::string path;
@@ -141,7 +141,7 @@ struct VisionEncoderConfig {
   std::int64_t num_tokens = 0;
 };
 
-/// Side of a square grid of so many patches (>= 0), -1 where they are no square.
+/// Side of a square grid of this many patches (>= 0), or -1 if the number is not a square.
 std::int64_t grid_side(std::int64_t patches);
 
 /// Section [adapter]; source: kempnerforge/config/adapter.py.
@@ -152,12 +152,12 @@ struct AdapterConfig {
   std::int64_t pool_window = 2;
   std::int64_t pool_heads = 16;
 
-  /// Tokens that come out for `num_tokens` patches. Throws ConfigError where a pooling adapter's grid is
-  /// not square, or (attentional_pool) not divisible by pool_window.
+  /// Number of output tokens for `num_tokens` patches. Throws ConfigError if a pooling adapter's grid is not
+  /// square, or (attentional_pool) not divisible by pool_window.
   std::int64_t output_num_tokens(std::int64_t num_tokens) const;
 };
 
-/// One whole model: everything that decides which parameters exist and what is computed with them.
+/// A whole model: everything that determines its parameters and its computation.
 struct Architecture {
   ModelConfig model;
   std::optional<VlmConfig> vlm;
@@ -167,7 +167,7 @@ struct Architecture {
   std::int64_t num_image_tokens = 0;  // mot: length of the image prefix
 
   bool is(VlmArch arch) const { return vlm.has_value() && vlm->arch == arch; }
-  /// Whether the model has images that are not part of its residual stream.
+  /// Whether the model has images that are not part of the residual stream.
   bool has_side_channel() const { return vlm.has_value() && !images_in_residual(vlm->arch); }
 };
 

@@ -1,6 +1,6 @@
 // The rules that reject a configuration, in upstream's order: the __post_init__ checks of
-// kempnerforge/config/{model,vlm,vision,adapter,job}.py, and our own for values that upstream lets through
-// to a crash or to a result that is not a number.
+// kempnerforge/config/{model,vlm,vision,adapter,job}.py, and our own checks for values that upstream accepts
+// and then crashes on or computes NaN from.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -15,10 +15,10 @@
 namespace forgecheck {
 namespace {
 
-/// The bytes of every tensor as float64 must fit in int64, and so must those of the whole model.
+/// The size in bytes of every tensor as float64 must fit in int64, and so must that of the whole model.
 constexpr std::int64_t kMaxElements = std::numeric_limits<std::int64_t>::max() / 8;
 
-/// Shortest text that reads back as the same value.
+/// The shortest text that parses to the same value.
 std::string text(double value) {
   std::array<char, 32> buffer{};
   return {buffer.data(), std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr};
@@ -62,7 +62,7 @@ void require_option(const std::string& field, const std::string& value,
           "must be one of " + listed);
 }
 
-/// Product of sizes that are not negative; the largest int64 where it does not fit.
+/// Product of nonnegative sizes; the largest int64 if it does not fit.
 std::int64_t saturating_product(std::initializer_list<std::int64_t> sizes) {
   constexpr std::int64_t largest = std::numeric_limits<std::int64_t>::max();
   std::int64_t product = 1;
@@ -89,8 +89,8 @@ void validate_moe(const ModelConfig& config) {
   require_non_negative("model.moe_shared_experts", config.moe_shared_experts);
 }
 
-/// All layers, each with `copies` of its parts. A layer and its cross-attention block have no more than
-/// 8 D^2 of attention, 6 D F of dense and shared MLPs, and (3 F + 1) D E of experts and router.
+/// All layers, each with `copies` of its parts. A layer and its cross-attention block have at most
+/// 8 D^2 elements in attention, 6 D F in dense and shared MLPs, and (3 F + 1) D E in experts and router.
 void require_layers_fit(const ModelConfig& config, std::int64_t copies) {
   const std::int64_t widest =
       std::max({config.dim, config.computed_ffn_hidden_dim(), config.computed_expert_ffn_hidden_dim() + 1});
@@ -100,7 +100,7 @@ void require_layers_fit(const ModelConfig& config, std::int64_t copies) {
       "n_layers * the parameters of a layer");
 }
 
-/// No tensor of the text model, nor all of them together, has more elements than an int64 can address.
+/// No tensor of the text model has more elements than an int64 can address, nor do all of them together.
 void validate_sizes(const ModelConfig& config) {
   const std::int64_t d = config.dim;
   require_fits("model.dim", d, {d, d}, "dim * dim");
@@ -129,7 +129,7 @@ void validate_modalities(const std::string& field, const std::vector<std::string
   require(std::set<std::string>(modalities.begin(), modalities.end()).size() == modalities.size(), field,
           modalities, "must not name a modality twice");
   for (const std::string& modality : modalities) {
-    // A modality is a part of parameter names, which are joined by dots.
+    // A modality becomes part of parameter names, whose parts are joined by dots.
     require(!modality.empty() && modality.find('.') == std::string::npos, field, modalities,
             "a modality must not be empty or have a dot in it");
   }
@@ -153,7 +153,7 @@ void validate_mot(const VlmConfig& config, const ModelConfig& model) {
   require(!config.mot_warm_start_from_text || !config.mot_warm_start_path.empty(), "vlm.mot_warm_start_path",
           config.mot_warm_start_path, "must name a file where mot_warm_start_from_text is true");
   require_layers_fit(model, static_cast<std::int64_t>(config.mot_modalities.size()));
-  // One attention runs over the tokens of all modalities, so their heads are the same heads.
+  // One attention runs over the tokens of all modalities, so they share its heads.
   require(config.resolved_heads(model) == model.n_heads, "vlm.mot_image_n_heads", config.mot_image_n_heads,
           "must equal model.n_heads = " + text(model.n_heads) + " (or be 0)");
   require(config.resolved_kv_heads(model) == model.kv_heads(), "vlm.mot_image_n_kv_heads",

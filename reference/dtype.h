@@ -19,7 +19,7 @@ std::string_view safetensors_name(Dtype dtype);
 /// The name in a case: "float64", "float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool".
 std::string_view torch_name(Dtype dtype);
 
-/// Throws FormatError that quotes `name` when it is none of the safetensors names above.
+/// Throws FormatError quoting `name` if it is none of the safetensors names above.
 Dtype parse_safetensors_name(std::string_view name);
 
 bool is_floating_point(Dtype dtype);
@@ -42,7 +42,7 @@ struct Bfloat16 {
   operator float() const;  // NOLINT(google-explicit-constructor): widening is exact
 };
 
-/// The type in which an operation on T computes inside: what upstream's kernels use.
+/// The type in which an operation on T computes internally, as upstream's kernels do.
 template <class T>
 struct Compute {
   using type = T;

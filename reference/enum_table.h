@@ -1,6 +1,6 @@
-// One table for each enumeration that has a text form: every value once, in the order of its declaration. A
-// choice by enumeration is a switch without default and with throw_not_an_enumerator() after it, so that a new value
-// stops the compiler there (-Wswitch) and at the table (is_complete).
+// One table for each enumeration that has a text form: every value once, in declaration order. Code that
+// branches on an enumeration uses a switch without default, followed by throw_not_an_enumerator(), so that a
+// new value fails to compile there (-Wswitch) and at the table (is_complete).
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,8 @@ struct Named {
   std::string_view name;
 };
 
-/// Whether `value` is one of its enumeration: the compiler writes the names of those that are, and a cast,
-/// "(Enum)7", for all other numbers.
+/// Whether `value` is an enumerator: the compiler prints an enumerator by name, and any other number as a
+/// cast, "(Enum)7".
 template <auto value>
 consteval bool is_enumerator() {
   const std::string_view text = __PRETTY_FUNCTION__;
@@ -58,7 +58,7 @@ consteval bool holds_all_of(const Enum (&list)[n], const Named<Enum> (&table)[m]
   return true;
 }
 
-/// The name of `value`. Throws Error naming `what` where the table has none.
+/// The name of `value`. Throws Error naming `what` if the table has none.
 template <class Enum, std::size_t n>
 std::string_view name_of(const Named<Enum> (&table)[n], const char* what, Enum value) {
   for (const Named<Enum>& row : table) {

@@ -1,5 +1,5 @@
-// The error types of forgecheck. A message names the operation, the field and the value; only main()
-// turns an error into an exit status.
+// The error types of forgecheck. A message names the operation, the field and the value; only main() turns an
+// error into an exit status.
 #pragma once
 
 #include <stdexcept>
@@ -19,13 +19,13 @@ class ConfigError : public Error {
   using Error::Error;
 };
 
-/// Tensors whose shapes, types or values do not fit the operation that was asked for.
+/// Tensors whose shapes, types or values do not fit the requested operation.
 class ShapeError : public Error {
  public:
   using Error::Error;
 };
 
-/// A file that is missing, cut off, or not in the form that it claims.
+/// A file that is missing, truncated, or not in the format that it claims.
 class FormatError : public Error {
  public:
   using Error::Error;
@@ -37,13 +37,13 @@ class BackendError : public Error {
   using Error::Error;
 };
 
-/// A call of CUDA or cuBLAS that failed; the message holds the call's text.
+/// A call of CUDA or cuBLAS that failed; the message quotes the call.
 class CudaError : public BackendError {
  public:
   using BackendError::BackendError;
 };
 
-/// A backend that this machine cannot run at all; the message says why.
+/// An unavailable backend; the message says why.
 class BackendUnavailable : public BackendError {
  public:
   using BackendError::BackendError;

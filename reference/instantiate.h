@@ -1,10 +1,10 @@
-// The numeric types of the reference: the oracle (double), float32 and bfloat16, and the last two as sampled
-// runs take them. Templates are compiled once, in their .cpp files.
+// The numeric types of the reference: double (the oracle), float32 and bfloat16, and the sampled forms of the
+// last two. Templates are compiled once, in their .cpp files.
 #pragma once
 
 #include "reference/sampled.h"
 
-/// Compiles the function template of that name, of which there must be one, for each of them.
+/// Compiles the function template of that name for each of them; the name must not be overloaded.
 #define FORGECHECK_INSTANTIATE(function)                                                        \
   template decltype(function<double>) function<double>;                                         \
   template decltype(function<float>) function<float>;                                           \
@@ -12,7 +12,7 @@
   template decltype(function<::forgecheck::SampledFloat>) function<::forgecheck::SampledFloat>; \
   template decltype(function<::forgecheck::SampledBfloat16>) function<::forgecheck::SampledBfloat16>
 
-/// For what has no name of its own: overloads and members.
+/// For functions that a name does not identify: overloads and members.
 #define FORGECHECK_FOR_EACH_FLOAT(X) \
   X(double)                          \
   X(float)                           \

@@ -1,4 +1,4 @@
-// Numbers that more than one place needs.
+// Numeric functions that are used in more than one place.
 #pragma once
 
 #include <limits>
@@ -8,7 +8,7 @@ namespace forgecheck {
 
 inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// Root mean square; an element that is not finite counts as 0. 0 of none.
+/// Root mean square; an element that is not finite counts as 0. 0 if there are no elements.
 double root_mean_square(std::span<const double> values);
 
 }  // namespace forgecheck

@@ -1,4 +1,4 @@
-// What a run is asked to do, as plain values that the reference, the GPU backend and a case share.
+// The options of a run, as plain values that the reference, the GPU backend and a case share.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace forgecheck {
 
-/// Step of training that the bias schedule of the sigmoid router reads.
+/// The training step that the bias schedule of the sigmoid router reads.
 struct MoeStep {
   std::int64_t step = 0;
   std::int64_t max_steps = 1;
@@ -19,9 +19,9 @@ struct MoeStep {
 struct ForwardOptions {
   bool training = false;
   MoeStep moe_step;
-  /// Report the losses of MoE layers inside mot at model level too. Upstream does not (divergence D2).
+  /// Report the losses of MoE layers inside mot at model level as well. Upstream does not (divergence D2).
   bool mot_moe_totals = false;
-  /// Of the reference. The GPU backend has one arithmetic of its own.
+  /// For the reference only; the GPU backend has its own arithmetic.
   Arithmetic arithmetic;
 };
 
@@ -36,7 +36,7 @@ std::string to_string(LossKind kind);
 
 struct LossOptions {
   LossKind kind = LossKind::cross_entropy;
-  std::int64_t chunk_size = 4096;  // rows at a time of chunked_cross_entropy
+  std::int64_t chunk_size = 4096;  // rows per chunk of chunked_cross_entropy
   double z_loss_weight = 0.0;
 };
 

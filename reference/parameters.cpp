@@ -21,7 +21,7 @@ class Table {
   void linear(const std::string& name, std::int64_t out, std::int64_t in) {
     add(name + ".weight", {out, in}, ParameterKind::linear);
   }
-  /// RMSNorm has a weight, LayerNorm a bias too.
+  /// RMSNorm has a weight, LayerNorm also a bias.
   void norm(const std::string& name) {
     add(name + ".weight", {config_.dim}, ParameterKind::norm_weight);
     if (has_bias(config_.norm_type)) add(name + ".bias", {config_.dim}, ParameterKind::norm_bias);
@@ -30,7 +30,7 @@ class Table {
                  const std::vector<std::string>& suffixes);
   void mlp(const std::string& prefix, std::int64_t width);
   void moe(const std::string& prefix);
-  /// The mixture of experts of a MoE layer, else the dense MLP.
+  /// The mixture of experts of a MoE layer, otherwise the dense MLP.
   void feed_forward(const std::string& prefix, std::int64_t layer) {
     if (config_.is_moe_layer(layer)) {
       moe(prefix);
@@ -82,7 +82,7 @@ void Table::moe(const std::string& prefix) {
     add(prefix + "router.expert_ema", {experts}, ParameterKind::expert_ema);
   }
   add(prefix + "router.gate.weight", {experts, dim}, ParameterKind::router_gate);
-  // Any number of shared experts is one MLP.
+  // Any number of shared experts makes one MLP.
   if (config_.moe_shared_experts > 0) mlp(prefix + "shared_expert.", width);
   if (config_.moe_packed_experts) return;
   for (std::int64_t e = 0; e < experts; ++e) mlp(prefix + "experts." + std::to_string(e) + ".", width);
@@ -159,7 +159,7 @@ std::vector<ParameterInfo> model_parameters(const Architecture& architecture) {
                             "cross_attention_layers." + std::to_string(j) + ".");
     }
   }
-  table.norm("norm");  // in a MoT model too, where nothing reads it
+  table.norm("norm");  // also in a MoT model, where nothing reads it
   if (architecture.is(VlmArch::mot)) {
     for (const std::string& modality : architecture.vlm->mot_modalities) table.norm("mot_norms." + modality);
   }

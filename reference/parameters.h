@@ -1,5 +1,5 @@
-// Which tensors a model has: names (upstream's state_dict keys, verbatim), shapes and kinds, without a single
-// weight being allocated. Source of the names: kempnerforge/model/*.py.
+// The tensors of a model: names (upstream's state_dict keys, verbatim), shapes and kinds, without allocating
+// any weights. Source of the names: kempnerforge/model/*.py.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace forgecheck {
 
-/// What a parameter is for: decides its seeded scale and its initialisation.
+/// What a parameter is for; determines its seeded scale and its initialisation.
 enum class ParameterKind {
   linear,          // (out, in), summed over the last axis
   packed_linear,   // (E, in, out), summed over axis 1
@@ -29,15 +29,15 @@ struct ParameterInfo {
   std::string name;
   Shape shape;
   ParameterKind kind = ParameterKind::linear;
-  /// A tensor that training does not change by gradients and that upstream does not count (expert_ema).
+  /// A tensor that gradients do not change and that upstream does not count as a parameter (expert_ema).
   bool is_buffer() const { return kind == ParameterKind::expert_ema; }
 };
 
 /// Every tensor of the text model or VLM backbone, in the order of upstream's modules. With tied embeddings
-/// `output_head.proj.weight` is not listed: it is the embedding.
+/// `output_head.proj.weight` is the embedding and is not listed.
 std::vector<ParameterInfo> model_parameters(const Architecture& architecture);
 
-/// Every tensor of the adapter, names beginning with "adapter."; empty without one.
+/// Every tensor of the adapter, with names that begin with "adapter."; empty without an adapter.
 /// Source: kempnerforge/model/adapter.py.
 std::vector<ParameterInfo> adapter_parameters(const Architecture& architecture);
 

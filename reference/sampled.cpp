@@ -84,7 +84,7 @@ Sampled tanh(Sampled x) {
 
 namespace {
 
-/// The 11 leading bits of the significand, the others cut off: a TF32 number.
+/// The 11 leading bits of the significand, the others truncated: a TF32 number.
 double tf32(double value) {
   constexpr std::uint64_t kDropped = (std::uint64_t{1} << (53 - 11)) - 1;
   return std::bit_cast<double>(std::bit_cast<std::uint64_t>(value) & ~kDropped);
@@ -98,7 +98,7 @@ Sampled multiply_add(Sampled sum, Sampled a, Sampled b) {
   const double a_large = tf32(a.value), b_large = tf32(b.value);
   const double a_small = tf32(a.value - a_large), b_small = tf32(b.value - b_large);
   const double exact = sum.value + (a_large * b_large + a_large * b_small + a_small * b_large);
-  // Cut off: by nothing or by a unit in the last place.
+  // Truncation: no error, or one unit in the last place.
   return Sampled::of(Sampling::sign() > 0 ? exact : exact - exact * 0x1p-23);
 }
 

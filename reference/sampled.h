@@ -1,19 +1,18 @@
-// Monte Carlo arithmetic: the numbers of a run in which every operation may be off by as much as it is in a
-// right implementation, up or down at random. Running the reference on them shows how far right
-// implementations can differ on this very case, cancellation and rounding to T included. The templates of
-// ops/ and models/ take these types as they take double and float; nothing else in the reference knows of
-// them.
+// Monte Carlo arithmetic: number types that perturb every operation at random, up or down, by as much as a
+// correct implementation may be off. Running the reference on them shows how far correct implementations can
+// differ on this very case, including cancellation and rounding to T. The templates of ops/ and models/ take
+// these types as they take double and float; nothing else in the reference knows of them.
 //
 // Where the reference computes in float32, `Sampled` computes in double and then
 //   sums and products    move by one unit roundoff u = 2^-24, unless the result is a float32: every
-//                        implementation has that exactly
+//                        implementation computes that exactly
 //   matrix products      are computed, in every second run, as on tensor cores by kernels that emulate
-//                        float32 with three products of TF32 (CUTLASS's "3xTF32", which PyTorch's attention
-//                        on a GPU uses); sums are cut off there, not rounded (Fasi et al. 2021)
-//   functions            move by what libraries are known to lose: the table `loss` below
-// Roundings to T that are no result of an operation (`round_to`) go up or down at random, in proportion to
-// the distances (stochastic rounding): where another implementation scales, or sums in another order, before
-// it rounds, it rounds another number. Results are stored to nearest, as everywhere.
+//                        float32 with three TF32 products (CUTLASS's "3xTF32", which PyTorch's attention
+//                        on a GPU uses); sums are truncated there, not rounded (Fasi et al. 2021)
+//   functions            move by the error that libraries are known to make: the table `loss` below
+// Roundings to T of intermediate values (`round_to`) go up or down at random, in proportion to the distances
+// (stochastic rounding): an implementation that scales, or sums in another order, before it rounds, rounds a
+// different number. Results are rounded to nearest when stored, as everywhere.
 //
 // Sources: Parker 1997 (Monte Carlo arithmetic); Vignes 1993 (CESTAC); Denis et al. 2016 (Verificarlo).
 #pragma once
@@ -27,9 +26,9 @@
 
 namespace forgecheck {
 
-/// What a function may lose in float32, in units of u = 2^-24 (half a unit in the last place of 1), relative
-/// to its value where nothing else is said. The largest of what CUDA documents ("ulp" there is at most 2 u)
-/// and of what scripts/measure_functions.py finds in PyTorch's kernels; docs/tolerances.md lists both.
+/// The largest error of a function in float32, in units of u = 2^-24 (half a unit in the last place of 1),
+/// relative to its value unless stated otherwise: the larger of what CUDA documents ("ulp" there is at most
+/// 2 u) and what scripts/measure_functions.py finds in PyTorch's kernels. docs/tolerances.md lists both.
 namespace loss {
 inline constexpr double kDivision = 4;    // CUDA: __fdividef, 2 ulp
 inline constexpr double kSquareRoot = 4;  // CUDA: rsqrtf, 2 ulp
@@ -42,7 +41,7 @@ inline constexpr double kPower = 8;       // CUDA: powf, 4 ulp
 inline constexpr double kTanh = 4;        // CUDA: tanhf, 2 ulp
 }  // namespace loss
 
-/// The random source of the run under way in this thread. A run has one for as long as it lasts.
+/// The random source of the current run in this thread. It lives as long as the run.
 class Sampling {
  public:
   /// Every run with the same seed draws the same numbers; odd seeds take 3xTF32 products.
@@ -114,8 +113,8 @@ struct Sampled {
   friend bool operator==(Sampled a, Sampled b) { return a.value == b.value; }
 };
 
-// The functions of the reference, for every computing type; abs and tanh are those of its wrong
-// implementations (tests/mutants).
+// The functions that the reference uses, for every computing type; only its mutants (tests/mutants) use abs
+// and tanh.
 using std::abs;
 using std::cos;
 using std::erf;
@@ -145,7 +144,7 @@ C multiply_add(C sum, C a, C b) {
 template <>
 Sampled multiply_add(Sampled sum, Sampled a, Sampled b);
 
-/// A tensor's element in a sampled run: T's values, computed in Sampled.
+/// An element of a tensor in a sampled run: a value of T, computed in Sampled.
 template <class T>
 struct SampledElement {
   T value{};
@@ -166,7 +165,7 @@ struct Compute<SampledElement<T>> {
   using type = Sampled;
 };
 
-/// An element as a number: exact, and of a sampled run before it was rounded.
+/// An element as a number: exact; in a sampled run, the value before rounding.
 template <class T>
 double to_double(const T& element) {
   return static_cast<double>(static_cast<compute_t<T>>(element));
@@ -176,7 +175,7 @@ double to_double(const SampledElement<T>& element) {
   return element.unrounded;
 }
 
-/// The sum so far of terms that are rounded to T at each step, in an order of the implementation's own.
+/// A partial sum of terms that is rounded to T at each step, in an order that each implementation chooses.
 template <class T>
 compute_t<T> partial_sum(const T& element) {
   return static_cast<compute_t<T>>(element);
@@ -187,7 +186,7 @@ template <>
 inline Sampled round_to<SampledFloat>(Sampled value) {
   return value;
 }
-/// To one of the two neighbours, the nearer one more often.
+/// Rounds to one of the two neighbours, to the nearer one more often.
 template <>
 Sampled round_to<SampledBfloat16>(Sampled value);
 

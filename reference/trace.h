@@ -1,5 +1,5 @@
-// What a run produced: an ordered map from tap name to tensor, and the recorder that the models write to.
-// Tap names are upstream's module names; outputs, decisions and state after the run have names of their own.
+// What a run produced: an ordered map from tap name to tensor, and the recorder that the models write to. Tap
+// names are upstream's module names; outputs, decisions and the state after the run have their own names.
 #pragma once
 
 #include <functional>
@@ -18,11 +18,11 @@ class Trace {
  public:
   using Entry = std::pair<std::string, Array>;
 
-  /// Adds a tap. Throws ShapeError if the name is already there.
+  /// Adds a tap. Throws ShapeError if the name already exists.
   void add(std::string name, Array value);
   /// The tap of that name, or null.
   const Array* find(std::string_view name) const;
-  /// Throws ShapeError naming the tap if it is not there.
+  /// Throws ShapeError naming the tap if it does not exist.
   const Array& at(std::string_view name) const;
 
   const std::vector<Entry>& entries() const { return entries_; }
@@ -33,11 +33,11 @@ class Trace {
   std::map<std::string, std::size_t, std::less<>> index_;
 };
 
-/// Why `indices` cannot be choices (rows, k) of that shape among `candidates`: another type or shape, an
-/// index out of range, or one taken twice in a row. Empty if they can.
+/// Why `indices` cannot be choices (rows, k) of that shape among `candidates`: wrong type or shape, an index
+/// out of range, or an index that occurs twice within a row. Empty if they can.
 std::string invalid_choice(const Array& indices, const Shape& shape, std::int64_t candidates);
 
-/// One discrete choice of a run: what was chosen and the scores that it was chosen by.
+/// One discrete choice of a run: what was chosen, and the scores that decided it.
 struct Decision {
   Tensor<std::int64_t> chosen;  // (rows, k) before anything was forced
   Tensor<double> scores;        // (rows, candidates)
@@ -46,18 +46,18 @@ struct Decision {
 /// What the recorder puts in place of the values that the run computed.
 enum class Forcing {
   nothing,
-  decisions,   // chosen indices only: the run continues after the choices of the forced trace
+  decisions,   // chosen indices only: the run continues with the choices of the forced trace
   everything,  // every tap: each module reads the forced trace's values, so its output shows its own error
 };
 
-/// Receives every tap of a run. A run must go on with the value that tap() leaves in `value`.
+/// Receives every tap of a run. A run must continue with the value that tap() leaves in `value`.
 class Tracer {
  public:
   Tracer() = default;
-  /// Records only taps for which `wants` is true; everything without a filter.
+  /// Records only taps for which `wants` is true; without a filter, every tap.
   explicit Tracer(std::function<bool(std::string_view)> wants) : wants_(std::move(wants)) {}
-  /// Replaces values by those of `forced`, which must outlive the run, where it has a tap of that name that
-  /// can stand in for it: the same shape, and for a choice distinct indices in range.
+  /// Replaces values by those of `forced`, which must outlive the run, where it has a usable tap of that
+  /// name: the same shape, and for a choice distinct indices in range.
   void force(const Trace& forced, Forcing forcing) {
     forced_ = &forced;
     forcing_ = forcing;
@@ -68,16 +68,16 @@ class Tracer {
   /// A floating point tap.
   template <class T>
   void tap(const std::string& name, Tensor<T>& value);
-  /// A floating point tap that is recorded under another shape of the same elements.
+  /// A floating point tap that is recorded with another shape of the same elements.
   template <class T>
   void tap(const std::string& name, Tensor<T>& value, const Shape& recorded_shape);
   /// A tap of integers that follow from decisions (counts, tokens).
   void tap_value(const std::string& name, Array value);
-  /// A decision tap: rows of `indices` (R, k) were chosen by the largest of `scores` (R, candidates).
+  /// A decision tap: each row of `indices` (R, k) chose the largest of `scores` (R, candidates).
   template <class T>
   void decide(const std::string& name, Tensor<std::int64_t>& indices, const Tensor<T>& scores);
   /// The forced trace's value for a decision that a run follows step by step (generated tokens), or null; and
-  /// what the run would have chosen itself.
+  /// what the run itself would have chosen.
   const Array* forced_decision(std::string_view name) const { return replacement(name, Forcing::decisions); }
   void add_decision(const std::string& name, Decision decision);
 

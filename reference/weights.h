@@ -10,7 +10,7 @@
 
 namespace forgecheck {
 
-/// Tensors as files hold them, by name.
+/// Tensors by name, as stored in files.
 using ParameterTable = std::map<std::string, Array>;
 
 template <class T>

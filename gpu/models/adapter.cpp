@@ -13,7 +13,7 @@ namespace forgecheck::gpu {
 namespace {
 
 struct VisionShape {
-  std::int64_t batch, frames, patches, tokens;  // tokens: of one frame, after the adapter
+  std::int64_t batch, frames, patches, tokens;  // tokens: per frame, after the adapter
 };
 
 VisionShape vision_shape(const Architecture& architecture, const Shape& shape) {
@@ -49,8 +49,8 @@ DeviceTensor<T> project(Run<T>& run, const std::string& name, const DeviceTensor
   return linear(run.device, x, run.weights.at(module + ".weight"), run.weights.at(module + ".bias"));
 }
 
-/// One query for each window of the grid, the mean of its patches, over its patches. features (B, patches,
-/// C).
+/// One query for each window of the grid, the mean of its patches, attends to those patches. features
+/// (B, patches, C).
 template <class T>
 DeviceTensor<T> attentional_pool(Run<T>& run, const AdapterConfig& config, const DeviceTensor<T>& features) {
   const DeviceTensor<T> windows = pool_windows(run.device, features, config.pool_window);  // (M, w*w, C)

@@ -8,13 +8,13 @@
 namespace forgecheck::gpu {
 
 /// The inputs as the model sees them after the adapter: vision_features (B, [frames,] patches, feature_dim)
-/// become prefix_embeds, or image_features under cross_attention, of zeros in the right shape; frame_mask
-/// becomes key_padding_mask, or image_mask. Inputs without vision_features come back unchanged. Throws
-/// ShapeError where a rule is broken.
+/// become prefix_embeds, or image_features with cross_attention, filled with zeros; frame_mask becomes
+/// key_padding_mask, or image_mask. Inputs without vision_features are returned unchanged. Throws ShapeError
+/// if the inputs break a rule.
 Inputs behind_adapter(const Architecture& architecture, const Inputs& inputs);
 
-/// What those zeros stand for, (B, frames * tokens, D), tapped as "adapter". Frames fold into the batch, and
-/// their tokens are joined in frame order.
+/// The embeddings that replace those zeros, (B, frames * tokens, D), tapped as "adapter". Frames are folded
+/// into the batch, and their tokens are joined in frame order.
 template <class T>
 DeviceTensor<T> adapt(Run<T>& run, const Array& vision_features);
 

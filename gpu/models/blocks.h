@@ -22,14 +22,14 @@ struct Stream {
   DeviceTensor<T> x;
 };
 
-/// Block "layers.{layer}" on all streams, in the order in which attention joins them. Positions restart in
+/// Block "layers.{layer}" on all streams, in the order in which attention joins them. Positions start at 0 in
 /// each; key_padding_mask (B, sum of T_m) is read in the joined order (divergence D3).
 /// Source: kempnerforge/model/mot.py; Liang et al. 2024.
 template <class T>
 void mot_block(Run<T>& run, std::int64_t layer, std::vector<Stream<T>>& streams);
 
-/// Block "layers.{layer}" with expert choice inside each modality, on x (B, S, D). Rows that are not in
-/// run.inputs.positions get nothing from the experts. Source: kempnerforge/model/moma.py.
+/// Block "layers.{layer}" with expert choice within each modality, on x (B, S, D). The experts add nothing to
+/// rows that are not in run.inputs.positions. Source: kempnerforge/model/moma.py.
 template <class T>
 DeviceTensor<T> moma_block(Run<T>& run, std::int64_t layer, const DeviceTensor<T>& x);
 

@@ -8,7 +8,7 @@ namespace forgecheck::gpu {
 
 namespace {
 
-/// Queries of the text x (B, S, D), keys and values of the images.
+/// Queries from the text x (B, S, D), keys and values from the images.
 template <class T>
 DeviceTensor<T> cross_attention(Run<T>& run, const std::string& name, const DeviceTensor<T>& x) {
   const VlmConfig& vlm = *run.architecture.vlm;
@@ -33,7 +33,7 @@ DeviceTensor<T> cross_attention(Run<T>& run, const std::string& name, const Devi
 
 template <class T>
 DeviceTensor<T> cross_attention_block(Run<T>& run, std::int64_t index, const DeviceTensor<T>& x) {
-  constexpr double kEps = 1e-5;  // whatever norm_eps says
+  constexpr double kEps = 1e-5;  // regardless of norm_eps
   const std::string name = "cross_attention_layers." + std::to_string(index);
   const DeviceTensor<T> attended =
       cross_attention(run, name + ".attn", run.norm(name + ".attn_norm", x, kEps));

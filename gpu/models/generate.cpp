@@ -22,7 +22,7 @@ Tensor<std::int64_t> columns(const Tensor<std::int64_t>& tokens, std::int64_t be
   return part;
 }
 
-/// Logits of the tokens, which are appended to the caches; nothing is tapped.
+/// Logits of the tokens, which are appended to the caches; taps nothing.
 template <class T>
 DeviceTensor<T> feed(Device& device, const Architecture& architecture, const DeviceWeights<T>& weights,
                      const Tensor<std::int64_t>& tokens, const ForwardOptions& options,
@@ -41,7 +41,7 @@ void check_chunks(const std::vector<std::int64_t>& chunks, std::int64_t length) 
                     std::to_string(length) + " tokens");
 }
 
-/// One token for each row, by the last position of logits (B, S, V).
+/// One token for each row, chosen from the last position of logits (B, S, V).
 template <class T>
 std::vector<std::int64_t> next_tokens(Device& device, const DeviceTensor<T>& logits,
                                       const SamplingOptions& sampling, const DrawToken& draw) {
@@ -91,7 +91,7 @@ Tensor<std::int64_t> generate(Device& device, const Architecture& architecture,
         " new tokens do not fit model.max_seq_len = " + std::to_string(architecture.model.max_seq_len));
   }
   std::vector<KvCache<T>> caches = make_kv_caches<T>(device, architecture.model, batch, length + new_tokens);
-  // Each row with room for all its tokens; `filled_to` of them are there.
+  // Each row has room for all its tokens; `filled_to` of them are filled.
   Tensor<std::int64_t> tokens({batch, length + new_tokens});
   for (std::int64_t b = 0; b < batch; ++b) std::ranges::copy(prompt.row(b), tokens.row(b).begin());
   std::int64_t filled_to = length;

@@ -7,14 +7,14 @@ namespace forgecheck::gpu {
 
 namespace {
 
-/// 1 where the array is not 0.
+/// 1 where the array is not 0, otherwise 0.
 DeviceTensor<std::uint8_t> upload_mask(Device& device, const Array& array, const std::string& name) {
   Tensor<std::uint8_t> mask(array.shape());
   for (std::int64_t i = 0; i < mask.size(); ++i) mask[i] = array.int_at(i) != 0 ? 1 : 0;
   return device.upload<std::uint8_t>(Array::from(mask), name);
 }
 
-/// The rows of the flattened residual that hold modality `id` and are not padding.
+/// The rows of the flattened residual that have modality `id` and are not padding.
 DeviceTensor<std::int64_t> upload_positions(Device& device, const Inputs& inputs, std::int64_t id) {
   std::vector<std::int64_t> positions;
   for (std::int64_t i = 0; i < inputs.modality_ids->size(); ++i) {

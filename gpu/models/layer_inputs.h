@@ -1,4 +1,4 @@
-// The inputs of a forward call on their way to the device.
+// Copies the inputs of a forward call to the device.
 #pragma once
 
 #include "gpu/models/run.h"
@@ -18,7 +18,7 @@ DeviceTensor<T> upload_values(Device& device, const Array& array, const std::str
   return device.upload<T>(array.cast(device_dtype<T>()), name);
 }
 
-/// Everything of validated inputs that layers read, but image_features.
+/// Everything in validated inputs that layers read, except image_features.
 template <class T>
 LayerInputs<T> upload_layer_inputs(Device& device, const Architecture& architecture, const Inputs& inputs);
 

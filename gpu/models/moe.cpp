@@ -17,7 +17,7 @@ struct Routing {
   DeviceTensor<T> weights;             // (N, k)
   DeviceTensor<std::int64_t> indices;  // (N, k)
   DeviceTensor<std::int64_t> counts;   // (E)
-  DeviceTensor<float> aux_loss;        // null where this router has none
+  DeviceTensor<float> aux_loss;        // null if this router has none
   DeviceTensor<float> z_loss;
 };
 
@@ -33,7 +33,7 @@ DeviceTensor<T> scores_of(const Run<T>& run, const std::string& router, const De
   throw_not_an_enumerator("model.moe_router", run.model().moe_router);
 }
 
-/// Null where this router has none.
+/// Null if this router has none.
 template <class T>
 DeviceTensor<float> aux_loss_of(const Run<T>& run, const DeviceTensor<T>& scores,
                                 const DeviceTensor<std::int64_t>& counts) {
@@ -120,7 +120,7 @@ DeviceTensor<T> moe(Run<T>& run, const std::string& name, const DeviceTensor<T>&
     routing.weights = apply_capacity(device, routing.weights, routing.indices, model.num_experts, capacity);
   }
 
-  // 2. the tokens of each expert side by side, through it, and back to their places
+  // 2. gather the tokens of each expert, apply it, and scatter the results back
   const Dispatch plan = dispatch(device, routing.indices, model.num_experts);
   const DeviceTensor<T> expert_input = gather_tokens(device, tokens, plan, model.moe_top_k);
   const DeviceTensor<T> expert_output =

@@ -25,7 +25,7 @@ DeviceTensor<T> noise_of(const Run<T>& run, std::int64_t layer, const std::strin
 }
 
 /// Expert choice over the tokens x (n, D) of one modality, modules and taps below `name`; n > 0. Each of the
-/// E experts takes k_e of them.
+/// E experts takes k_e tokens.
 template <class T>
 DeviceTensor<T> expert_choice(Run<T>& run, const std::string& name, const DeviceTensor<T>& x,
                               std::int64_t num_experts, std::int64_t k_e, const DeviceTensor<T>& noise) {
@@ -39,7 +39,7 @@ DeviceTensor<T> expert_choice(Run<T>& run, const std::string& name, const Device
   run.recorder.tap(name + ".router.indices", indices);
   const DeviceTensor<T> chosen = gather_scores(device, scores, indices);
   run.recorder.tap(name + ".router.scores", chosen);
-  // 3. each expert on its tokens, and each token's sum of what experts made of it
+  // 3. each expert on its tokens, and for each token the sum of its experts' outputs
   std::vector<std::int64_t> offsets;
   for (std::int64_t e = 0; e <= num_experts; ++e) offsets.push_back(e * k_e);
   const DeviceTensor<T> expert_input = gather_rows(device, x, indices.reshaped({indices.size()}));

@@ -42,7 +42,7 @@ void mot_block(Run<T>& run, std::int64_t layer, std::vector<Stream<T>>& streams)
   const double eps = run.model().norm_eps;
   const std::string name = "layers." + std::to_string(layer), attn = name + ".attn";
 
-  // 1. norms, then projections of each modality; its positions begin at 0
+  // 1. norms, then projections of each modality, with positions from 0
   std::vector<DeviceTensor<T>> normed;
   for (const Stream<T>& stream : streams) {
     normed.push_back(run.norm(name + ".attn_norm." + stream.modality, stream.x, eps));

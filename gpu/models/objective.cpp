@@ -48,7 +48,7 @@ void objective(Device& device, const ModelConfig& model, const ForwardResult<T>&
   recorder.tap("loss.cross_entropy", cross);
   const DeviceTensor<float> logit_z = logit_z_loss(device, logits, options.z_loss_weight);
   recorder.tap("loss.logit_z", logit_z);
-  // 2. and those of the routers
+  // 2. the losses of the routers
   const DeviceTensor<float> aux = scale(device, result.aux_loss, model.moe_aux_loss_weight);
   const DeviceTensor<float> router_z = scale(device, result.z_loss, model.moe_router_z_loss_weight);
   recorder.tap("loss.total", add(device, add(device, add(device, cross, logit_z), aux), router_z));

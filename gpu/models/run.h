@@ -13,7 +13,7 @@
 
 namespace forgecheck::gpu {
 
-/// A model's weights on the device, by their upstream names. Training changes the routers' state in them.
+/// A model's weights on the device, by their upstream names. Training updates the routers' state among them.
 template <class T>
 class DeviceWeights {
  public:
@@ -27,24 +27,24 @@ class DeviceWeights {
   std::map<std::string, DeviceTensor<T>> tensors_;
 };
 
-/// Keys and values of one layer: (B, K, max, d), filled up to seq_len. Keys are stored after RoPE, before the
-/// heads are shared out. Source: KVCache in kempnerforge/model/attention.py.
+/// Keys and values of one layer: (B, K, max, d), filled up to seq_len. Keys are stored after RoPE, before
+/// key-value heads are repeated. Source: KVCache in kempnerforge/model/attention.py.
 template <class T>
 struct KvCache {
   DeviceTensor<T> k, v;
   std::int64_t seq_len = 0;
 };
 
-/// What layers read besides the residual stream; null where the call has none.
+/// What layers read besides the residual stream; null if not given.
 template <class T>
 struct LayerInputs {
   DeviceTensor<std::int64_t> doc_ids;           // (B, S)
   DeviceTensor<std::uint8_t> key_padding_mask;  // (B, S)
   DeviceTensor<T> image_features;               // (B, N, D)
   DeviceTensor<std::uint8_t> image_mask;        // (B, N)
-  /// moma: for each modality the rows of the flattened residual (B * S) that take part.
+  /// moma: for each modality, its unpadded rows of the flattened residual (B * S).
   std::vector<DeviceTensor<std::int64_t>> positions;
-  std::map<std::string, DeviceTensor<T>> gumbel;  // "layers.{i}.{m}": (tokens that take part, experts)
+  std::map<std::string, DeviceTensor<T>> gumbel;  // "layers.{i}.{m}": (unpadded tokens, experts)
 };
 
 template <class T>

@@ -10,7 +10,7 @@ namespace forgecheck::gpu {
 
 namespace {
 
-/// Everything that the cache holds, seen from the newest positions, which are those of q.
+/// Appends k and v to the cache; then the new positions, those of q, attend to all of it.
 template <class T>
 DeviceTensor<T> attend_to_cache(Run<T>& run, const Heads<T>& heads, KvCache<T>& cache) {
   append_to_cache(run.device, cache.k, cache.v, heads.k, heads.v, cache.seq_len);

@@ -19,7 +19,7 @@ std::int64_t residual_length(const Inputs& inputs) {
   return inputs.tokens->shape()[1] + (inputs.prefix_embeds ? inputs.prefix_embeds->shape()[1] : 0);
 }
 
-/// Throws ShapeError where `length` more positions have no room in the caches.
+/// Throws ShapeError if the caches have no room for `length` more positions.
 template <class T>
 void check_room(const std::vector<KvCache<T>>& caches, std::int64_t length) {
   const std::int64_t filled = caches.at(0).seq_len, capacity = caches.at(0).k.dim(2);
@@ -28,8 +28,7 @@ void check_room(const std::vector<KvCache<T>>& caches, std::int64_t length) {
                    std::to_string(filled) + " of " + std::to_string(capacity) + " are filled");
 }
 
-/// Everything that a forward call needs on the device, of validated inputs; the first of their positions is
-/// `first_position`.
+/// Everything that a forward call needs on the device, from validated inputs that start at `first_position`.
 template <class T>
 Run<T> begin_run(Device& device, const Architecture& architecture, const DeviceWeights<T>& weights,
                  const Inputs& inputs, const ForwardOptions& options, Recorder& recorder,
@@ -47,7 +46,7 @@ Run<T> begin_run(Device& device, const Architecture& architecture, const DeviceW
           zeros<float>(device, {})};
 }
 
-/// The image's embeddings, from wherever they come; null where there are none.
+/// The image embeddings, from the inputs or the adapter; null if there are none.
 template <class T>
 DeviceTensor<T> image_embeddings(Run<T>& run, const Inputs& given) {
   if (given.vision_features) return adapt(run, *given.vision_features);
@@ -56,8 +55,8 @@ DeviceTensor<T> image_embeddings(Run<T>& run, const Inputs& given) {
   return {};
 }
 
-/// The residual stream (B, S, D) at the first layer: embedded tokens or inputs_embeds, after the prefix (or
-/// null).
+/// The residual stream (B, S, D) at the first layer: the prefix (or null), then embedded tokens or
+/// inputs_embeds.
 template <class T>
 DeviceTensor<T> embed(Run<T>& run, const Inputs& inputs, const DeviceTensor<T>& prefix) {
   if (inputs.inputs_embeds) return upload_values<T>(run.device, *inputs.inputs_embeds, "inputs_embeds");
@@ -67,7 +66,7 @@ DeviceTensor<T> embed(Run<T>& run, const Inputs& inputs, const DeviceTensor<T>& 
   return prefix ? concat_sequence(run.device, prefix, text) : text;
 }
 
-/// Layers [begin, end) of a text model, or of cross_attention: there a cross-attention block follows every
+/// Layers [begin, end) of a text model, or of cross_attention, where a cross-attention block follows every
 /// n-th layer.
 template <class T>
 DeviceTensor<T> text_layers(Run<T>& run, DeviceTensor<T> h, std::int64_t begin, std::int64_t end,
@@ -84,8 +83,8 @@ DeviceTensor<T> text_layers(Run<T>& run, DeviceTensor<T> h, std::int64_t begin, 
   return h;
 }
 
-/// Image prefix and text through all layers and their final norms as streams of their own, then one residual
-/// again, image first.
+/// Image prefix and text as separate streams through all layers and their final norms, then joined again,
+/// image first.
 template <class T>
 DeviceTensor<T> mot_layers(Run<T>& run, const DeviceTensor<T>& h) {
   const std::int64_t images = run.architecture.num_image_tokens;
@@ -129,7 +128,7 @@ DeviceTensor<T> backbone(Run<T>& run, DeviceTensor<T> h, std::vector<KvCache<T>>
   return run.norm("norm", text_layers(run, std::move(h), 0, model.n_layers, caches), model.norm_eps);
 }
 
-/// Logits of the positions that are asked for.
+/// Logits of the requested positions.
 template <class T>
 DeviceTensor<T> output_head(Run<T>& run, const Inputs& inputs, DeviceTensor<T> h) {
   if (inputs.output_slice) {
@@ -144,7 +143,7 @@ void tap_outputs(Run<T>& run, const DeviceTensor<T>& logits) {
   run.recorder.tap("logits", logits);
   run.recorder.tap("aux_loss", run.aux_loss);
   run.recorder.tap("z_loss", run.z_loss);
-  // The routers' state: of each router the moving average, then the bias that follows from it.
+  // The routers' state: for each router the moving average, then the bias that follows from it.
   for (const auto& [name, average] : run.weights.all()) {
     const std::size_t router = name.rfind(".router.expert_ema");
     if (router == std::string::npos) continue;

@@ -30,7 +30,7 @@ std::string_view unavailable_reason(Library library, bool double_precision) {
 
 namespace {
 
-/// The sums of a sampled run are those of every order and every library.
+/// The sums of a sampled run stand for every order and every library.
 void dispatch(Library, Order, const Product<Sampled>& product) {
   plain_product(product, Order::forward);
 }

@@ -1,5 +1,5 @@
-// The matrix product as one small interface. The plain product in the order of k is the definition, and the
-// only one that the oracle uses; the others are independent implementations of the same product.
+// The matrix product, with one interface for all implementations. The plain product in the order of k is the
+// definition, and the only one that the oracle uses; the others are independent implementations of it.
 #pragma once
 
 #include <cstdint>
@@ -13,22 +13,22 @@ namespace forgecheck::linalg {
 std::string_view name(Library library);
 std::string_view name(Order order);
 
-/// Why the library cannot run here in this element size, or an empty string.
+/// Why the library is unavailable for this element size, or an empty string.
 std::string_view unavailable_reason(Library library, bool double_precision);
 
 /// out (m, n) = x (m, k) times the transpose of w (n, k). Row-major; C is double, float or Sampled (whose
-/// sums are those of every order).
+/// sums stand for every order).
 template <class C>
 void matmul_nt(Library library, Order order, std::int64_t m, std::int64_t n, std::int64_t k, const C* x,
                const C* w, C* out);
 
-/// out (m, n) = x (m, k) times w (k, n). Row-major; C is double, float or Sampled (whose
-/// sums are those of every order).
+/// out (m, n) = x (m, k) times w (k, n). Row-major; C is double, float or Sampled (whose sums stand for every
+/// order).
 template <class C>
 void matmul_nn(Library library, Order order, std::int64_t m, std::int64_t n, std::int64_t k, const C* x,
                const C* w, C* out);
 
-/// One product as the implementations take it.
+/// The arguments of one product, as passed to the implementations.
 template <class C>
 struct Product {
   std::int64_t m, n, k;

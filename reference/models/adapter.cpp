@@ -21,7 +21,7 @@ Tensor<T> project(const Weights<T>& weights, const std::string& name, const Tens
 template <class T>
 Tensor<T> attentional_pool(const AdapterConfig& config, const Weights<T>& weights, const Tensor<T>& features,
                            const Arithmetic& arithmetic) {
-  // 1. the patches of each window; their mean asks
+  // 1. the patches of each window; their mean is the query
   const Tensor<T> windows = pool_windows(features, config.pool_window);  // (M, w*w, C)
   const std::int64_t count = windows.dim(0), patches = windows.dim(1), width = windows.dim(2);
   const auto split = [&](Tensor<T> x) {
@@ -41,7 +41,7 @@ Tensor<T> attentional_pool(const AdapterConfig& config, const Weights<T>& weight
 }
 
 struct VisionShape {
-  std::int64_t batch, frames, patches, tokens;  // tokens of one frame after the adapter
+  std::int64_t batch, frames, patches, tokens;  // tokens: per frame, after the adapter
 };
 
 VisionShape vision_shape(const Architecture& architecture, const Inputs& inputs) {
@@ -111,7 +111,7 @@ Inputs resolve_vision(const Architecture& architecture, const Weights<T>& weight
   const Shape joined{vision.batch, vision.frames * vision.tokens, architecture.model.dim};
   const bool side_channel = architecture.has_side_channel();
 
-  // 1. the inputs as they will be, zeros for the embeddings, so that every rule is checked first
+  // 1. the final inputs with zeros as embeddings, so that every rule is checked first
   Inputs resolved = inputs;
   resolved.vision_features.reset();
   resolved.frame_mask.reset();

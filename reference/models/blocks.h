@@ -25,15 +25,15 @@ struct Stream {
   Tensor<T> x;
 };
 
-/// Block "layers.{layer}" on all streams, in the order in which attention joins them. Positions restart in
+/// Block "layers.{layer}" on all streams, in the order in which attention joins them. Positions start at 0 in
 /// each; key_padding_mask (B, sum of T_m) is read in the joined order (divergence D3).
 /// Source: kempnerforge/model/mot.py; Liang et al. 2024.
 template <class T>
 void mot_block(Run<T>& run, std::int64_t layer, std::vector<Stream<T>>& streams,
                const Tensor<std::int64_t>* key_padding_mask);
 
-/// Block "layers.{layer}" with expert choice inside each modality; x (B, S, D), modality_ids (B, S). Tokens
-/// whose key_padding_mask is false leave the competition. Source: kempnerforge/model/moma.py.
+/// Block "layers.{layer}" with expert choice within each modality; x (B, S, D), modality_ids (B, S). Experts
+/// do not choose tokens whose key_padding_mask is false. Source: kempnerforge/model/moma.py.
 template <class T>
 Tensor<T> moma_block(Run<T>& run, std::int64_t layer, const Tensor<T>& x,
                      const Tensor<std::int64_t>& modality_ids, const Tensor<std::int64_t>* doc_ids,

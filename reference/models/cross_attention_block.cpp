@@ -8,7 +8,7 @@ namespace forgecheck {
 
 namespace {
 
-/// Queries of the text x (B, S, D), keys and values of the images (B, N, D).
+/// Queries from the text x (B, S, D), keys and values from the images (B, N, D).
 template <class T>
 Tensor<T> cross_attention(Run<T>& run, const std::string& name, const Tensor<T>& x,
                           const Tensor<T>& image_features, const Tensor<std::int64_t>* image_mask) {
@@ -39,7 +39,7 @@ Tensor<T> cross_attention(Run<T>& run, const std::string& name, const Tensor<T>&
 template <class T>
 Tensor<T> cross_attention_block(Run<T>& run, std::int64_t index, const Tensor<T>& x,
                                 const Tensor<T>& image_features, const Tensor<std::int64_t>* image_mask) {
-  constexpr double kEps = 1e-5;  // whatever norm_eps says
+  constexpr double kEps = 1e-5;  // regardless of norm_eps
   const std::string name = "cross_attention_layers." + std::to_string(index);
   const Tensor<T> attended = cross_attention(run, name + ".attn", run.norm(name + ".attn_norm", x, kEps),
                                              image_features, image_mask);

@@ -14,7 +14,7 @@ Tensor<T> mlp(Run<T>& run, const std::string& name, const Tensor<T>& x, bool tap
   const auto tap = [&](const std::string& tap_name, Tensor<T>& value) {
     if (tapped) run.tracer.tap(tap_name, value);
   };
-  // 1. into the hidden width
+  // 1. to the hidden width
   Tensor<T> hidden;
   if (is_swiglu(run.model().activation)) {
     Tensor<T> gate = run.linear(name + ".gate_proj", x);

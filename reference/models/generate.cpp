@@ -22,7 +22,7 @@ Tensor<std::int64_t> columns(const Tensor<std::int64_t>& tokens, std::int64_t be
   return out;
 }
 
-/// Logits of the tokens, appended to the caches; nothing is tapped.
+/// Logits of the tokens, which are appended to the caches; taps nothing.
 template <class T>
 Tensor<T> step(const Architecture& architecture, Weights<T>& weights, const Tensor<std::int64_t>& tokens,
                const ForwardOptions& options, std::vector<KvCache<T>>& caches) {
@@ -41,7 +41,7 @@ void check_generation(const ModelConfig& model, std::int64_t prompt_length, cons
   }
 }
 
-/// Whether forced tokens can be followed: int64 (batch, any length), all in the vocabulary.
+/// Whether forced tokens are usable: int64 (batch, any length), all in the vocabulary.
 bool continues(const Array& tokens, std::int64_t batch, std::int64_t vocab_size) {
   if (is_floating_point(tokens.dtype()) || tokens.shape().size() != 2 || tokens.shape()[0] != batch)
     return false;
@@ -59,7 +59,7 @@ Tensor<std::int64_t> append_column(const Tensor<std::int64_t>& tokens, const Ten
   return out;
 }
 
-/// The greedy choices of a generation, step by step and row by row within a step.
+/// The greedy choices of a generation, by step and then by row.
 struct Choices {
   std::vector<std::int64_t> chosen;
   std::vector<double> scores;

@@ -13,7 +13,7 @@ namespace forgecheck {
 
 namespace {
 
-/// A generator that depends on the seed and the parameter's name alone (FNV-1a of the name).
+/// A generator that depends only on the seed and the parameter's name (FNV-1a of the name).
 std::mt19937_64 generator_for(const std::string& name, std::uint64_t seed) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
@@ -31,7 +31,7 @@ bool is_module(const std::string& name, const std::string& module, bool with_mod
   return (rest == "weight") != with_modality && rest.ends_with("weight");
 }
 
-/// Standard deviation of a linear weight; 0 where a fresh block is to be the identity.
+/// Standard deviation of a linear weight; 0 where a fresh block must be the identity.
 double deviation(const Architecture& architecture, const std::string& name) {
   const ModelConfig& model = architecture.model;
   const bool residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
@@ -80,7 +80,7 @@ std::function<float()> sampler(const Architecture& architecture, const Parameter
   throw_not_an_enumerator("kind of parameter", info.kind);
 }
 
-/// source name -> target name with the modality put in, for one layer.
+/// source name -> target name with the modality inserted, for one layer.
 std::vector<std::pair<std::string, std::string>> translations(const Architecture& architecture,
                                                               std::int64_t layer,
                                                               const std::string& modality) {

@@ -54,7 +54,7 @@ Tensor<T> expert_choice_moe(Run<T>& run, const std::string& name, const Tensor<T
   return out;
 }
 
-/// The flat positions of a modality that take part: id matches, and not padded.
+/// The flat positions of a modality that experts choose from: the id matches, and not padded.
 std::vector<std::int64_t> positions_of(std::int64_t id, const Tensor<std::int64_t>& modality_ids,
                                        const Tensor<std::int64_t>* key_padding_mask) {
   std::vector<std::int64_t> positions;

@@ -10,7 +10,7 @@ namespace forgecheck {
 
 namespace {
 
-/// (B, S1, H, d) and (B, S2, H, d) joined along the sequence; an empty first tensor gives the second.
+/// (B, S1, H, d) and (B, S2, H, d) joined along the sequence; the second if the first is empty.
 template <class T>
 Tensor<T> join(const Tensor<T>& first, const Tensor<T>& second) {
   if (first.size() == 0 && first.rank() == 0) return second;
@@ -20,12 +20,12 @@ Tensor<T> join(const Tensor<T>& first, const Tensor<T>& second) {
   return joined.reshaped({joined.dim(0), joined.dim(1), heads, head_dim});
 }
 
-/// Projections per modality, one causal attention over the joined streams, output projection per modality.
+/// Projections per modality, one causal attention over the joined streams, an output projection per modality.
 template <class T>
 std::vector<Tensor<T>> mot_attention(Run<T>& run, const std::string& name,
                                      const std::vector<Stream<T>>& normed,
                                      const Tensor<std::int64_t>* key_padding_mask) {
-  // 1. queries, keys and values; each modality's positions begin at 0
+  // 1. queries, keys and values; each modality's positions start at 0
   QueryKeyValue<T> joined;
   for (const Stream<T>& stream : normed) {
     const QueryKeyValue<T> qkv = project_qkv(run, name + ".", "." + stream.modality, stream.x, 0);

@@ -15,8 +15,8 @@
 
 namespace forgecheck {
 
-/// Keys and values of one layer: (B, K, max, d), zero-filled, filled up to seq_len. Keys are stored after
-/// RoPE, before the heads are shared out. Source: KVCache in kempnerforge/model/attention.py.
+/// Keys and values of one layer: (B, K, max, d), filled up to seq_len, then zeros. Keys are stored after
+/// RoPE, before key-value heads are repeated. Source: KVCache in kempnerforge/model/attention.py.
 template <class T>
 struct KvCache {
   Tensor<T> k;

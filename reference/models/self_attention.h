@@ -19,14 +19,14 @@ template <class T>
 QueryKeyValue<T> project_qkv(Run<T>& run, const std::string& prefix, const std::string& suffix,
                              const Tensor<T>& x, std::int64_t first_position);
 
-/// out (B, S, D) = o_proj(attention(...)) of x (B, S, D), taps below `name`. With a cache (or null) the keys
-/// and values of x are appended to it, and x attends to everything in it.
+/// out (B, S, D) = o_proj(attention(...)) of x (B, S, D), taps below `name`. If `cache` is not null, the keys
+/// and values of x are appended to it, and x attends to the whole cache.
 template <class T>
 Tensor<T> self_attention(Run<T>& run, const std::string& name, const Tensor<T>& x,
                          const Tensor<std::int64_t>* doc_ids, const Tensor<std::int64_t>* key_padding_mask,
                          KvCache<T>* cache);
 
-/// Appends k and v (B, S, K, d) to the cache. Throws ShapeError, the cache untouched, if they do not fit.
+/// Appends k and v (B, S, K, d) to the cache. If they do not fit, throws ShapeError and changes nothing.
 template <class T>
 void append(KvCache<T>& cache, const Tensor<T>& k, const Tensor<T>& v);
 

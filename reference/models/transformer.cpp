@@ -33,7 +33,7 @@ struct LayerInputs {
         modality_ids(integers(inputs.modality_ids)) {}
 };
 
-/// The residual stream (B, S, D) at the first layer: embedded tokens or inputs_embeds, after the prefix.
+/// The residual stream (B, S, D) at the first layer: the prefix, then embedded tokens or inputs_embeds.
 template <class T>
 Tensor<T> embed(Run<T>& run, const Inputs& inputs) {
   if (inputs.inputs_embeds) return inputs.inputs_embeds->to<T>();
@@ -70,8 +70,8 @@ Tensor<T> moma_layers(Run<T>& run, Tensor<T> h, const LayerInputs& layer_inputs)
   return h;
 }
 
-/// Image prefix and text as streams of their own through all layers and their final norms, then one residual
-/// again, image first.
+/// Image prefix and text as separate streams through all layers and their final norms, then joined again,
+/// image first.
 template <class T>
 Tensor<T> mot_layers(Run<T>& run, const Tensor<T>& h, const LayerInputs& layer_inputs) {
   const std::int64_t n_image = run.architecture.num_image_tokens;
@@ -116,7 +116,7 @@ Tensor<T> output_head(Run<T>& run, const Tensor<T>& h) {
   return run.linear(run.model().tie_embeddings ? "token_embedding.embedding" : "output_head.proj", h);
 }
 
-/// C is the computing type. A forced value goes on into the loss.
+/// C is the computing type. A forced value is carried forward into the loss.
 template <class C>
 void tap_scalar(Tracer& tracer, const std::string& name, C& value) {
   Tensor<C> scalar(Shape{}, {value});
@@ -124,7 +124,7 @@ void tap_scalar(Tracer& tracer, const std::string& name, C& value) {
   value = scalar[0];
 }
 
-/// The sigmoid routers' bias and moving average, as the run leaves them.
+/// The sigmoid routers' bias and moving average after the run.
 template <class T>
 void tap_router_state(Run<T>& run) {
   const std::string_view ema = "expert_ema";
@@ -145,7 +145,7 @@ Run<T> make_run(const Architecture& architecture, Weights<T>& weights, const Inp
   return run;
 }
 
-/// Tables for the positions that a call of `length` reaches after `cached` ones, never past max_seq_len.
+/// Tables for the `cached` positions and the `length` after them, never past max_seq_len.
 template <class T>
 RopeTable<T> rope_of(const ModelConfig& model, std::int64_t cached, std::int64_t length) {
   return rope_table<T>(model.head_dim(), std::min(model.max_seq_len, cached + length), model.rope_theta);

@@ -20,7 +20,7 @@ compute_t<T> dot(std::span<const T> a, std::span<const T> b) {
   return sum;
 }
 
-/// What a value is multiplied by, of e = exp(score - maximum) and the sum of all e.
+/// The weight of a value, from e = exp(score - maximum) and the sum of all e.
 template <class T>
 compute_t<T> probability(compute_t<T> e, compute_t<T> sum, Probabilities probabilities) {
   switch (probabilities) {

@@ -22,8 +22,7 @@ const compute_t<T>* widened(const T* data, std::int64_t count, std::vector<compu
   }
 }
 
-/// product (rows, out) = the sum of x times weight over parts of `part` terms, the sum of each part rounded
-/// to T.
+/// product (rows, out) = x times weight, summed in parts of `part` terms; the sum of each part rounds to T.
 template <class T>
 void product_in_parts(std::vector<compute_t<T>>& product, const compute_t<T>* x, const compute_t<T>* weight,
                       std::int64_t in_features, std::int64_t out_features, bool transposed,

@@ -6,8 +6,8 @@
 
 namespace forgecheck {
 
-/// out (..., out) = x (..., in) times the transpose of weight (out, in). Sums in the computing type, rounds
-/// once.
+/// out (..., out) = x (..., in) times the transpose of weight (out, in). Sums in the computing type and
+/// rounds once.
 template <class T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Arithmetic& arithmetic);
 

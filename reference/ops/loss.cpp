@@ -20,7 +20,7 @@ compute_t<T> log_sum_exp(std::span<const T> row) {
   return maximum + log(sum);
 }
 
-/// Sum of the losses of rows begin .. end - 1; adds to `valid` how many labels took part.
+/// Sum of the losses of rows begin .. end - 1; adds the number of labels that count to `valid`.
 template <class T>
 compute_t<T> sum_of_rows(const Tensor<T>& logits, const Tensor<std::int64_t>& labels, std::int64_t begin,
                          std::int64_t end, std::int64_t& valid) {

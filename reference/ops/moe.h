@@ -1,4 +1,4 @@
-// What happens to tokens between the router and the experts, and after them. Source:
+// What happens to tokens between the router and the experts, and after the experts. Source:
 // kempnerforge/model/moe.py. N tokens, E experts, k slots per token.
 #pragma once
 
@@ -19,7 +19,7 @@ void apply_capacity(Tensor<T>& weights, const Tensor<std::int64_t>& indices, std
 /// Factor on expert e's output under moe_gradient_scale in training: (N k / E) / max(count_e, 1).
 double gradient_scale(std::int64_t assignments, std::int64_t num_experts, std::int64_t count);
 
-/// One choice of an expert: which token, in which slot.
+/// One assignment of a token to an expert: which token, in which slot.
 struct Assignment {
   std::int64_t token;
   std::int64_t slot;

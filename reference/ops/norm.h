@@ -8,8 +8,8 @@
 namespace forgecheck {
 
 /// x, out (..., n), weight (n):  out = x / sqrt(mean(x^2) + eps) * weight.
-/// Statistics and the product with weight in the computing type, rounded once; where `arithmetic` says so,
-/// the quotient rounds before the product too.
+/// Statistics and the product with weight are computed in the computing type and rounded once; if
+/// `arithmetic` says so, the quotient is also rounded before the product.
 template <class T>
 Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& weight, double eps,
                    const Arithmetic& arithmetic = {});

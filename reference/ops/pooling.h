@@ -6,12 +6,12 @@
 
 namespace forgecheck {
 
-/// x (B, g*g, C) -> (B, ceil(g/w)^2, C): mean over each w x w window of the grid; a window that hangs over
-/// the edge averages the cells that it has. The sum rounds, then the quotient.
+/// x (B, g*g, C) -> (B, ceil(g/w)^2, C): mean over each w x w window of the grid; a window that extends past
+/// the edge averages the cells inside the grid. The sum rounds, then the quotient.
 template <class T>
 Tensor<T> average_pool(const Tensor<T>& x, std::int64_t window);
 
-/// x (B, g*g, C) -> (B * (g/w)^2, w*w, C): the patches of each window together. g must divide by w.
+/// x (B, g*g, C) -> (B * (g/w)^2, w*w, C): the patches of each window together. w must divide g.
 template <class T>
 Tensor<T> pool_windows(const Tensor<T>& x, std::int64_t window);
 

@@ -13,7 +13,7 @@ struct RopeTable {
 };
 
 /// Tables for positions 0 .. positions - 1. In double they are the ideal ones; in float every step is a
-/// float32 operation, as upstream's; bfloat16 tables are the float32 ones rounded.
+/// float32 operation, as upstream; bfloat16 tables are the float32 ones rounded.
 template <class T>
 RopeTable<T> rope_table(std::int64_t head_dim, std::int64_t positions, double theta);
 

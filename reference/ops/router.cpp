@@ -24,7 +24,7 @@ std::pair<compute_t<T>, compute_t<T>> max_and_exp_sum(std::span<const T> row) {
   return {maximum, sum};
 }
 
-/// Other implementations may order equal scores as they like.
+/// Other implementations may order equal scores in any way.
 template <class C>
 void shuffle_ties(std::vector<std::int64_t>& order) {
   if constexpr (std::is_same_v<C, Sampled>) {

@@ -17,8 +17,8 @@ Tensor<T> softmax_scores(const Tensor<T>& logits);
 template <class T>
 Tensor<T> sigmoid_scores(const Tensor<T>& logits, const Tensor<T>& expert_bias);
 
-/// indices (N, k) of the k largest scores of each row, largest first; equal scores: lower index first (in a
-/// sampled run any order).
+/// indices (N, k) of the k largest scores of each row, largest first; equal scores: lower index first (any
+/// order in a sampled run).
 template <class T>
 Tensor<std::int64_t> top_k(const Tensor<T>& scores, std::int64_t k);
 
@@ -27,7 +27,7 @@ Tensor<std::int64_t> top_k(const Tensor<T>& scores, std::int64_t k);
 template <class T>
 Tensor<T> routing_weights(const Tensor<T>& scores, const Tensor<std::int64_t>& indices);
 
-/// counts (E): how often each expert stands in `indices` (N, k).
+/// counts (E): how often each expert occurs in `indices` (N, k).
 std::vector<std::int64_t> assignments_per_expert(const Tensor<std::int64_t>& indices,
                                                  std::int64_t num_experts);
 
@@ -36,12 +36,12 @@ std::vector<std::int64_t> assignments_per_expert(const Tensor<std::int64_t>& ind
 template <class T>
 compute_t<T> balance_loss(const Tensor<T>& scores, const std::vector<std::int64_t>& counts, double epsilon);
 
-/// mean over tokens of logsumexp(logits)^2, logits (N, E) before any bias. Every step rounds, those of
-/// logsumexp included (x - max, exp, sum, log, + max), as torch.logsumexp does.
+/// mean over tokens of logsumexp(logits)^2, logits (N, E) before any bias. Every step rounds, including those
+/// of logsumexp (x - max, exp, sum, log, + max), as in torch.logsumexp.
 template <class T>
 compute_t<T> router_z_loss(const Tensor<T>& logits);
 
-/// 0.001, times 0.5 (1 + cos(pi step / max)) or min(1, 10 step / max), by the schedule.
+/// 0.001, times 0.5 (1 + cos(pi step / max)) or min(1, 10 step / max), depending on the schedule.
 double effective_bias_rate(BiasSchedule schedule, MoeStep step);
 
 /// One training step of the sigmoid router's state, in place; expert_ema and expert_bias are (E):

@@ -10,8 +10,8 @@ namespace forgecheck {
 template <class T>
 std::int64_t argmax(std::span<const T> logits);
 
-/// Probabilities (V) after temperature, top-k (every logit >= the k-th largest stays) and top-p (sorted
-/// descending, a token stays while the mass before it is < p), in double. temperature must be > 0.
+/// Probabilities (V) after temperature, top-k (every logit >= the k-th largest is kept) and top-p (sorted
+/// descending, a token is kept while the mass before it is < p), in double. temperature must be > 0.
 template <class T>
 std::vector<double> sampling_probabilities(std::span<const T> logits, const SamplingOptions& options);
 

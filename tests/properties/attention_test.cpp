@@ -16,7 +16,7 @@ struct Case {
   Tensor<double> k = random_tensor({1, keys, kv_heads, head_dim});
   Tensor<double> v = random_tensor({1, keys, kv_heads, head_dim});
 
-  /// A random mask in which every query sees something.
+  /// A random mask in which every query sees at least one key.
   AttentionMask random_mask() const {
     AttentionMask mask({1, queries, keys});
     for (std::int64_t i = 0; i < queries; ++i) {

@@ -15,7 +15,7 @@ Tensor<double> constant(std::int64_t n, double value) {
   return doubles({n}, std::vector<double>(static_cast<std::size_t>(n), value));
 }
 
-/// Some element is not 0, so that the row has a direction.
+/// At least one element is not 0, so that the row has a direction.
 Tensor<double> random_row(std::int64_t n) {
   Tensor<double> x = random_tensor({n});
   x[0] += x[0] < 0 ? -1 : 1;
@@ -60,7 +60,7 @@ RC_GTEST_PROP(ActivationProperties, DifferenceOfBothSignsIsX, ()) {
   }
 }
 
-// Small integers: every library and every order of the sum is exact.
+// With small integers every library and every order of the sum is exact.
 RC_GTEST_PROP(LinearProperties, EveryArithmeticIsExactOnIntegers, ()) {
   const std::int64_t rows = size_between(1, 4), in = size_between(1, 9), out = size_between(1, 4);
   Tensor<float> x({rows, in}), weight({out, in});

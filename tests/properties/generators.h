@@ -1,5 +1,5 @@
-// What the properties share: a fixed seed (RC_PARAMS in the environment goes before it), and random tensors
-// of values that are neither huge nor tiny.
+// Helpers for the properties: a fixed seed (RC_PARAMS in the environment overrides it), and random tensors of
+// values that are neither huge nor tiny.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ inline std::int64_t size_between(std::int64_t low, std::int64_t high) {
   return *rc::gen::inRange<std::int64_t>(low, high + 1);
 }
 
-/// A multiple of 1/256 in [-limit, limit]: exact in float32, and ties are not rare.
+/// A multiple of 1/256 in [-limit, limit]: exact in float32, and ties are common.
 inline rc::Gen<double> value_within(int limit) {
   return rc::gen::map(rc::gen::inRange(-256 * limit, 256 * limit + 1),
                       [](int numerator) { return static_cast<double>(numerator) / 256.0; });

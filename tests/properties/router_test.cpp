@@ -107,7 +107,7 @@ RC_GTEST_PROP(RouterProperties, CapacityBoundsEverySlotOfEveryExpert, ()) {
   RC_ASSERT(kept == expected);
 }
 
-// The scales of all experts that have tokens bring every load to the average.
+// The scale of every expert that has tokens brings its load to the average.
 RC_GTEST_PROP(RouterProperties, GradientScaleTimesLoadIsTheAverage, ()) {
   const std::int64_t assignments = size_between(1, 1000), experts = size_between(1, 64);
   const std::int64_t count = size_between(1, assignments);

@@ -56,7 +56,7 @@ RC_GTEST_PROP(SamplingProperties, TopKLeavesAtLeastKAndOnlyTiesMore, ()) {
   }
 }
 
-// The kept tokens have the mass p, and would not without the least probable of them.
+// The kept tokens have at least the mass p, but not without the least probable of them.
 RC_GTEST_PROP(SamplingProperties, TopPKeepsTheSmallestHeadWithTheMass, ()) {
   const Case c;
   const double top_p = *rc::gen::element(0.1, 0.3, 0.6, 0.85);

@@ -91,7 +91,7 @@ TEST(Array, CastChangesTheTypeOnly) {
 }
 
 TEST(Array, DoubleToBfloat16RoundsOnce) {
-  // Just above the middle of 1 and the next bfloat16: a float in between would be the middle itself.
+  // Just above the midpoint of 1 and the next bfloat16: rounded to float first, it would be the midpoint.
   const Array above = Array::from(Tensor<double>({2}, {1 + 0x1p-8 + 0x1p-40, -(1 + 0x1p-8 + 0x1p-40)}));
   EXPECT_EQ(above.cast(Dtype::bf16).at(0), 1 + 0x1p-7);
   EXPECT_EQ(above.cast(Dtype::bf16).at(1), -(1 + 0x1p-7));

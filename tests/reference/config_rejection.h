@@ -44,7 +44,7 @@ inline std::string rejection(Architecture architecture, const std::function<void
   return "";
 }
 
-/// Every rule says "<section>.<field> = <value>: " first.
+/// Every message begins with "<section>.<field> = <value>: ".
 #define EXPECT_REJECTED(architecture, change, start)                                       \
   do {                                                                                     \
     const std::string rejected = rejection(architecture, [](Architecture& a) { change; }); \

@@ -123,7 +123,7 @@ TEST(ModelConfig, MoeRules) {
   EXPECT_REJECTED(moe, a.model.moe_expert_ffn_multiplier = 0, "model.moe_expert_ffn_multiplier = 0");
   EXPECT_REJECTED(moe, a.model.moe_capacity_factor = -1.25, "model.moe_capacity_factor = -1.25");
   EXPECT_REJECTED(moe, a.model.moe_shared_experts = -1, "model.moe_shared_experts = -1");
-  // As upstream, a dense model does not look at them.
+  // As upstream, a dense model ignores them.
   EXPECT_ACCEPTED(small(), a.model.moe_top_k = 0; a.model.moe_frequency = 0;
                   a.model.moe_router_z_loss_weight = -1);
 }

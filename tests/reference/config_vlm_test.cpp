@@ -104,7 +104,7 @@ TEST(AdapterConfig, TokensThatComeOut) {
   adapter.type = AdapterType::avgpool;
   adapter.pool_window = 3;
   EXPECT_EQ(adapter.output_num_tokens(729), 81);
-  EXPECT_EQ(adapter.output_num_tokens(25), 4);  // ragged: ceil(5 / 3) = 2 to a side
+  EXPECT_EQ(adapter.output_num_tokens(25), 4);  // ragged: ceil(5 / 3) = 2 per side
   EXPECT_EQ(adapter.output_num_tokens(0), 0);
   EXPECT_THROW(adapter.output_num_tokens(50), ConfigError);
   adapter.type = AdapterType::attentional_pool;

@@ -36,7 +36,7 @@ TEST(Dtype, SafetensorsNamesParseBack) {
   EXPECT_NE(message_of<FormatError>([] { parse_safetensors_name("f32"); }), "");
 }
 
-TEST(Dtype, MachineEpsilonIsTheStepBehindOne) {
+TEST(Dtype, MachineEpsilonIsTheStepAfterOne) {
   EXPECT_EQ(machine_epsilon(Dtype::f64), std::numeric_limits<double>::epsilon());
   EXPECT_EQ(machine_epsilon(Dtype::f32), std::numeric_limits<float>::epsilon());
   EXPECT_EQ(1.0 + machine_epsilon(Dtype::bf16),
@@ -93,7 +93,7 @@ TEST(Bfloat16, EveryPatternSurvivesFloat) {
   }
 }
 
-// Against a rounding by frexp and nearbyint, over patterns spread evenly among the normal floats.
+// Compared with rounding by frexp and nearbyint, for bit patterns spread evenly over the normal floats.
 TEST(Bfloat16, AgreesWithRoundingToEightSignificantBits) {
   for (std::uint64_t bits = 0x00800000; bits < 0x7f000000; bits += 0x1f357) {
     const float value = std::bit_cast<float>(static_cast<std::uint32_t>(bits));

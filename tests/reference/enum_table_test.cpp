@@ -38,7 +38,7 @@ TEST(EnumTable, ValuesWithoutNameAreNamedInTheError) {
             "fruit = 3: not a value of its enumeration");
 }
 
-/// That a choice by enumeration throws where it was given none of the values.
+/// Checks that a function that branches on an enumeration throws for any other value.
 template <class Enum, class Choice>
 void expect_refused(const Choice& choice) {
   EXPECT_EQ(message_of<Error>([&] {

@@ -1,4 +1,4 @@
-// Every rule of the forward call, each by its message.
+// Every rule of the forward call, identified by its message.
 #include "reference/inputs.h"
 
 #include "tests/reference/models/small_models.h"
@@ -118,7 +118,7 @@ TEST(ForwardRules, ModalityIdsAreInt64OfTheResidualsShape) {
   EXPECT_EQ(rejection(inputs), "[forward] modality_ids has type bool, expected int64");
   inputs.modality_ids = Array::from(Tensor<float>({1, 4}));
   EXPECT_EQ(rejection(inputs), "[forward] modality_ids has type float32, expected int64");
-  inputs.modality_ids = integers({1, 2}, {1, 1});  // of the text alone
+  inputs.modality_ids = integers({1, 2}, {1, 1});  // for the text only
   EXPECT_EQ(rejection(inputs), "[forward] modality_ids has shape 1x2, expected 1x4");
   inputs.modality_ids = integers({4}, {0, 0, 1, 1});
   EXPECT_EQ(rejection(inputs), "[forward] modality_ids has shape 4, expected 2 axes");

@@ -1,5 +1,5 @@
-// The tables of names and shapes against those of upstream's own modules (tests/data/configs/params.json,
-// recorded from KempnerForge on its meta device), and the places where the table depends on a field.
+// Compares the tables of names and shapes with those of upstream's modules (tests/data/configs/params.json,
+// recorded from KempnerForge on the meta device), and tests where the table depends on a field.
 #include "reference/parameters.h"
 
 #include <gtest/gtest.h>

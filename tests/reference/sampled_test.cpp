@@ -14,7 +14,7 @@ namespace {
 constexpr double kUnit = 0x1p-24;
 const Sampled kX = Sampled::of(0.7);
 
-/// What `compute` gives over many draws.
+/// The results of `compute` over many draws.
 std::set<double> outcomes(const std::function<Sampled()>& compute, std::uint64_t seed = 2) {
   const Sampling sampling(seed);
   std::set<double> values;
@@ -60,7 +60,7 @@ TEST(Sampled, ConstantsAreThoseOfFloat32) {
   EXPECT_EQ(Sampled(1e-5).value, static_cast<double>(1e-5F));
 }
 
-// The table: what libraries lose, in u.
+// The table of the errors of libraries, in u.
 TEST(Sampled, FunctionsMoveByWhatLibrariesLose) {
   expect_moved([] { return kX / Sampled(3); }, 0.7 / 3, 4, 0.7 / 3);
   expect_moved([] { return sqrt(kX); }, std::sqrt(0.7), 4, std::sqrt(0.7));
@@ -76,7 +76,7 @@ TEST(Sampled, FunctionsMoveByWhatLibrariesLose) {
 }
 
 TEST(Sampled, CancellationShows) {
-  // 1 + erf(x) near the left tail: the error of erf is 8 u of 1, whatever is left.
+  // 1 + erf(x) near the left tail: the error of erf is 8 u of 1, however small the sum is.
   const std::set<double> values = outcomes([] { return Sampled(1) + erf(Sampled(-3)); });
   EXPECT_GT((*values.rbegin() - *values.begin()) / (1 - std::erf(3.0)), 0.02);
 }
@@ -88,7 +88,7 @@ TEST(MultiplyAdd, EvenSeedsRoundProductAndSum) {
   }
 }
 
-// A TF32 number has 11 bits, two of them 22: what is left of the third product's terms is 2^-22 of the whole.
+// A TF32 number has 11 bits, two of them 22: the error left after three products is 2^-22 of the whole.
 TEST(MultiplyAdd, OddSeedsAreThreeProductsOfTf32) {
   const double whole = 1 + 0x1p-12, less = 1 + 0x1p-12 + 0x1p-23;
   EXPECT_EQ(*outcomes([&] { return multiply_add(Sampled(0), Sampled::of(whole), Sampled(1)); }, 3).rbegin(),

@@ -49,7 +49,7 @@ TEST(Tracer, RecordsOnlyWhatTheFilterWants) {
   tracer.tap_value("count", array({3}));
   tracer.decide("choice", indices, doubles({1, 2}, {1, 0}));
   EXPECT_EQ(tracer.trace().entries().size(), 1U);
-  EXPECT_TRUE(tracer.decisions().contains("choice"));  // the verdict needs it all the same
+  EXPECT_TRUE(tracer.decisions().contains("choice"));  // the verdict needs it anyway
 }
 
 TEST(Tracer, TapMayBeRecordedUnderAnotherShape) {
@@ -103,7 +103,7 @@ TEST_F(Forced, EverythingReplacesTapsAndChoices) {
   EXPECT_EQ(indices_.data, (std::vector<std::int64_t>{1, 0}));
 }
 
-// What is recorded, and what is judged, is the run's own value.
+// The run's own value is recorded and judged.
 TEST_F(Forced, RecordHoldsTheRunsOwnValues) {
   Tracer tracer;
   tracer.force(forced_, Forcing::everything);
@@ -154,7 +154,7 @@ TEST_F(Forced, ValueKeepsTheShapeAndTypeOfTheRun) {
   EXPECT_EQ(numbers(narrow), (std::vector<double>{10, 20}));
 }
 
-// A trace from elsewhere may be wrong: what cannot stand in for the run's value is not taken.
+// The forced trace may be wrong: a value that cannot replace the run's value is ignored.
 TEST_F(Forced, TapOfAnotherShapeOrTypeIsNotTaken) {
   Tracer tracer;
   tracer.force(forced_, Forcing::everything);

@@ -23,7 +23,7 @@ TEST(Weights, MissingParameterIsNamed) {
   EXPECT_EQ(message_of([&] { weights.mutable_at("norm"); }), "parameter norm is missing");
 }
 
-// A bfloat16 model that is computed in double has bfloat16 weights.
+// A bfloat16 model computed in double has bfloat16 weights.
 TEST(Weights, AreRoundedToTheStorageTypeFirst) {
   const Weights<double> stored_as_bfloat16(table(), Dtype::bf16), stored_as_float(table(), Dtype::f32);
   EXPECT_EQ(stored_as_bfloat16.at("norm.weight")[0], static_cast<double>(bf16(0.1F)));

@@ -119,7 +119,7 @@ TEST(Matmul, OtherOrdersVisitEveryIndexOnce) {
 
 TEST(Matmul, OtherOrdersVisitEveryIndexOnceInLongSums) {
   for (const std::int64_t k : {51, 64, 97, 100, 1000, 4096}) {
-    // One nonzero summand at a time: each index counts once, or the sum is not 1.
+    // One nonzero term at a time: if the index is not visited exactly once, the sum is not 1.
     for (std::int64_t p = 0; p < k; p += (k > 200 ? 37 : 1)) {
       std::vector<double> x(static_cast<std::size_t>(k)), w(static_cast<std::size_t>(k), 1.0);
       x[static_cast<std::size_t>(p)] = 1;

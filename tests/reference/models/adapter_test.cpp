@@ -63,7 +63,7 @@ AdapterConfig attentional_pool(std::int64_t heads) {
   return config;
 }
 
-// With k_proj 0 all scores are 0: each of the 2 x 2 windows gives its mean.
+// With k_proj 0 all scores are 0: each of the 2 x 2 windows returns its mean.
 TEST(Adapter, AttentionalPoolAveragesWhereKeysAreEqual) {
   Weights<double> weights = pooling_weights();
   weights.set("adapter.k_proj.weight", diagonal(2, 0));
@@ -84,7 +84,7 @@ TEST(Adapter, AttentionalPoolAsksWithTheWindowMean) {
               AreNear({pooled(2.0)}));
 }
 
-/// A model after 4 patches of width 5, pooled to one token by avgpool.
+/// A model with an image of 4 patches of width 5, pooled to one token by avgpool.
 Architecture with_vision(VlmArch arch) {
   Architecture architecture = small_vlm(arch);
   architecture.feature_dim = 5;
@@ -119,7 +119,7 @@ TEST(ResolveVision, FramesFoldIntoTheBatchAndJoinInOrder) {
   const Inputs out = resolved(architecture, video());
   ASSERT_EQ(out.prefix_embeds->shape(), (Shape{2, 3, 8}));
   EXPECT_FALSE(out.vision_features.has_value());
-  // Each frame alone, as an image.
+  // Each frame separately, as an image.
   const Array features = *video().vision_features;
   const auto weights = seeded_weights<double>(architecture);
   for (std::int64_t i = 0; i < 6; ++i) {
@@ -133,7 +133,7 @@ TEST(ResolveVision, FramesFoldIntoTheBatchAndJoinInOrder) {
 
 TEST(ResolveVision, FrameMaskRepeatsForEachTokenAndKeepsTheText) {
   Architecture architecture = with_vision(VlmArch::joint_decoder);
-  architecture.adapter->type = AdapterType::linear;  // 4 tokens a frame
+  architecture.adapter->type = AdapterType::linear;  // 4 tokens per frame
   Inputs inputs = video();
   inputs.frame_mask = Array::from(Tensor<std::uint8_t>({2, 3}, {1, 0, 1, 0, 1, 1}));
   const Inputs out = resolved(architecture, inputs);

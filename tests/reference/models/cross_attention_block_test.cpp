@@ -39,7 +39,7 @@ std::vector<double> added(Architecture architecture, Weights<double> weights, co
 const Tensor<double> kText = doubles({1, 2, 2}, {1, 1, 1, 1});
 const Tensor<double> kImages = doubles({1, 2, 2}, {4, 0, 0, 8});
 
-// Queries are 0, so every query averages all images; the first text token too.
+// Queries are 0, so every query averages all images, including that of the first text token.
 TEST(CrossAttention, EveryTextTokenSeesEveryImageToken) {
   auto weights = passing_weights();
   weights.set("cross_attention_layers.0.attn.q_proj.weight", diagonal(2, 0));
@@ -63,11 +63,11 @@ TEST(CrossAttention, HasNoPositions) {
   EXPECT_THAT(backward, AreNear(forward));
 }
 
-// Two heads of size 1: score 1 * ln 3 / sqrt 1 against 0, so head 0 has p = (3/4, 1/4).
+// Two heads of size 1: scores 1 * ln 3 / sqrt 1 and 0, so head 0 has p = (3/4, 1/4).
 TEST(CrossAttention, HeadSizeIsOfTheBlocksOwnHeads) {
   const auto images = doubles({1, 2, 2}, {kLn3, 0, 0, 0});
   EXPECT_THAT(added(two_wide(2), passing_weights(), doubles({1, 1, 2}, {1, 1}), images),
-              AreNear({0.75 * kLn3, 0}, 1e-5));  // the norm's eps
+              AreNear({0.75 * kLn3, 0}, 1e-5));  // allows for the norm's eps
   EXPECT_THAT(added(two_wide(1), passing_weights(), doubles({1, 1, 2}, {1, 1}), images),
               AreNear({kLn3 / (1 + std::exp(-kLn3 / std::sqrt(2.0))), 0}, 1e-5));
 }

@@ -68,7 +68,7 @@ TEST_F(TwoExperts, OnlyExpertOfATokenHasWeightOne) {
 
 TEST_F(TwoExperts, SharedExpertIsAddedUnweightedToEveryToken) {
   architecture_.model.moe_top_k = 1;
-  architecture_.model.moe_shared_experts = 3;  // any number of them is one
+  architecture_.model.moe_shared_experts = 3;  // any number makes one MLP
   set_mlp("m.shared_expert", 100);
   EXPECT_THAT(output({1, 0, 0, 1}), AreNear({101, 0, 0, 110}));
 }
@@ -108,8 +108,8 @@ TEST_F(TwoExperts, GradientScaleIsForTrainingOnly) {
   EXPECT_THAT(output(x, true), AreNear({3, 0, 6, 0, 9, 0, 0, 10}));
 }
 
-// Capacity ceil(4 / 2 * 0.5) = 1. Without the two dropped tokens expert 0 would be scaled by 2 / 1, not 2
-// / 3.
+// Capacity ceil(4 / 2 * 0.5) = 1. Not counting the two dropped tokens, the scale of expert 0 would be 2 / 1
+// instead of 2 / 3.
 TEST_F(TwoExperts, GradientScaleCountsDroppedTokens) {
   architecture_.model.moe_top_k = 1;
   architecture_.model.moe_gradient_scale = true;
@@ -144,7 +144,7 @@ TEST_F(TwoExperts, SigmoidRouterHasAnAuxLossOnlyByItsSequenceWeight) {
   architecture_.model.moe_sequence_aux_loss_weight = 0.1;
   run({1, 0});  // f = (1, 0), mean score 3/4
   EXPECT_THAT(aux_loss_, testing::DoubleNear(0.1 * 2 * 0.75, 1e-8));
-  EXPECT_LT(aux_loss_, 0.15);  // by the 1e-8 next to the assignments
+  EXPECT_LT(aux_loss_, 0.15);  // because of the 1e-8 added to the assignments
 }
 
 TEST_F(TwoExperts, ZLossHasNoBiasInIt) {
@@ -153,9 +153,9 @@ TEST_F(TwoExperts, ZLossHasNoBiasInIt) {
   EXPECT_THAT(z_loss_, testing::DoubleNear(4 * kLn2 * kLn2, 1e-14));
 }
 
-// Both tokens to expert 0: u = (1, 0), ema (0.505, 0.495), bias -+ 0.001 * 0.005. The choices of this call
-// were made before.
-TEST_F(TwoExperts, TrainingMovesTheStateBehindTheScores) {
+// Both tokens to expert 0: u = (1, 0), ema (0.505, 0.495), bias -+ 0.001 * 0.005. This call still chooses by
+// the old state.
+TEST_F(TwoExperts, TrainingMovesTheStateAfterTheScores) {
   architecture_.model.moe_top_k = 1;
   make_sigmoid({0, 0});
   EXPECT_THAT(output({1, 0, 2, 0}, true), AreNear({1, 0, 2, 0}));
@@ -182,7 +182,7 @@ TEST_F(TwoExperts, EvalAndTheSoftmaxRouterChangeNoState) {
   EXPECT_EQ(numbers(weights_.at("m.router.expert_bias")), (std::vector<double>{0.25, 0}));
 }
 
-// The run goes on after the forced choice: the weights are the scores of what was forced.
+// The run continues with the forced choice: the weights are the scores of the forced experts.
 TEST_F(TwoExperts, ForcedChoiceTakesItsOwnScores) {
   Trace forced;
   forced.add("m.router.indices", integers({1, 2}, {1, 0}));

@@ -12,8 +12,8 @@ double no_draw() {
   return 0;
 }
 
-/// A model without any effect of its layers whose most probable next token is t + 1 modulo 8: the embedding
-/// is the identity, and row v of the head finds token v - 1.
+/// A model whose layers have no effect and whose most probable next token is t + 1 modulo 8: the embedding is
+/// the identity, and row v of the head detects token v - 1.
 class Successor : public testing::Test {
  protected:
   Successor() {
@@ -52,7 +52,7 @@ TEST_F(Successor, NoNewTokensGiveThePrompt) {
   EXPECT_EQ(continued({2, 2}, {3, 5, 1, 0}), (Tokens{3, 5, 1, 0}));
 }
 
-// Row 1 has its EOS after two tokens, row 0 after five; row 1 goes on until then.
+// Row 1 has its EOS after two tokens, row 0 after five; row 1 continues until then.
 TEST_F(Successor, StopsWhenEveryRowHasHadItsEos) {
   options_.max_new_tokens = 10;
   options_.eos_token_id = 5;
@@ -96,7 +96,7 @@ TEST_F(Successor, WrongSamplingOptionIsNamed) {
 }
 
 // The logits are sqrt 8 for the next token and 0 for the 7 others: p = e^sqrt8 / (e^sqrt8 + 7) = 0.7073 for
-// it. The numbers below 0.0418 draw token 0, those after draw 1, 2, ... in turn.
+// it. The numbers below 0.0418 draw token 0, larger ones draw 1, 2, ... in turn.
 TEST_F(Successor, SamplingDrawsOnceForEachRowAndStep) {
   options_.max_new_tokens = 2;
   options_.sampling.temperature = 1.0;

@@ -172,7 +172,7 @@ TEST_F(WarmStart, CopiesEveryBlockIntoEveryModality) {
         {"norm.weight", "mot_norms." + modality + ".weight"}};
     for (const auto& [from, to] : copies) EXPECT_EQ(values(target_, to), values(source_, from)) << to;
   }
-  // Not of the blocks: they are loaded on their own.
+  // Not part of the blocks: they are loaded separately.
   EXPECT_NE(values(target_, "output_head.proj.weight"), values(source_, "output_head.proj.weight"));
 }
 

@@ -38,7 +38,7 @@ class OneExpertEach : public testing::Test {
                  doubles({2, 4}, {factor, 0, -factor, 0, 0, factor, 0, -factor}));
   }
   /// (batch, tokens / batch) tokens whose logits are as given: x = (l, sqrt(2 - l^2)) is its own norm.
-  /// Returns by how much of itself each token grew.
+  /// Returns the relative growth of each token.
   std::vector<double> growth(const std::vector<double>& logits, const std::vector<std::int64_t>& ids,
                              const Ids* key_padding_mask = nullptr, std::int64_t batch = 1) {
     const auto tokens = static_cast<std::int64_t>(logits.size());
@@ -69,7 +69,7 @@ class OneExpertEach : public testing::Test {
   Trace trace_;
 };
 
-// Scores 1/2, 3/4, 1/4, 2/3; half of the four tokens are taken.
+// Scores 1/2, 3/4, 1/4, 2/3; half of the four tokens are chosen.
 TEST_F(OneExpertEach, ExpertTakesItsBestTokensAndTheOthersGetNothing) {
   EXPECT_THAT(growth({0, kLn3, -kLn3, kLn2}, {1, 1, 1, 1}), AreNear({0, 7.5, 0, 20.0 / 3}, 1e-13));
   EXPECT_EQ(counts("text"), (std::vector<double>{2}));
@@ -79,7 +79,7 @@ TEST_F(OneExpertEach, TiesGoToTheEarlierToken) {
   EXPECT_THAT(growth({0, 0, 0, 0}, {1, 1, 1, 1}), AreNear({5, 5, 0, 0}, 1e-13));
 }
 
-// Four image and two text tokens, scattered over two samples: 2 and 1 of them are taken.
+// Four image and two text tokens, scattered over two samples: 2 and 1 of them are chosen.
 TEST_F(OneExpertEach, CompetitionIsInsideAModalityOverTheWholeBatch) {
   const std::vector<double> logits = {kLn3, 0, -kLn3, kLn2, kLn3, 0};
   EXPECT_THAT(growth(logits, {0, 1, 0, 0, 0, 1}, nullptr, 2), AreNear({75, 5, 0, 0, 75, 0}, 1e-12));
@@ -107,7 +107,7 @@ TEST_F(OneExpertEach, CapacityIsAtLeastOneToken) {
   EXPECT_THAT(growth({0, kLn3}, {1, 1}), AreNear({0, 7.5}, 1e-13));
 }
 
-// The best token is padding: two are left, one of them is taken. The padded one gets nothing.
+// The best token is padding: two remain, and one of them is chosen. Nothing is added to the padded one.
 TEST_F(OneExpertEach, PaddedTokensLeaveTheCompetition) {
   const Ids valid({1, 4}, {1, 0, 1, 0});
   EXPECT_THAT(growth({0, kLn3, -kLn3, kLn2}, {1, 1, 1, 1}, &valid), AreNear({5, 0, 0, 0}, 1e-13));
@@ -132,7 +132,7 @@ TEST_F(OneExpertEach, CapacityIsByDefaultOneOverTheExperts) {
   EXPECT_THAT(growth({0, kLn3, -kLn3, kLn2}, {1, 1, 1, 1}), AreNear({500, 7.5, 750, 20.0 / 3}, 1e-11));
 }
 
-// Logits (0, ln 3) and noise (ln 3, -2 ln 3): scores 3/4 and 1/4, so the other token is taken.
+// Logits (0, ln 3) and noise (ln 3, -2 ln 3): scores 3/4 and 1/4, so the other token is chosen.
 TEST_F(OneExpertEach, NoiseCountsInTrainingOnly) {
   gumbel_.emplace("layers.0.text", doubles({2, 1}, {kLn3, -2 * kLn3}));
   EXPECT_THAT(growth({0, kLn3}, {1, 1}), AreNear({0, 7.5}, 1e-13));

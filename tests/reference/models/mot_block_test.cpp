@@ -28,7 +28,7 @@ class TwoStreams : public testing::Test {
   void set(const std::string& module, Tensor<double> value) {
     weights_.set("layers.0." + module + ".weight", std::move(value));
   }
-  /// What the block adds to each of the streams, given in the order of the attention.
+  /// What the block adds to each stream; streams are given in the order of the attention.
   std::vector<std::vector<double>> added(std::vector<Stream<double>> streams,
                                          const Ids* key_padding_mask = nullptr) {
     Module parts(architecture_, weights_);
@@ -185,7 +185,7 @@ class MotMoeModel : public testing::Test {
   ForwardOptions options_;
 };
 
-// Divergence D2: as upstream, the model's losses and counts do not see these layers.
+// Divergence D2: as upstream, the model's losses and counts do not include these layers.
 TEST_F(MotMoeModel, LossesAreReportedOnlyOnRequest) {
   auto weights = seeded_weights<double>(architecture_);
   const auto silent = run_model(architecture_, weights, image_and_text(), options_);

@@ -65,7 +65,7 @@ TEST(ProjectQkv, QkNormComesBeforeTheRotation) {
   EXPECT_EQ(numbers(qkv.v), (std::vector<double>{3, 4}));
 }
 
-// eps is qk_norm_eps, whatever norm_eps says: the mean square 1e-6 with eps 3e-6 gives 1/2.
+// eps is qk_norm_eps, regardless of norm_eps: the mean square 1e-6 with eps 3e-6 gives 1/2.
 TEST(ProjectQkv, QkNormHasAnEpsOfItsOwn) {
   Architecture architecture = one_head();
   EXPECT_EQ(architecture.model.qk_norm_eps, 1e-5);
@@ -80,7 +80,7 @@ TEST(ProjectQkv, QkNormHasAnEpsOfItsOwn) {
   EXPECT_THAT(numbers(qkv.q), AreNear({0.5, -0.5}));
 }
 
-// Two tokens (1, 0) and (0, 1), values passed through, o_proj 10: the first sees itself alone.
+// Two tokens (1, 0) and (0, 1), values passed through, o_proj 10: the first sees only itself.
 TEST(SelfAttention, MixesTheVisibleValues) {
   Weights<double> weights = passing_projections();
   weights.set("a.q_proj.weight", diagonal(2, 0));  // every score 0
@@ -170,7 +170,7 @@ TEST_F(SmallModelCache, ChunksGiveTheLogitsOfTheWholeSequence) {
   }
 }
 
-TEST_F(SmallModelCache, HasTheKeyValueHeadsOfEveryLayerAndZerosBehind) {
+TEST_F(SmallModelCache, HasTheKeyValueHeadsOfEveryLayerThenZeros) {
   auto caches = make_kv_caches<double>(architecture_.model, 1, 5);
   ASSERT_EQ(caches.size(), 3U);
   append_tokens(caches, 0, 4);

@@ -1,4 +1,4 @@
-// What the tests of the models share: architectures that are small in every size, weights and inputs from a
+// Helpers for the tests of the models: architectures that are small in every size, weights and inputs from a
 // seed, one forward call, and the parts of a call for tests of a single module.
 #pragma once
 
@@ -31,7 +31,7 @@ inline Architecture small_moe(RouterType router = RouterType::softmax_topk) {
   return architecture;
 }
 
-/// The same after images: MoT with 3 image tokens, MoMa with 2 experts a modality, cross-attention after
+/// The same with images: MoT with 3 image tokens, MoMa with 2 experts per modality, cross-attention after
 /// every second layer.
 inline Architecture small_vlm(VlmArch arch) {
   Architecture architecture = small_text();
@@ -57,7 +57,7 @@ Weights<T> seeded_weights(const Architecture& architecture, std::uint64_t seed =
   return Weights<T>(seeded_parameters(architecture, seed), dtype_of<T>());
 }
 
-/// Floating point input of that shape, from its name.
+/// A floating point input of that shape, drawn from its name.
 inline Array random_input(const std::string& name, const Shape& shape) {
   return Array::from(seeded_tensor(name, shape, 0, 1.5F, 0.0F));
 }

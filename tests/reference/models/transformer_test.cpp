@@ -1,4 +1,4 @@
-// The whole forward call of text models, and of images in the residual and next to it.
+// The whole forward call of text models, and of models with images in or outside the residual stream.
 #include "reference/models/transformer.h"
 
 #include "reference/ops/embedding.h"
@@ -158,7 +158,7 @@ TYPED_TEST(Stages, ComposedEqualTheWholeBitForBit) {
   }
 }
 
-// Experts 0 and 1 for every token, whatever the router of layer 1 prefers.
+// Experts 0 and 1 for every token, regardless of the router of layer 1.
 TEST(StagedMoe, FollowsForcedChoices) {
   const Architecture architecture = small_moe();
   auto weights = seeded_weights<double>(architecture);

@@ -16,7 +16,7 @@ TEST(Attention, SingleKeyGivesItsValue) {
   EXPECT_EQ(numbers(attention(q, k, v, all_visible(1, 1, 1))), (std::vector<double>{0.3, -0.1}));
 }
 
-// d = 4: score 2 ln 3 / sqrt 4 = ln 3 against 0, so p = (3/4, 1/4). Without the root p would be (0.9, 0.1).
+// d = 4: scores 2 ln 3 / sqrt 4 = ln 3 and 0, so p = (3/4, 1/4). Without the root p would be (0.9, 0.1).
 TEST(Attention, ScoresAreDividedByTheRootOfTheHeadSize) {
   const auto q = doubles({1, 1, 1, 4}, {2, 0, 0, 0});
   const auto k = doubles({1, 2, 1, 4}, {kLn3, 0, 0, 0, 0, 5, 0, 0});
@@ -42,7 +42,7 @@ TEST(Attention, NeighbouringQueryHeadsShareAKeyValueHead) {
   EXPECT_EQ(numbers(out), (std::vector<double>{10, 11, 10, 11, 20, 21, 20, 21}));
 }
 
-// Keys differ from head to head too: head 0 prefers key 0, head 1 prefers key 1, by ln 3 each.
+// Keys also differ from head to head: head 0 prefers key 0, head 1 prefers key 1, by ln 3 each.
 TEST(Attention, EveryHeadReadsItsOwnKeysAndValues) {
   const double a = kLn3 * std::sqrt(2.0);
   const auto q = doubles({1, 1, 2, 2}, {1, 0, 0, 1});

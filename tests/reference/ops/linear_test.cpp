@@ -29,7 +29,7 @@ TEST(Linear, BiasIsAddedToEveryRow) {
   EXPECT_EQ(numbers(out), (std::vector<double>{10.5, 19.5, 20.5, 39.5}));
 }
 
-// 256 + 1 is no bfloat16: a sum kept in bfloat16 would lose the 1.
+// 256 + 1 is not a bfloat16: a sum kept in bfloat16 would lose the 1.
 TEST(Linear, Bfloat16SumsInFloat) {
   const auto out =
       linear(tensor<Bfloat16>({1, 3}, {256, 1, -256}), tensor<Bfloat16>({1, 3}, {1, 1, 1}), kPlain);

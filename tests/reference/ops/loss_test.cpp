@@ -60,7 +60,7 @@ TEST(ChunkedCrossEntropy, IsTheSameNumberForEveryChunkSize) {
   }
 }
 
-// Divergence D4: upstream's gives NaN where one chunk holds every row.
+// Divergence D4: upstream returns NaN if one chunk holds every row.
 TEST(ChunkedCrossEntropy, AllIgnoredIsZeroAndAnIgnoredChunkCountsNothing) {
   const Ids none({1, 2}, {-100, -100});
   EXPECT_EQ(chunked_cross_entropy(kLogits, none, 1), 0.0);

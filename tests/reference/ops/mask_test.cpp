@@ -7,7 +7,7 @@ namespace {
 
 using Rows = std::vector<std::string>;
 
-/// One string a query, "x" where it sees the key and "." where not.
+/// One string per query, "x" where it sees the key and "." where not.
 Rows picture(const AttentionMask& mask) {
   Rows rows;
   for (std::int64_t r = 0; r < mask.rows(); ++r) {
@@ -42,7 +42,7 @@ TEST(CausalMask, PaddedKeysAreNotSeen) {
   EXPECT_EQ(picture(causal_mask(1, 4, 4, 0, nullptr, &valid)), (Rows{"x...", "x...", "x.x.", "x.x."}));
 }
 
-// Its row of keys, later ones and padded ones too; the rows below it are as usual.
+// It sees its whole row of keys, including later and padded ones; the rows below it are as usual.
 TEST(CausalMask, QueryThatWouldSeeNothingSeesEveryKey) {
   const Ids valid({2, 3}, {0, 1, 1, 0, 0, 0});
   EXPECT_EQ(picture(causal_mask(2, 3, 3, 0, nullptr, &valid)),
@@ -52,7 +52,7 @@ TEST(CausalMask, QueryThatWouldSeeNothingSeesEveryKey) {
 TEST(CausalMask, AllRulesHoldTogether) {
   const Ids doc_ids({1, 4}, {0, 1, 1, 1});
   const Ids valid({1, 4}, {1, 0, 1, 1});
-  // Query 1 is alone in its document so far, and padded.
+  // Query 1 is the first of its document, and padded.
   EXPECT_EQ(picture(causal_mask(1, 4, 4, 0, &doc_ids, &valid)), (Rows{"x...", "xxxx", "..x.", "..xx"}));
 }
 

@@ -30,7 +30,7 @@ TEST(ExpertCapacity, HugeFactorMeansNoLimit) {
   EXPECT_GE(expert_capacity(6, 2, 4, 1e300), 12);
 }
 
-// Both slots of one expert count on their own: counted over all slots, token 2 would lose both weights.
+// Each slot of an expert is counted separately: counted over all slots, token 2 would lose both weights.
 TEST(ApplyCapacity, CountsEachSlotSeparatelyInTokenOrder) {
   auto weights = doubles({3, 2}, {0.6, 0.4, 0.7, 0.3, 0.8, 0.2});
   apply_capacity(weights, Ids({3, 2}, {0, 1, 0, 1, 1, 0}), 2, 1);
@@ -53,7 +53,7 @@ TEST(GradientScale, IsTheAverageLoadOverTheLoad) {
   EXPECT_EQ(gradient_scale(8, 4, 1), 2.0);
   EXPECT_EQ(gradient_scale(8, 4, 2), 1.0);
   EXPECT_EQ(gradient_scale(8, 4, 8), 0.25);
-  EXPECT_EQ(gradient_scale(10, 4, 5), 0.5);  // the average is 2.5, no integer
+  EXPECT_EQ(gradient_scale(10, 4, 5), 0.5);  // the average is 2.5, not an integer
   EXPECT_EQ(gradient_scale(8, 4, 0), 2.0);   // an empty load counts as one
 }
 

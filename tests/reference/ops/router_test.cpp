@@ -82,7 +82,7 @@ TEST(BalanceLoss, IsExpertsTimesShareTimesMeanScore) {
   EXPECT_THAT(balance_loss(scores, {1, 1}, 0.0), testing::DoubleNear(1.0, 1e-15));
 }
 
-// Shares are of all N k assignments: with two choices a token an even load still gives 1.
+// Shares are of all N k assignments: with two choices per token an even load still gives 1.
 TEST(BalanceLoss, SharesAreOfAllAssignments) {
   const auto scores = doubles({2, 4}, {0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25});
   EXPECT_THAT(balance_loss(scores, {1, 1, 1, 1}, 0.0), testing::DoubleNear(1.0, 1e-15));
@@ -100,7 +100,7 @@ TEST(RouterZLoss, IsTheMeanSquaredLogSumExp) {
               testing::DoubleNear((2000 + kLn2) * (2000 + kLn2), 1e-9));
 }
 
-// As torch.logsumexp does: x - max, exp, the sum, its logarithm and the result are tensors of bfloat16.
+// As in torch.logsumexp: x - max, exp, the sum, its logarithm and the result are bfloat16 tensors.
 TEST(RouterZLoss, Bfloat16RoundsEveryStep) {
   const auto log_sum_exp = [](float x, float y) {
     const float most = std::max(x, y);

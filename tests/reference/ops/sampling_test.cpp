@@ -11,7 +11,7 @@ std::vector<double> probabilities(const std::vector<double>& logits, const Sampl
   return sampling_probabilities(std::span<const double>(logits), options);
 }
 
-/// ln p: at temperature 1 the probabilities are p again.
+/// ln p: at temperature 1 the probabilities are p.
 std::vector<double> logits_of(std::vector<double> p) {
   for (double& value : p) value = std::log(value);
   return p;
@@ -57,14 +57,14 @@ TEST(Sampling, TopPSortsByProbabilityAndKeepsTheFirstAlways) {
   EXPECT_THAT(probabilities(logits, {.temperature = 1.0, .top_p = 0.85}), AreNear({0.2, 0.5, 0.3}));
 }
 
-// Behind top-k the two left have 4/7 and 3/7; of the original mass the first has only 0.4 < 0.5.
+// After top-k the two tokens left have 4/7 and 3/7; of the original mass the first has only 0.4 < 0.5.
 TEST(Sampling, TopPCountsTheMassThatTopKLeft) {
   EXPECT_THAT(probabilities(logits_of({0.4, 0.3, 0.2, 0.1}), {.temperature = 1.0, .top_k = 2, .top_p = 0.5}),
               AreNear({1, 0, 0, 0}));
 }
 
 // At temperature 1/2 the mass is (0.9, 0.1), at 1 it would be (0.75, 0.25).
-TEST(Sampling, TopPCountsTheMassBehindTheTemperature) {
+TEST(Sampling, TopPCountsTheMassAfterTheTemperature) {
   EXPECT_THAT(probabilities({kLn3, 0}, {.temperature = 0.5, .top_p = 0.8}), AreNear({1, 0}));
   EXPECT_THAT(probabilities({kLn3, 0}, {.temperature = 1.0, .top_p = 0.8}), AreNear({0.75, 0.25}));
 }

@@ -1,4 +1,4 @@
-// What the tests of the reference share: tensors from numbers, comparison element by element, the message of
+// Helpers for the tests of the reference: tensors from numbers, comparison element by element, the message of
 // an error, and a bfloat16 rounding that does not use the code under test.
 #pragma once
 
@@ -47,7 +47,7 @@ std::vector<double> numbers_of_row(const Tensor<T>& x, std::int64_t row) {
   return {values.begin() + row * x.width(), values.begin() + (row + 1) * x.width()};
 }
 
-/// Every element within `tolerance`, and as many of them. NaN is near nothing.
+/// The same number of elements, each within `tolerance`. NaN is not near any value.
 inline auto AreNear(const std::vector<double>& expected, double tolerance = 1e-14) {
   return testing::Pointwise(testing::DoubleNear(tolerance), expected);
 }
