@@ -21,6 +21,9 @@ __global__ void clear_words(int count) {
 // nvcc reads an array of 8 bytes by one load of 16, which compute-sanitizer reports if the block has only 8.
 // The emulator fills what a block has with ones before the block runs.
 TEST_F(LaunchTest, SharedMemoryIsRoundedUpTo16Bytes) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "it reads memory that was never written, which the checking emulator reports";
+#endif
   for (std::size_t bytes = 1; bytes <= 48; ++bytes) {
     const auto words = static_cast<int>((bytes + 15) / 16 * 4);
     launch(device, "clear_words", clear_words, 1, 1, static_cast<std::size_t>(words) * 4, words);
