@@ -8,6 +8,7 @@
 #include "harness/cli/report_options.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
+#include "harness/io/file_name.h"
 #include "harness/report/text.h"
 #include "harness/verdict/judge.h"
 #include "reference/error.h"
@@ -105,9 +106,8 @@ class Verification {
       Judgement recorded = judge(golden->problem, golden->expected, golden->type, false);
       add(entry, golden, kRecording, std::move(recorded), seconds_since(start));
     } catch (const Error& error) {
-      const std::string path = entry.path.string(), what = error.what();
-      const std::string message = what.starts_with(path) ? what : path + ": " + what;
-      add(entry, golden, kRecording, failure(Verdict::rejected, message), seconds_since(start));
+      Judgement rejected = failure(Verdict::rejected, with_path(entry.path, error.what()));
+      add(entry, golden, kRecording, std::move(rejected), seconds_since(start));
       return;
     }
     for (const auto& backend : backends_) {

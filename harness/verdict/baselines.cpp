@@ -67,17 +67,23 @@ Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Ev
       comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
     }
   }
+  const std::vector<const TapResult*> failed = excusable(comparison, candidate, evidence.oracle);
+  if (failed.empty()) return comparison;
+  const TapResult first = *failed.front();
+  std::set<std::string> names;
+  for (const TapResult* tap : failed) names.insert(tap->name);
   const bool unseen = has_unseen_choices(problem, candidate, evidence.oracle);
-  const int most = unseen ? kDrawsOfUnseenChoices : kDraws;
-  for (int draws = kDraws; draws <= most; draws *= 4) {
-    const std::vector<const TapResult*> failed = excusable(comparison, candidate, evidence.oracle);
-    if (failed.empty() || (draws > kDraws && draws * run_cost(problem) > kSpreadEffort)) return comparison;
-    std::set<std::string> names;
-    for (const TapResult* tap : failed) names.insert(tap->name);
-    const auto hopeless = [&](const Spreads& some) { return !unseen && is_hopeless(*failed.front(), some); };
-    evidence.spreads = measure_spreads(problem, candidate, evidence.oracle, names, type, draws, hopeless);
+  // All of the taps keep their spreads: one that is excused after few runs stays so.
+  measure_spreads(problem, candidate, evidence.oracle, names, type, [&](const Spreads& spreads, int draws) {
+    if (draws == kFirstDraws) {
+      if (unseen || !is_hopeless(first, spreads)) return Draws::more;
+    }
+    evidence.spreads = spreads;
     comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
-  }
+    const bool affordable = 4 * draws * run_cost(problem) <= kSpreadEffort;
+    const bool more = unseen && affordable && !excusable(comparison, candidate, evidence.oracle).empty();
+    return more ? Draws::more : Draws::enough;
+  });
   return comparison;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "harness/tap/parameter_name.h"
 #include "harness/tap/tap_kind.h"
 #include "reference/ops/moe.h"
 #include "reference/parameters.h"
@@ -104,15 +105,16 @@ bool all_are(const Problem& problem, double value, const Wanted& wanted) {
   return found;
 }
 
-bool is_head_norm(const ParameterInfo& info) {
-  return info.name.find(".q_norm") != std::string::npos || info.name.find(".k_norm") != std::string::npos;
+bool is_head_norm(const ParameterInfo& info, const Architecture& architecture) {
+  const std::optional<ParameterName> name = parse_parameter_name(info.name, architecture);
+  return name && kind_of(name->module, architecture) == TapKind::head_norm;
 }
 
 /// Whether the gains of every q_norm and k_norm are one number each.
 bool head_gains_are_equal(const Problem& problem) {
   for (const ParameterInfo& info : model_parameters(problem.definition.architecture)) {
     const auto gains = problem.parameters.find(info.name);
-    if (!is_head_norm(info) || gains == problem.parameters.end()) continue;
+    if (!is_head_norm(info, problem.definition.architecture) || gains == problem.parameters.end()) continue;
     for (std::int64_t i = 1; i < gains->second.size(); ++i) {
       if (gains->second.at(i) != gains->second.at(0)) return false;
     }

@@ -64,23 +64,22 @@ Spreads spreads_of(const std::map<std::string, Sums>& sums, Dtype type) {
 
 }  // namespace
 
-Spreads measure_spreads(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
-                        const std::set<std::string>& names, Dtype type, int draws,
-                        const std::function<bool(const Spreads&)>& enough) {
+void measure_spreads(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
+                     const std::set<std::string>& names, Dtype type,
+                     const std::function<Draws(const Spreads& spreads, int draws)>& take) {
   // Float32 rounds nothing between operations, so it has only one order of rounding.
   const std::size_t orders = type == Dtype::bf16 ? kSampledOrders : 1;
   std::map<std::string, Sums> sums;
   for (const std::string& name : names) sums.emplace(name, Sums(values_of(oracle, name), orders));
-  for (int draw = 0; draw < draws; ++draw) {
-    if (draw == kFirstDraws) {
-      Spreads some = spreads_of(sums, type);
-      if (enough(some)) return some;
-    }
-    const auto seed = static_cast<std::uint64_t>(draw);
+  int taken_at = kFirstDraws;
+  for (int draws = 1; draws <= kDrawsOfUnseenChoices; ++draws) {
+    const auto seed = static_cast<std::uint64_t>(draws - 1);
     const ReferenceRun run = sampled_forced(problem, type, seed, candidate, names);
     for (auto& [name, sum] : sums) sum.add(values_of(run, name), sampled_order(seed) % orders);
+    if (draws != taken_at) continue;
+    if (take(spreads_of(sums, type), draws) == Draws::enough) return;
+    taken_at = draws == kFirstDraws ? kDraws : 4 * draws;
   }
-  return spreads_of(sums, type);
 }
 
 }  // namespace forgecheck

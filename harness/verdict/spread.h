@@ -23,12 +23,15 @@ struct Spread {
 /// By tap name.
 using Spreads = std::map<std::string, Spread, std::less<>>;
 
-/// The spreads of the floating point taps and choices `names`, in `type` (f32 or bf16), over `draws` runs.
-/// Draws are seeded: the same call gives the same result. Ends early if `enough` is true of the spreads over
-/// the first kFirstDraws (tolerance.h). A tap that is NaN or infinite in a run, but not in the oracle, has no
-/// spread.
-Spreads measure_spreads(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
-                        const std::set<std::string>& names, Dtype type, int draws,
-                        const std::function<bool(const Spreads&)>& enough);
+/// Whether more runs are wanted.
+enum class Draws { enough, more };
+
+/// Measures the spreads of the floating point taps and choices `names`, in `type` (f32 or bf16). Calls
+/// `take(spreads, draws)` with the spreads over the first kFirstDraws runs, over kDraws, and over four times as
+/// many up to kDrawsOfUnseenChoices (tolerance.h), until it has enough. Draws are seeded: the same call gives
+/// the same spreads. A tap that a run leaves NaN or infinite where the oracle is not has no spread.
+void measure_spreads(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
+                     const std::set<std::string>& names, Dtype type,
+                     const std::function<Draws(const Spreads& spreads, int draws)>& take);
 
 }  // namespace forgecheck

@@ -52,21 +52,22 @@ double upper_decile(std::vector<double> values) {
   return *at;
 }
 
-/// How a type stores and sums.
+/// How a type stores and sums, and the multiple of the baseline's error that candidates in it may have.
 struct Precision {
   int digits;               // of the stored significand
   int smallest;             // exponent of the smallest positive value
   double unit_accumulated;  // unit roundoff of its sums
+  double kappa;
 };
 
 Precision precision_of(Dtype type) {
   switch (type) {
     case Dtype::f64:
-      return {53, -1074, 0x1p-53};
+      return {53, -1074, 0x1p-53, 4.0};
     case Dtype::f32:
-      return {24, -149, 0x1p-24};
+      return {24, -149, 0x1p-24, 4.0};
     case Dtype::bf16:
-      return {8, -133, 0x1p-24};
+      return {8, -133, 0x1p-24, 2.0};
     case Dtype::f16:
     case Dtype::i64:
     case Dtype::i32:
@@ -87,7 +88,7 @@ double half_unit(double value, const Precision& precision) {
 
 /// Whether a tap is one number, for which a baseline is a single draw: its bound comes from the sampled runs.
 /// In float64 there are none.
-bool has_runs_alone(const Tensor<double>& oracle, Dtype type) {
+bool is_judged_by_runs(const Tensor<double>& oracle, Dtype type) {
   return oracle.size() == 1 && type != Dtype::f64;
 }
 
@@ -102,7 +103,7 @@ struct BaselineErrors {
 BaselineErrors baseline_errors(const Tensor<double>& oracle, const Tensor<double>& baseline,
                                const Tensor<double>& stored, Dtype type) {
   BaselineErrors errors;
-  if (has_runs_alone(oracle, type)) {
+  if (is_judged_by_runs(oracle, type)) {
     errors.size = {std::abs(oracle[0])};
     errors.beyond = {0.0};
     return errors;
@@ -181,20 +182,7 @@ Tensor<double> half_units(const Tensor<double>& values, Dtype type) {
 }
 
 double kappa(Dtype type) {
-  switch (type) {
-    case Dtype::f64:
-    case Dtype::f32:
-      return 4.0;
-    case Dtype::bf16:
-      return 2.0;
-    case Dtype::f16:
-    case Dtype::i64:
-    case Dtype::i32:
-    case Dtype::u8:
-    case Dtype::boolean:
-      throw ConfigError("tolerance: no candidate computes in " + std::string(torch_name(type)));
-  }
-  throw_not_an_enumerator("dtype", type);
+  return precision_of(type).kappa;
 }
 
 Tensor<double> tolerances_beyond(const Tensor<double>& oracle, const Tensor<double>& baseline,

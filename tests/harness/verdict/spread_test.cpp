@@ -64,6 +64,17 @@ TEST(SpreadBound, OfTheWholeIsTwiceTheFarthestRun) {
   EXPECT_EQ(verdict(1.01 * 2e-3), Verdict::mismatch);
 }
 
+/// The spreads over so many runs.
+Spreads spreads_over(int draws, const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
+                     const std::set<std::string>& names, Dtype type) {
+  Spreads result;
+  measure_spreads(problem, candidate, oracle, names, type, [&](const Spreads& spreads, int so_far) {
+    result = spreads;
+    return so_far == draws ? Draws::enough : Draws::more;
+  });
+  return result;
+}
+
 /// A trace and the oracle forced to it.
 struct Judged {
   Problem problem;
@@ -71,9 +82,8 @@ struct Judged {
   Trace candidate = run_permuted(problem, type);
   ReferenceRun oracle = run_forced(problem, Dtype::f64, kPlain, candidate, Forcing::everything);
 
-  Spreads measure(const std::set<std::string>& names, bool enough = false) const {
-    return measure_spreads(problem, candidate, oracle, names, type, kDraws,
-                           [=](const Spreads&) { return enough; });
+  Spreads measure(const std::set<std::string>& names, int draws = kDraws) const {
+    return spreads_over(draws, problem, candidate, oracle, names, type);
   }
 };
 
@@ -131,8 +141,18 @@ TEST(MeasuredSpreads, ReachThreeTimesTheRootMeanSquareOfOneOrderAndAsFarAsAnyRun
 }
 
 TEST(MeasuredSpreads, EndEarlyWhereThatIsEnough) {
-  EXPECT_NE(float32().measure({"logits"}, true).at("logits").reach.data,
-            float32().measure({"logits"}, false).at("logits").reach.data);
+  EXPECT_NE(float32().measure({"logits"}, kFirstDraws).at("logits").reach.data,
+            float32().measure({"logits"}, kDraws).at("logits").reach.data);
+}
+
+TEST(MeasuredSpreads, AreShownAfterFourRunsSixteenAndFourTimesAsManyUpTo256) {
+  std::vector<int> shown;
+  measure_spreads(float32().problem, float32().candidate, float32().oracle, {"logits"}, Dtype::f32,
+                  [&](const Spreads&, int draws) {
+                    shown.push_back(draws);
+                    return Draws::more;
+                  });
+  EXPECT_EQ(shown, (std::vector<int>{4, 16, 64, 256}));
 }
 
 // The result of a matrix product is rounded once: before that, right implementations differ by float32's
@@ -157,8 +177,7 @@ Trace with_first(const Trace& trace, const std::string& tap, double first) {
 
 /// The spread of attention's context.
 Spreads measure_context(const Trace& candidate, const ReferenceRun& oracle) {
-  const auto never = [](const Spreads&) { return false; };
-  return measure_spreads(float32().problem, candidate, oracle, {kContext}, Dtype::f32, kDraws, never);
+  return spreads_over(kDraws, float32().problem, candidate, oracle, {kContext}, Dtype::f32);
 }
 
 TEST(MeasuredSpreads, AnElementThatTheOracleLeavesInfiniteHasNoError) {
