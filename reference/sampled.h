@@ -113,7 +113,7 @@ struct Sampled {
   friend bool operator==(Sampled a, Sampled b) { return a.value == b.value; }
 };
 
-// The functions that the reference uses, for every computing type; only its mutants (tests/mutants) use abs
+// The functions that the reference uses, for every computing type; only its mutants (tests/mutants/by_trace) use abs
 // and tanh.
 using std::abs;
 using std::cos;

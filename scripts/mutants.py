@@ -1,228 +1,111 @@
 #!/usr/bin/env python3
-"""Runs the mutation table: deliberately wrong implementations, which the judge must catch and locate.
+"""Runs the mutants of tests/mutants: deliberately wrong lines, each of which must be caught.
 
-tests/mutants/*.toml hold the table, one file per area. A file has `[cases]` (name = "text of a case") and any
-number of `[[mutant]]`:
-
-    name      unique, for the mistake
-    mistake   one sentence
-    file      a .cpp of reference/
-    old, new  the replacement; `old` occurs exactly once in the file
-    cases     names of the cases that show it
-    blame     the tap that must be named as the first divergence, or a glob for it
-    verdict   default "mismatch"; of "rejected" the error's message must match `blame`
-    hint      words that the report's hint must contain, if the judge can tell what the mistake is; in at least one
-              of the cases, since not every case can show it
-
-The last line says how many of these hints were given; one that is missing fails the run.
-
-The mutated program (scripts/mutation.py) records the cases (`golden record`), and the honest program judges the
-recordings (`verify --backend golden`).
+There are two tables: wrong implementations of a model, which the judge must catch by their traces
+(scripts/mutants_by_trace.py), and wrong lines elsewhere, which a test must catch (scripts/mutants_by_test.py). The last
+lines are one summary over both, by folder. The build must be finished (scripts/mutants.sh).
 """
 
+import argparse
 import fnmatch
-import json
+import os
 import re
-import subprocess
 import sys
-import tempfile
-import tomllib
-from dataclasses import dataclass
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mutation import ROOT, TableError, outcomes, require_replacement, require_unique, run_program
+import mutants_by_test
+import mutants_by_trace
+from mutation import ROOT, Build, TableError
 
-TABLE = ROOT / "tests" / "mutants"
-MIN_MUTANTS = 80
-MIN_LOCATED = 0.95
-TIME_LIMIT = 120  # seconds; a program that runs longer hangs
-
-# What the table has to cover: a pattern that some mutant's case matches.
-COVERED = {
-    "dense": r"^dense\[",
-    "moe": r"^moe\[",
-    "joint_decoder": r"^joint_decoder\[",
-    "cross_attention": r"^cross_attention\[",
-    "mot": r"^mot\[",
-    "moma": r"^moma\[",
-    "adapter linear": r"adapter\.type=linear",
-    "adapter mlp_2layer": r"adapter\.type=mlp_2layer",
-    "adapter avgpool": r"adapter\.type=avgpool",
-    "adapter attentional_pool": r"adapter\.type=attentional_pool",
-    "decode": r"/decode=",
-    "generate": r"/generate=",
-    "loss": r"/loss=",
-    "train": r"/train",
-    "bfloat16": r"/bfloat16",
-    "stages": r"/stages=",
-    "output slice": r"/output_slice=",
-}
+TABLES = (mutants_by_trace, mutants_by_test)
+MIN_MUTANTS = 490
 
 
-@dataclass
-class Mutant:
-    name: str
-    mistake: str
-    file: str
-    old: str
-    new: str
-    cases: dict[str, str]  # name: text
-    blame: str
-    verdict: str = "mismatch"
-    hint: str = ""
+def read_tables():
+    """[(table, mutant)]; raises TableError for the first thing that is wrong."""
+    rows = [(table, mutant) for table in TABLES for mutant in table.read_table()]
+    names = Counter(mutant.name for _, mutant in rows)
+    twice = sorted(name for name, count in names.items() if count > 1)
+    if twice:
+        raise TableError(f"two mutants are called {twice[0]}")
+    if len(rows) < MIN_MUTANTS:
+        raise TableError(f"{len(rows)} mutants, at least {MIN_MUTANTS} are required")
+    return rows
 
 
-@dataclass
-class Outcome:
-    verdict: str
-    named: str  # the tap, or the message of a program that refused or crashed
-    hint: str = ""
-
-
-# The table
-
-
-def read_table():
-    """All mutants in the order of the files; raises TableError for the first thing that is wrong."""
-    mutants = []
-    for path in sorted(TABLE.glob("*.toml")):
-        mutants += read_area(path)
-    require_unique(mutants)
-    if len(mutants) < MIN_MUTANTS:
-        raise TableError(f"{len(mutants)} mutants, at least {MIN_MUTANTS} are required")
-    texts = [text for mutant in mutants for text in mutant.cases.values()]
-    for what, pattern in COVERED.items():
-        if not any(re.search(pattern, text) for text in texts):
-            raise TableError(f"no mutant has a case of {what}")
-    return mutants
-
-
-def read_area(path):
+def run(build, rows, jobs):
+    """Runs the mutants, `jobs` at a time; the exit status."""
+    pool = ThreadPoolExecutor(jobs)
+    results = []
     try:
-        area = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise TableError(f"{path}: {error}") from error
-    if area.keys() != {"cases", "mutant"}:
-        raise TableError(f"{path.name}: has {sorted(area)}, expected cases and mutant")
-    mutants = [make_mutant(path, row, area["cases"]) for row in area["mutant"]]
-    unused = area["cases"].keys() - {name for mutant in mutants for name in mutant.cases}
-    if unused:
-        raise TableError(f"{path.name}: no mutant has the cases {sorted(unused)}")
-    return mutants
+        for (table, mutant), found in zip(rows, pool.map(lambda row: row[0].run_mutant(build, row[1]), rows)):
+            table.show(mutant, found)
+            results.append((table, mutant, found))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    passed = [table.passes([(m, found) for t, m, found in results if t is table])
+              for table in TABLES if any(t is table for t, _, _ in results)]
+    return 0 if print_summary(results) and all(passed) else 1
 
 
-def make_mutant(path, row, cases):
-    where = f"{path.name}: {row.get('name', 'a mutant without a name')}"
-    required = {"name", "mistake", "file", "old", "new", "cases", "blame"}
-    optional = {"verdict", "hint"}
-    if not required <= row.keys() <= required | optional:
-        raise TableError(f"{where}: has {sorted(row)}, expected {sorted(required)} and optionally {sorted(optional)}")
-    if row.get("hint", "a hint").strip() == "":
-        raise TableError(f"{where}: hint = {row['hint']!r}: must be words of the hint; leave it out if there is none")
-    unknown = [name for name in row["cases"] if name not in cases]
-    if unknown or not row["cases"]:
-        raise TableError(f"{where}: cases = {row['cases']}: {unknown or 'none'}")
-    mutant = Mutant(**{**row, "cases": {name: cases[name] for name in row["cases"]}})
-    require_replacement(where, mutant.file, r"reference/[a-z_/]+\.cpp", mutant.old, mutant.new)
-    return mutant
+def print_summary(results):
+    """Prints how many were caught, by folder; whether all were."""
+    of, caught = Counter(), Counter()
+    for table, mutant, found in results:
+        folder = str(Path(mutant.file).parent)
+        of[folder] += 1
+        caught[folder] += table.is_caught(mutant, found)
+    for folder in sorted(of):
+        print(f"  {folder:<24} {caught[folder]:>4} of {of[folder]}")
+    print(f"{of.total()} mutants: {caught.total()} caught ({caught.total() / of.total():.1%})")
+    return caught == of
 
 
-# The programs
+def shard(text):
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not int(match[1]) < int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text} is not i/n with i in 0 .. n - 1")
+    return int(match[1]), int(match[2])
 
 
-def record(program, cases, folder):
-    """Records the cases below `folder` in their own dtype."""
-    listed = folder / "cases.txt"
-    listed.write_text("".join(f"{name} {text}\n" for name, text in cases.items()))
-    command = [program, "golden", "record", "--cases", listed, "--out", folder / "traces", "--backend", "reference"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIME_LIMIT)
+def read_arguments():
+    parser = argparse.ArgumentParser(description="Runs the tables of mutants.")
+    parser.add_argument("filter", nargs="?", default="*", help="only mutants whose name or file matches, or contains this")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--shard", type=shard, default=(0, 1), metavar="i/n", help="every n-th mutant from i on")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "dev", help="a finished build")
+    parser.add_argument("--check", action="store_true", help="only check the tables, and what they run without a mutant")
+    return parser.parse_args()
 
 
-def judge(program, folder):
-    """The honest program's results for the recordings below `folder`."""
-    report = folder / "report.json"
-    command = [program, "verify", "--golden", folder / "traces", "--backend", "golden", "--json", report]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIME_LIMIT)
-    if done.returncode not in (0, 1):
-        raise TableError(f"the honest program failed: {done.stderr}")
-    return json.loads(report.read_text())["results"]
+def chosen(options, rows):
+    """The mutants that the command line asks for."""
+    def is_wanted(mutant):
+        return any(options.filter in text or fnmatch.fnmatchcase(text, options.filter)
+                   for text in (mutant.name, mutant.file))
+    first, step = options.shard
+    wanted = [row for row in rows if is_wanted(row[1])][first::step]
+    if not wanted:
+        raise TableError(f"no mutant of the shard matches {options.filter}")
+    return wanted
 
 
-def run_mutant(build, mutant):
-    """One outcome for each case, or a single one where the program fails."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
-        folder = Path(name)
-        program = build.link(mutant, "forgecheck", folder)
-        try:
-            recorded = record(program, mutant.cases, folder)
-        except subprocess.TimeoutExpired:
-            return [Outcome("timed out", "")]
-        if recorded.returncode != 0:
-            message = recorded.stderr.strip().removeprefix("forgecheck: ")
-            return [Outcome("rejected" if recorded.returncode == 2 else "crashed", message)]
-        results = judge(build.folder / "forgecheck", folder)
-        return [outcome_of(result) for result in results]
-
-
-def outcome_of(result):
-    first = result["first_divergence"] or {"tap": ""}
-    return Outcome(result["verdict"], first["tap"], first.get("hint", ""))
-
-
-def check_cases(build, mutants):
-    """Every case runs, and the honest program's own recordings of them match."""
-    cases = {}
-    for mutant in mutants:
-        for text in mutant.cases.values():
-            cases[f"case_{len(cases)}"] = text
-    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
-        recorded = record(build.folder / "forgecheck", cases, Path(name))  # refuses a text that is not a case
-        if recorded.returncode != 0:
-            raise TableError(recorded.stderr.strip())
-        for result in judge(build.folder / "forgecheck", Path(name)):
-            if result["verdict"] != "match":
-                raise TableError(f"{result['case']}: {result['verdict']} without any mutant: {result['message']}")
-
-
-# The score
-
-
-def is_caught(mutant, outcomes):
-    return all(outcome.verdict == mutant.verdict for outcome in outcomes)
-
-
-def is_located(mutant, outcomes):
-    return is_caught(mutant, outcomes) and all(fnmatch.fnmatchcase(o.named, mutant.blame) for o in outcomes)
-
-
-def is_hinted(mutant, outcomes):
-    return any(mutant.hint in outcome.hint for outcome in outcomes)
-
-
-def row(mutant, outcomes):
-    verdicts = ", ".join(sorted({outcome.verdict for outcome in outcomes}))
-    named = ", ".join(dict.fromkeys(outcome.named or "-" for outcome in outcomes))
-    mark = "" if is_located(mutant, outcomes) else "WRONG PLACE" if is_caught(mutant, outcomes) else "SURVIVES"
-    if not mark and not is_hinted(mutant, outcomes):
-        mark = f"NO HINT {mutant.hint!r}"
-    return f"{mutant.name:<52} {verdicts:<10} {named:<44} {mutant.blame:<44} {mark}".rstrip()
-
-
-def run_table(build, mutants, jobs):
-    caught = located = hinted = 0
-    print(f"{'mutant':<52} {'verdict':<10} {'tap named':<44} expected")
-    for mutant, found in outcomes(mutants, lambda mutant: run_mutant(build, mutant), jobs):
-        caught += is_caught(mutant, found)
-        located += is_located(mutant, found)
-        hinted += mutant.hint != "" and is_hinted(mutant, found)
-        print(row(mutant, found), flush=True)
-        for hint in dict.fromkeys(outcome.hint for outcome in found if outcome.hint):
-            print(f"    {hint}", flush=True)
-    count, hints = len(mutants), sum(mutant.hint != "" for mutant in mutants)
-    print(f"{count} mutants: {caught} caught ({caught / count:.1%}), {located} at the right tap ({located / count:.1%})")
-    print(f"hints: {hinted} of the {hints} that the table knows, {hints} of {count} mutants have one")
-    return 0 if caught == count and located >= MIN_LOCATED * count and hinted == hints else 1
+def main():
+    options = read_arguments()
+    try:
+        rows, build = read_tables(), Build(options.build.resolve())
+        if not options.check:
+            return run(build, chosen(options, rows), options.jobs)
+        for table in TABLES:
+            table.check(build, [mutant for kind, mutant in rows if kind is table])
+        print(f"{len(rows)} mutants: the tables are sound")
+        return 0
+    except TableError as error:
+        print(f"mutants: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":
-    sys.exit(run_program("mutants", "mutants", read_table, check_cases, run_table))
+    sys.exit(main())

@@ -1,19 +1,14 @@
-"""What the mutation tables share: their command line, and building a program with one replacement in one file.
+"""What all mutants share: building a program with one replacement in one file.
 
 The translation unit (of a header, each that includes it) is compiled with the changed copy, by the build's own command,
 and linked with the rest of the build, in front of the archives, so that it is taken first. Needs a finished build by
 Ninja with compile_commands.json.
 """
 
-import argparse
-import fnmatch
 import json
-import os
 import re
 import shlex
 import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -31,12 +26,6 @@ def require_replacement(where, file, pattern, old, new):
     found = (ROOT / file).read_text().count(old)
     if found != 1 or old == new:
         raise TableError(f"{where}: old occurs {found} times in {file}, expected once, and new must differ")
-
-
-def require_unique(mutants):
-    names = [mutant.name for mutant in mutants]
-    if len(set(names)) < len(names):
-        raise TableError(f"two mutants are called {sorted(name for name in names if names.count(name) > 1)[0]}")
 
 
 class Build:
@@ -99,53 +88,3 @@ class Build:
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
         if done.returncode != 0:
             raise TableError(f"{mutant.name}: does not build\n{done.stderr}")
-
-
-def outcomes(mutants, run, jobs):
-    """(mutant, run(mutant)) in the order of the table, `jobs` at a time."""
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        yield from zip(mutants, pool.map(run, mutants))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def run_program(name, what, read_table, check, run_table):
-    """The command line of a table; its exit status."""
-    options = make_parser(f"Runs the table of {what}.").parse_args()
-    try:
-        mutants = read_table()
-        build = Build(options.build.resolve())
-        if options.check:
-            check(build, mutants)
-            print(f"{len(mutants)} {what}: the table is sound")
-            return 0
-        return run_table(build, chosen(options, mutants), options.jobs)
-    except TableError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-
-
-def make_parser(description):
-    def shard(text):
-        match = re.fullmatch(r"(\d+)/(\d+)", text)
-        if not match or not int(match[1]) < int(match[2]):
-            raise argparse.ArgumentTypeError(f"{text} is not i/n with i in 0 .. n - 1")
-        return int(match[1]), int(match[2])
-
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("filter", nargs="?", default="*", help="only mutants whose name matches, or contains this")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--shard", type=shard, default=(0, 1), metavar="i/n", help="every n-th mutant from i on")
-    parser.add_argument("--build", type=Path, default=ROOT / "build" / "dev", help="a finished build")
-    parser.add_argument("--check", action="store_true", help="only check the table, and what it runs without a mutant")
-    return parser
-
-
-def chosen(options, mutants):
-    """The mutants that the command line asks for."""
-    wanted = [m for m in mutants if options.filter in m.name or fnmatch.fnmatchcase(m.name, options.filter)]
-    shard, shards = options.shard
-    if not wanted[shard::shards]:
-        raise TableError(f"no mutant of the shard matches {options.filter}")
-    return wanted[shard::shards]

@@ -12,7 +12,6 @@ step() {
 
 step scripts/test.sh
 step scripts/mutants.sh
-step scripts/gpu_mutants.sh
 step scripts/lint.sh
 step scripts/test.sh asan-ubsan
 step scripts/test.sh simt-check

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -29,6 +30,12 @@ inline std::string golden_path(const std::string& name) {
   return FORGECHECK_SOURCE_DIR "/golden/" + name;
 }
 
+/// The program under test: the built one, or the one that the environment names (a mutant).
+inline std::string program() {
+  const char* named = std::getenv("FORGECHECK_PROGRAM");
+  return named == nullptr ? FORGECHECK_PROGRAM : named;
+}
+
 struct Outcome {
   int status = -1;  // exit status; 128 + the signal if one ended the program
   std::string out;
@@ -40,7 +47,7 @@ class ProgramTest : public testing::Test {
   /// Runs the program with these arguments, in the folder.
   Outcome run(const std::vector<std::string>& arguments) const {
     const std::string out = (streams_.path() / "out").string(), err = (streams_.path() / "err").string();
-    std::vector<std::string> words{FORGECHECK_PROGRAM};
+    std::vector<std::string> words{program()};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -55,9 +62,9 @@ class ProgramTest : public testing::Test {
                                      0600);
     posix_spawn_file_actions_addchdir_np(&actions, folder_.path().c_str());
     pid_t child = 0;
-    const int failed = posix_spawn(&child, FORGECHECK_PROGRAM, &actions, nullptr, argv.data(), environ);
+    const int failed = posix_spawn(&child, words[0].c_str(), &actions, nullptr, argv.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
-    if (failed != 0) throw std::runtime_error(FORGECHECK_PROGRAM " cannot be started");
+    if (failed != 0) throw std::runtime_error(words[0] + " cannot be started");
     int state = 0;
     if (waitpid(child, &state, 0) != child) throw std::runtime_error("waitpid failed");
     return {WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state), file_text(out), file_text(err)};
