@@ -9,7 +9,7 @@ packages=(
   libgtest-dev libgmock-dev librapidcheck-dev
   libboost-context-dev
   clang-format clang-tidy
-  python3  # the mutation table
+  python3 mold  # the mutants
 )
 
 missing=()

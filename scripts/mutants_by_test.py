@@ -26,7 +26,7 @@ from pathlib import Path
 from mutation import ROOT, TableError, require_replacement
 
 TABLE = ROOT / "tests" / "mutants" / "by_test"
-FILES = r"(gpu|harness|reference)/[a-z_/]+\.(cuh?|cpp|h)"
+FILES = r"(gpu|harness|reference)/[a-z0-9_/]+\.(cuh?|cpp|h)"
 RUN_FORGECHECK = {"test_harness_cli"}
 TIME_LIMIT = 120  # seconds; tests that run longer hang
 

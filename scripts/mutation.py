@@ -1,22 +1,30 @@
 """What all mutants share: building a program with one replacement in one file.
 
-The translation unit (of a header, each that includes it) is compiled with the changed copy, by the build's own command,
-and linked with the rest of the build, in front of the archives, so that it is taken first. Needs a finished build by
-Ninja with compile_commands.json.
+The translation units that depend on the file are compiled with the changed copy, by the build's own commands, and linked
+with the rest of the build, in front of the archives, so that they are taken first. Needs a finished build by Ninja with
+compile_commands.json.
 """
 
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+FAST_LINKER = ["-fuse-ld=mold"] if shutil.which("mold") else []
+# Headers that others find beside themselves: changed ones need the rest of the folder around them.
+EMULATED = "gpu/simt/include"
 
 
 class TableError(Exception):
     """A table itself is wrong."""
+
+
+class BuildError(TableError):
+    """A mutant does not build."""
 
 
 def require_replacement(where, file, pattern, old, new):
@@ -34,57 +42,86 @@ class Build:
     def __init__(self, folder):
         self.folder = folder
         commands = json.loads((folder / "compile_commands.json").read_text())
-        self.compile_commands = {entry["file"]: entry for entry in commands}
+        self.commands = {re.search(r" -o (\S+)", entry["command"])[1]: entry for entry in commands}  # by object
+
+    def ninja(self, *tool):
+        command = ["ninja", "-C", str(self.folder), "-t", *tool]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+
+    @cache
+    def steps(self, program):
+        """Every command that makes the program."""
+        return self.ninja("commands", program)
 
     @cache
     def link_command(self, program):
-        ninja = ["ninja", "-C", str(self.folder), "-t", "commands", program]
-        last = subprocess.run(ninja, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-        steps = [shlex.split(step) for step in last.split("&&")]
+        steps = [shlex.split(step) for step in self.steps(program)[-1].split("&&")]
         return next(step for step in steps if "-o" in step)
 
-    def units(self, file):
-        """The source files that have to be compiled again when `file` changes: itself, or all that include it."""
-        if str(ROOT / file) in self.compile_commands:
-            return [file]
-        include = f'#include "{file}"'
-        includers = [path for folder in ("gpu", "harness", "reference", "tests") for path in (ROOT / folder).rglob("*.*")
-                     if path.suffix in (".h", ".cuh", ".cu", ".cpp") and include in path.read_text()]
-        units = [unit for path in includers for unit in self.units(str(path.relative_to(ROOT)))]
-        return list(dict.fromkeys(units))
+    @cache
+    def objects_of(self, program):
+        return {found for step in self.steps(program) for found in re.findall(r" -o (\S+\.o) ", step)}
 
-    def compile(self, mutant, folder):
-        """The objects of the changed file, which is found before the one in the tree, by the names of the honest ones."""
+    @cache
+    def objects_by_header(self):
+        """The objects that depend on each header, by its path."""
+        found, target = {}, None
+        for line in self.ninja("deps"):
+            if line and not line.startswith(" "):
+                target = line.split(":")[0]
+            elif line:
+                found.setdefault(line.strip(), []).append(target)
+        return found
+
+    def objects(self, file, program):
+        """The objects of the program that have to be compiled again when `file` changes."""
+        path = str(ROOT / file)
+        own = [name for name, entry in self.commands.items() if entry["file"] == path]
+        wanted = own or self.objects_by_header().get(path, [])
+        return [name for name in wanted if name in self.objects_of(program) and name in self.commands]
+
+    def compile(self, mutant, programs, folder, *flags):
+        """The objects of `programs` with the changed file, by the names of the honest ones."""
         changed = folder / mutant.file
-        changed.parent.mkdir(parents=True)
+        if mutant.file.startswith(EMULATED):
+            shutil.copytree(ROOT / EMULATED, folder / EMULATED, dirs_exist_ok=True)
+        changed.parent.mkdir(parents=True, exist_ok=True)
         changed.write_text((ROOT / mutant.file).read_text().replace(mutant.old, mutant.new))
-        objects = {}
-        for unit in self.units(mutant.file):
-            original, target = str(ROOT / unit), folder / f"mutant_{len(objects)}.o"
-            command = shlex.split(self.compile_commands[original]["command"])
-            honest = command[command.index("-o") + 1]
-            command[command.index("-o") + 1] = str(target)
-            command[command.index(original)] = str(changed) if unit == mutant.file else original
-            command.insert(1, f"-I{folder}")
-            # Wrong code may leave a variable unused, and needs no debug information.
-            self.run_or_raise(mutant, [*command, "-w", "-g0"])
-            objects[honest] = str(target)
-        if not objects:
-            raise TableError(f"{mutant.name}: {self.folder} does not compile {mutant.file}")
-        return objects
+        honest = dict.fromkeys(name for program in programs for name in self.objects(mutant.file, program))
+        if not honest:
+            raise TableError(f"{mutant.name}: {', '.join(programs)} in {self.folder} have no object of {mutant.file}")
+        return {name: self.compile_object(mutant, name, changed, folder / f"mutant_{number}.o", flags)
+                for number, name in enumerate(honest)}
+
+    def compile_object(self, mutant, name, changed, target, flags):
+        entry = self.commands[name]
+        command = shlex.split(entry["command"])
+        command[command.index("-o") + 1] = str(target)
+        if entry["file"] == str(ROOT / mutant.file):
+            command[command.index(entry["file"])] = str(changed)
+        folder = changed.parents[len(Path(mutant.file).parts) - 1]
+        command[1:1] = [f"-I{folder}", f"-I{folder / EMULATED}"]
+        # Wrong code may leave a variable unused. The harness is quick enough without optimisation.
+        optimisation = ["-O0"] if entry["file"].startswith(str(ROOT / "harness")) else []
+        self.run_or_raise(mutant, [*command, "-w", "-g0", *optimisation, *flags])
+        return str(target)
 
     def link(self, mutant, program, folder):
         """The program with the mutant's objects in place of the honest ones."""
-        objects = self.compile(mutant, folder)
-        command = [word for word in self.link_command(program) if word not in objects]
+        return self.link_objects(mutant, self.compile(mutant, [program], folder), program, folder)
+
+    def link_objects(self, mutant, objects, program, folder):
+        """The program with `objects`, a dictionary made by compile(), in place of the honest ones."""
+        own = {name: path for name, path in objects.items() if name in self.objects_of(program)}
+        command = [word for word in self.link_command(program) if word not in own]
         changed = folder / Path(program).name
         command[command.index("-o") + 1] = str(changed)
         first_object = next(i for i, word in enumerate(command) if word.endswith(".o"))
-        command[first_object:first_object] = objects.values()
-        self.run_or_raise(mutant, [*command, "-s"])
+        command[first_object:first_object] = own.values()
+        self.run_or_raise(mutant, [*command, "-s", *FAST_LINKER])
         return changed
 
     def run_or_raise(self, mutant, command):
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
         if done.returncode != 0:
-            raise TableError(f"{mutant.name}: does not build\n{done.stderr}")
+            raise BuildError(f"{mutant.name}: does not build\n{done.stderr}")

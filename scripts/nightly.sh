@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs in full what continuous integration (.ci/run) runs in part: every test, every mutant, clang-tidy on every file,
-# all tests under the sanitizers, the checking emulator, all GPU architectures; and what takes too long for it: the
-# main job with 16 runs of each case on the emulated GPU, and the tolerances on fresh random models.
+# all tests under the sanitizers, the checking emulator, all GPU architectures; and what takes too long for it: mutants
+# drawn at random, the main job with 16 runs of each case on the emulated GPU, and the tolerances on fresh random models.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,8 +10,21 @@ step() {
   "$@"
 }
 
+# Mutants of every folder, others every night. More survivors than that are no chance (docs/evidence.md).
+random_mutants() {
+  local folder
+  for folder in harness/verdict reference/ops gpu/ops; do
+    python3 scripts/mutate_random.py --folder "$folder" --runs 100 --seed "$(date +%Y%m%d)" --limit 10
+  done
+  for folder in harness/{backend,case,cli,fuzz,golden,hint,io,report,tap} reference/{linalg,models} gpu/{models,runtime,simt}; do
+    python3 scripts/mutate_random.py --folder "$folder" --runs 25 --seed "$(date +%Y%m%d)" --limit 20
+  done
+}
+
+export FORGECHECK_EVERY_TAP=1
 step scripts/test.sh
 step scripts/mutants.sh
+step random_mutants
 step scripts/lint.sh
 step scripts/test.sh asan-ubsan
 step scripts/test.sh simt-check
