@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "harness/backend/exec_backend.h"
 #include "harness/backend/gpu_backend.h"
 #include "harness/backend/reference_run.h"
 #include "harness/backend/run_inputs.h"
@@ -75,6 +76,7 @@ constexpr Known kKnown[] = {
 std::vector<BackendStatus> list_backends() {
   std::vector<BackendStatus> rows;
   for (const Known& known : kKnown) rows.push_back({known.name, known.description, known.unavailable()});
+  rows.push_back({"exec:COMMAND", "any program that speaks JSON lines (docs/workers.md)", ""});
   return rows;
 }
 
@@ -87,17 +89,18 @@ std::vector<std::string> default_backends() {
   return names;
 }
 
-std::unique_ptr<Backend> make_backend(const std::string& name, std::int64_t gpu_runs) {
+std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOptions& options) {
+  if (name.starts_with("exec:")) return make_exec_backend(name, options.worker);
   std::string names;
   for (const Known& known : kKnown) {
     const std::string unavailable = known.unavailable();
     if (name == known.name) {
-      if (unavailable.empty()) return known.make(name, gpu_runs);
+      if (unavailable.empty()) return known.make(name, options.gpu_runs);
       throw BackendUnavailable("backend " + name + " is unavailable: " + unavailable);
     }
     if (unavailable.empty()) names += (names.empty() ? "" : ", ") + std::string(known.name);
   }
-  throw ConfigError("backend \"" + name + "\": unknown (there are: " + names + ")");
+  throw ConfigError("backend \"" + name + "\": unknown (there are: " + names + ", exec:COMMAND)");
 }
 
 }  // namespace forgecheck

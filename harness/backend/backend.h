@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/backend/child_process.h"
 #include "harness/backend/problem.h"
 #include "reference/trace.h"
 
@@ -42,10 +43,15 @@ std::vector<BackendStatus> list_backends();
 /// FORGECHECK_REQUIRE_GPU=1 in the environment "gpu:cuda" is one of them even where it is unavailable.
 std::vector<std::string> default_backends();
 
+/// What a backend is made with.
+struct BackendOptions {
+  std::int64_t gpu_runs = 1;  // how often a GPU backend runs each case, see make_gpu_backend()
+  ChildLimits worker;         // what a program may take for a case, see make_exec_backend()
+};
+
 /// "reference" (the case's dtype), "reference:f64", "cpu:permuted", "cpu:openblas", "cpu:onednn", "gpu:cuda",
-/// "gpu:simt".
-/// `gpu_runs`: how often a GPU backend runs each case, see make_gpu_backend().
+/// "gpu:simt", or "exec:COMMAND".
 /// Throws ConfigError on an unknown name (with those there are), BackendUnavailable where it is unavailable.
-std::unique_ptr<Backend> make_backend(const std::string& name, std::int64_t gpu_runs = 1);
+std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOptions& options = {});
 
 }  // namespace forgecheck

@@ -6,6 +6,7 @@
 #include "harness/cli/command.h"
 #include "harness/cli/load_problem.h"
 #include "harness/cli/report_options.h"
+#include "harness/cli/worker_options.h"
 
 namespace forgecheck {
 
@@ -14,11 +15,12 @@ namespace {
 struct BisectOptions {
   std::string definition;
   std::string backend;
+  ChildLimits worker;
   ReportOptions report;
 };
 
 int run(const BisectOptions& options, const Invocation& invocation) {
-  const std::unique_ptr<Backend> backend = make_backend(options.backend);
+  const std::unique_ptr<Backend> backend = make_backend(options.backend, {.worker = options.worker});
   const Problem problem = load_problem(options.definition);
   if (const std::string refusal = backend->refusal(problem.definition); !refusal.empty()) {
     std::cerr << "forgecheck: " << options.backend << ": " << refusal << "\n";
@@ -56,6 +58,7 @@ void add_bisect(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<BisectOptions>();
   command->add_option("CASE", options->definition, "A case's one-line text, or a golden file")->required();
   command->add_option("--backend", options->backend, "Backend to judge")->required();
+  add_worker_options(*command, options->worker);
   add_report_options(*command, options->report);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return run(*options, invocation); };

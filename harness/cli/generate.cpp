@@ -2,6 +2,7 @@
 
 #include "harness/backend/backend.h"
 #include "harness/cli/command.h"
+#include "harness/cli/worker_options.h"
 #include "harness/io/checkpoint.h"
 #include "reference/error.h"
 
@@ -18,6 +19,7 @@ struct GenerateArguments {
   std::string seed = "0";
   std::string eos_token_id;
   GenerateOptions options;
+  ChildLimits worker;
 };
 
 /// "1,2,3", every part an integer.
@@ -65,7 +67,7 @@ int generate_tokens(const GenerateArguments& arguments) {
   const std::int64_t length = std::ssize(prompt);
   problem.inputs.tokens = Array::from(Tensor<std::int64_t>({1, length}, prompt));
 
-  const Trace trace = make_backend(arguments.backend)->run(problem, {});
+  const Trace trace = make_backend(arguments.backend, {.worker = arguments.worker})->run(problem, {});
   const Tensor<std::int64_t> tokens = trace.at("tokens").to_int64();
   for (std::int64_t i = length; i < tokens.size(); ++i) std::cout << (i == length ? "" : ",") << tokens[i];
   std::cout << "\n";
@@ -98,6 +100,7 @@ void add_generate(CLI::App& app, Invocation& invocation) {
   command->add_option("--seed", arguments->seed, "Seed of the draws (default 0)");
   command->add_option("--eos-token-id", arguments->eos_token_id, "Stop at this token");
   command->add_option("--backend", arguments->backend, "Backend (default: reference)");
+  add_worker_options(*command, arguments->worker);
   command->add_option("--dtype", arguments->dtype, "float32 (the default) or bfloat16");
   command->callback(
       [arguments, &invocation] { invocation.action = [arguments] { return generate_tokens(*arguments); }; });

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "harness/cli/command.h"
+#include "harness/cli/worker_options.h"
 #include "harness/fuzz/random_case.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/record.h"
@@ -24,6 +25,7 @@ struct GoldenOptions {
   std::string random;
   std::string seed = "0";
   std::string dtype = "float32";
+  ChildLimits worker;
 };
 
 std::string today() {
@@ -122,7 +124,7 @@ int record(const GoldenOptions& options) {
   const std::filesystem::path out =
       options.out.empty() ? cases.parent_path() : std::filesystem::path(options.out);
   const std::vector<NamedCase> named = options.random.empty() ? read_case_list(cases) : random_cases(options);
-  const std::unique_ptr<Backend> backend = make_backend(options.backend);
+  const std::unique_ptr<Backend> backend = make_backend(options.backend, {.worker = options.worker});
   std::size_t recorded = 0;
   for (const NamedCase& one : named) {
     if (!options.filter.empty() && !matches_filter(options.filter, one.name)) continue;
@@ -185,6 +187,7 @@ void add_golden(CLI::App& app, Invocation& invocation) {
   command->add_option("--dtype", options->dtype, "Type of the random cases: float32 (default) or bfloat16");
   command->add_option("--out", options->out, "Folder to write to (default: the folder of the list)");
   command->add_option("--backend", options->backend, "Backend to record (default: reference:f64)");
+  add_worker_options(*command, options->worker);
   command->add_option("--filter", options->filter, filter);
 }
 

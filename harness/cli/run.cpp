@@ -8,6 +8,7 @@
 #include "harness/cli/command.h"
 #include "harness/cli/load_problem.h"
 #include "harness/cli/tap_pattern.h"
+#include "harness/cli/worker_options.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
 #include "reference/error.h"
@@ -21,6 +22,7 @@ struct RunOptions {
   std::string backend = "reference";
   std::string taps;
   std::string save;
+  ChildLimits worker;
 };
 
 /// One line: name, type, shape, and the size of the values (or the values, if they are few).
@@ -66,7 +68,7 @@ Trace run_for(const std::string& pattern, const Problem& problem, Backend& backe
 int run(const RunOptions& options) {
   require_folder_of("--save", options.save);
   const Problem problem = load_problem(options.definition);
-  const std::unique_ptr<Backend> backend = make_backend(options.backend);
+  const std::unique_ptr<Backend> backend = make_backend(options.backend, {.worker = options.worker});
   if (const std::string refusal = backend->refusal(problem.definition); !refusal.empty()) {
     std::cerr << "forgecheck: " << options.backend << ": " << refusal << "\n";
     return kFailure;
@@ -92,6 +94,7 @@ void add_run(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<RunOptions>();
   command->add_option("CASE", options->definition, "A case's one-line text, or a golden file")->required();
   command->add_option("--backend", options->backend, "Backend (default: reference)");
+  add_worker_options(*command, options->worker);
   command->add_option("--taps", options->taps, "Only taps whose name matches (* and ?)");
   command->add_option("--save", options->save, "Write inputs and taps to this .safetensors file");
   command->callback([options, &invocation] { invocation.action = [options] { return run(*options); }; });

@@ -6,6 +6,7 @@
 #include "harness/backend/backend.h"
 #include "harness/cli/command.h"
 #include "harness/cli/report_options.h"
+#include "harness/cli/worker_options.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
 #include "harness/io/file_name.h"
@@ -25,7 +26,7 @@ struct VerifyOptions {
   std::string golden;
   std::string filter;
   std::vector<std::string> backends;
-  std::int64_t gpu_runs = 1;
+  BackendOptions backend;
   ReportOptions report;
 };
 
@@ -62,7 +63,7 @@ class Verification {
       : options_(options), folder_(std::move(folder)), out_(terminal(options.report)) {
     report_.command = invocation.arguments;
     for (const std::string& name : options.backends) {
-      if (name != kRecording) backends_.push_back(make_backend(name, options.gpu_runs));
+      if (name != kRecording) backends_.push_back(make_backend(name, options.backend));
     }
   }
 
@@ -164,10 +165,11 @@ void add_verify(CLI::App& app, Invocation& invocation) {
       "Backend to judge (repeatable; default: every available one; golden: only the recordings)");
   command
       ->add_option(
-          "--gpu-runs", options->gpu_runs,
+          "--gpu-runs", options->backend.gpu_runs,
           "How often a GPU backend runs each case; every bit must be the same each time, and on the emulator "
           "each run takes another order of threads (default 1)")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}));
+  add_worker_options(*command, options->backend.worker);
   add_report_options(*command, options->report);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] {

@@ -142,7 +142,7 @@ void load_weights(Golden& golden) {
 }
 
 void write_golden(const std::filesystem::path& path, const Problem& problem, const Trace& expected,
-                  const Producer& producer) {
+                  const Producer& producer, const std::string& weights) {
   std::map<std::string, Array> tensors;
   Inputs::visit(problem.inputs, [&](const std::string& name, const std::optional<Array>& array) {
     if (array) tensors.emplace(std::string(kInput) + name, *array);
@@ -150,7 +150,7 @@ void write_golden(const std::filesystem::path& path, const Problem& problem, con
   for (const auto& [key, noise] : problem.inputs.gumbel) tensors.emplace(std::string(kGumbel) + key, noise);
   for (const auto& [name, array] : expected.entries()) tensors.emplace(std::string(kExpected) + name, array);
   const Json metadata = {{"schema", kSchema},
-                         {"weights", "seeded"},
+                         {"weights", weights},
                          {"producer", producer.json},
                          {"case", case_document(problem.definition)}};
   write_safetensors(path, tensors, {{kMetadata, metadata.dump()}});

@@ -46,8 +46,8 @@ Golden read_golden(const std::filesystem::path& path, const std::string& name);
 /// Makes the seeded weights or reads the file next to the golden.
 void load_weights(Golden& golden);
 
-/// Writes a golden with seeded weights, deterministic to the byte.
+/// Writes a golden, deterministic to the byte. `weights`: "seeded", or the file next to it that holds them.
 void write_golden(const std::filesystem::path& path, const Problem& problem, const Trace& expected,
-                  const Producer& producer);
+                  const Producer& producer, const std::string& weights = "seeded");
 
 }  // namespace forgecheck

@@ -1,0 +1,152 @@
+#include "harness/backend/exec_backend.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "harness/backend/run_inputs.h"
+#include "harness/golden/golden_file.h"
+#include "harness/io/safetensors.h"
+#include "harness/io/strict_json.h"
+#include "harness/tap/tap_table.h"
+#include "reference/error.h"
+
+namespace forgecheck {
+
+namespace {
+
+constexpr std::string_view kPrefix = "exec:";
+constexpr std::string_view kExpected = "expected.";
+/// What an answer calls an error with which a program refuses a case; all other kinds are failures.
+constexpr std::string_view kRefusals[] = {"ConfigError", "ShapeError", "Unsupported"};
+
+/// A folder that lives as long as this does.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "forgecheck-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw BackendError("cannot make a folder " + name);
+    path_ = name;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+
+  std::filesystem::path operator/(const char* name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+class ExecBackend : public Backend {
+ public:
+  ExecBackend(std::string name, const ChildLimits& limits)
+      : name_(std::move(name)), command_(name_.substr(kPrefix.size())), limits_(limits) {}
+
+  std::string name() const override { return name_; }
+  std::string refusal(const Case& definition) const override { return unsupported_run(definition.run); }
+  /// float64 if the last trace had such a tap.
+  Dtype precision(const Case& definition) const override {
+    return computed_double_ ? Dtype::f64 : definition.dtype;
+  }
+
+  Trace run(const Problem& problem, const TapFilter& wants) override {
+    std::filesystem::remove(folder_ / "out.safetensors");
+    try {
+      write_case(problem);
+      ask(problem, wants);
+      return read_trace(wants);
+    } catch (const ConfigError&) {
+      throw;
+    } catch (const Error& error) {
+      child_.reset();
+      throw BackendError(error.what() + end_of_errors());
+    }
+  }
+
+ private:
+  void write_case(const Problem& problem) const {
+    write_golden(folder_ / "case.safetensors", problem, Trace(), this_producer("forgecheck"),
+                 problem.seeded ? "seeded" : "weights.safetensors");
+    if (problem.seeded) return;
+    write_safetensors(folder_ / "weights.safetensors", {problem.parameters.begin(), problem.parameters.end()},
+                      {});
+  }
+
+  /// Sends the request and reads the answer. Throws ConfigError where the program refuses the case.
+  void ask(const Problem& problem, const TapFilter& wants) {
+    if (!child_) child_.emplace(command_, folder_ / "errors");
+    const std::int64_t id = ++asked_;
+    const nlohmann::json request = {{"id", id},
+                                    {"case", (folder_ / "case.safetensors").string()},
+                                    {"out", (folder_ / "out.safetensors").string()},
+                                    {"taps", taps_for(problem, wants)}};
+    child_->send(request.dump());
+    const std::string line = child_->receive(limits_);
+    const JsonDocument document = parse_json(line, "its answer");
+    const JsonValue answer = document.root();
+    answer.require_keys({"id", "ok", "kind", "message"});
+    (void)answer.at("id").integer(id, id);
+    if (answer.at("ok").flag()) return;
+    const std::string kind = answer.at("kind").text(), message = answer.at("message").text();
+    if (std::ranges::find(kRefusals, kind) != std::end(kRefusals)) throw ConfigError(message);
+    throw BackendError(kind + ": " + message);
+  }
+
+  static std::vector<std::string> taps_for(const Problem& problem, const TapFilter& wants) {
+    if (!wants) return {"*"};
+    std::vector<std::string> names;
+    for (const TapInfo& tap : tap_table(problem.definition, problem.inputs)) {
+      if (const std::string name = to_string(tap.name); wants(name)) names.push_back(name);
+    }
+    return names;
+  }
+
+  Trace read_trace(const TapFilter& wants) {
+    const SafetensorsFile file = read_safetensors(folder_ / "out.safetensors");
+    Trace trace;
+    computed_double_ = false;
+    for (const auto& [name, value] : file.tensors) {
+      if (!name.starts_with(kExpected)) continue;
+      const std::string tap = name.substr(kExpected.size());
+      if (wants && !wants(tap)) continue;
+      trace.add(tap, value);
+      computed_double_ = computed_double_ || value.dtype() == Dtype::f64;
+    }
+    return trace;
+  }
+
+  /// The last lines that the program wrote to its standard error, in words for a message, or "".
+  std::string end_of_errors() const {
+    constexpr std::size_t kShown = 2000;
+    std::ifstream file(folder_ / "errors", std::ios::binary);
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (text.size() > kShown) text = "..." + text.substr(text.size() - kShown);
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return text.empty() ? "" : "; its standard error ends:\n" + text;
+  }
+
+  std::string name_, command_;
+  ChildLimits limits_;
+  ScratchFolder folder_;
+  std::optional<ChildProcess> child_;  // before the folder that it writes to goes
+  std::int64_t asked_ = 0;
+  bool computed_double_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_exec_backend(const std::string& name, const ChildLimits& limits) {
+  if (name.size() == kPrefix.size()) throw ConfigError("backend \"exec:\": has no command");
+  return std::make_unique<ExecBackend>(name, limits);
+}
+
+}  // namespace forgecheck
