@@ -45,37 +45,6 @@ double row_size(const Tensor<double>& values, std::int64_t at) {
   return root_mean_square(values.row(at / values.width()));
 }
 
-/// The smallest change of element `at` that is a mismatch at the tap, relative to the row's size: both signs
-/// must be caught. Infinite where nothing up to 64 times the row's size is.
-double smallest_caught(const Problem& problem, const Trace& trace, const std::string& name, std::int64_t at,
-                       Dtype type) {
-  const Array& original = trace.at(name);
-  const Tensor<double> values = original.to<double>();
-  const double size = row_size(values, at);
-  const auto caught = [&](double relative) {
-    return std::ranges::all_of(std::array{-1.0, 1.0}, [&](double sign) {
-      Tensor<double> changed = values;
-      changed[at] += sign * relative * size;
-      const Array array = Array::from(changed).cast(original.dtype());
-      const Judgement judgement =
-          judge(problem, with_value(trace, name, array), type, false, Detail::verdicts);
-      const auto tap = std::ranges::find(judgement.taps, name, &TapResult::name);
-      return tap != judgement.taps.end() && tap->verdict == Verdict::mismatch;
-    });
-  };
-  // Steps of sqrt(2): the first of 2^-24 .. 2^6 that is caught.
-  int low = -48, high = 13;
-  while (low < high) {
-    const int middle = low + (high - low) / 2;
-    if (caught(std::exp2(middle / 2.0))) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return low == 13 ? HUGE_VAL : std::exp2(low / 2.0);
-}
-
 /// Perturbs one value of each tap kind that still lacks samples.
 void note_sensitivity(Calibration& calibration, const Problem& problem, const Trace& trace, Dtype type) {
   const Architecture& architecture = problem.definition.architecture;
@@ -135,6 +104,35 @@ void write_recordings(std::ostream& out, const std::map<std::string, Recordings>
 }
 
 }  // namespace
+
+double smallest_caught(const Problem& problem, const Trace& trace, const std::string& name, std::int64_t at,
+                       Dtype type) {
+  const Array& original = trace.at(name);
+  const Tensor<double> values = original.to<double>();
+  const double size = row_size(values, at);
+  const auto caught = [&](double relative) {
+    return std::ranges::all_of(std::array{-1.0, 1.0}, [&](double sign) {
+      Tensor<double> changed = values;
+      changed[at] += sign * relative * size;
+      const Array array = Array::from(changed).cast(original.dtype());
+      const Judgement judgement =
+          judge(problem, with_value(trace, name, array), type, false, Detail::verdicts);
+      const auto tap = std::ranges::find(judgement.taps, name, &TapResult::name);
+      return tap != judgement.taps.end() && tap->verdict == Verdict::mismatch;
+    });
+  };
+  // Steps of sqrt(2): the first of 2^-24 .. 2^6 that is caught.
+  int low = -48, high = 13;
+  while (low < high) {
+    const int middle = low + (high - low) / 2;
+    if (caught(std::exp2(middle / 2.0))) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low == 13 ? HUGE_VAL : std::exp2(low / 2.0);
+}
 
 Calibration calibrate(const CalibrationOptions& options,
                       const std::function<void(const std::string&)>& progress) {
@@ -207,6 +205,7 @@ void write_calibration(std::ostream& out, const Calibration& calibration) {
   out << "\n## The largest shares\n\n";
   std::vector<std::pair<double, std::string>> worst;
   for (const auto& [key, usage] : calibration.usage) {
+    if (usage.largest == 0) continue;
     worst.emplace_back(usage.largest, std::string(torch_name(key.first)) + " " + usage.worst);
   }
   std::ranges::sort(worst, std::greater<>());

@@ -10,8 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "harness/backend/problem.h"
 #include "harness/verdict/verdict.h"
-#include "reference/dtype.h"
+#include "reference/trace.h"
 
 namespace forgecheck {
 
@@ -52,10 +53,15 @@ struct Calibration {
   std::map<std::pair<Dtype, std::string>, Sensitivity> sensitivity;
 };
 
+/// The smallest change of element `at` of the trace's tap `name` that is a mismatch at that tap in both
+/// directions, by powers of sqrt(2) of its row's root mean square from 2^-24 to 2^6; infinite where none is.
+double smallest_caught(const Problem& problem, const Trace& trace, const std::string& name, std::int64_t at,
+                       Dtype type);
+
 /// Judges the plain reference, the permuted one, OpenBLAS and oneDNN on random_case(seed) and the cases after
-/// it, in float32 and bfloat16. Then perturbs single values of OpenBLAS's traces in both directions, by
-/// powers of sqrt(2) of their row's size, until the judge says mismatch at that tap. Recordings are judged as
-/// they are; one that fails is a failure, unless the trace is vacuous. `progress` gets what is done.
+/// it, in float32 and bfloat16. Then finds the smallest changes of OpenBLAS's traces that are caught.
+/// Recordings are judged as they are; one that fails is a failure, unless the trace is vacuous. `progress`
+/// gets what is done.
 Calibration calibrate(const CalibrationOptions& options,
                       const std::function<void(const std::string&)>& progress);
 

@@ -7,7 +7,8 @@ namespace forgecheck {
 
 /// The case of that seed, in float32: always the same one, and always valid. All architectures, runs
 /// (forward, loss, decode, generate) and modes come up, and every field of [model] and [vlm] that changes a
-/// result; widths stay at most 128, sequences at most 64, so that a run takes milliseconds.
+/// result, except moe_aux_loss_weight, qk_norm_eps, moma_modalities and the heads of cross-attention blocks;
+/// widths stay at most 128, sequences at most 64, so that a run takes milliseconds.
 Case random_case(std::uint64_t seed);
 
 }  // namespace forgecheck

@@ -8,8 +8,6 @@
 
 namespace forgecheck {
 
-namespace {}  // namespace
-
 std::optional<Tensor<double>> found_value(const WrongTap& wrong, const std::string& name) {
   const Array* computed = wrong.forced.trace.find(name);
   if (computed == nullptr || !is_floating_point(computed->dtype())) return std::nullopt;

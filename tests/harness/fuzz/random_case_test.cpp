@@ -6,6 +6,7 @@
 #include <set>
 
 #include "harness/backend/reference_run.h"
+#include "harness/case/case_fields.h"
 
 namespace forgecheck {
 namespace {
@@ -51,6 +52,38 @@ TEST(RandomCase, TheSequenceFitsTheModel) {
     }
     EXPECT_LE(images + value.inputs.text_len, value.architecture.model.max_seq_len) << case_text(value);
   }
+}
+
+/// A new field is to be drawn, or listed here with the reason.
+TEST(RandomCase, EveryFieldTakesSeveralValuesButThese) {
+  std::map<std::string, std::set<std::string>> values;
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    const Case value = random_case(seed);
+    for (const CaseField& field : case_fields()) {
+      std::set<std::string>& seen = values[field.section + "." + field.name];
+      if (const auto given = field.get(value)) seen.insert(format_value(*given));
+    }
+  }
+  std::set<std::string> constant;
+  for (const auto& [field, seen] : values) {
+    if (seen.size() < 2) constant.insert(field);
+  }
+  const std::set<std::string> expected = {
+      // they change no result, or none beside ffn_hidden_dim
+      "model.ffn_dim_multiplier", "model.init_std", "model.model_type", "model.sdpa_backend",
+      "vision_encoder.feature_dim", "vision_encoder.num_tokens", "vision_encoder.path", "vision_encoder.type",
+      "vlm.mot_warm_start_from_text", "vlm.mot_warm_start_path",
+      // they only refuse what is longer
+      "model.max_seq_len", "vlm.max_text_len",
+      // they must be the model's
+      "vlm.mot_image_n_heads", "vlm.mot_image_n_kv_heads",
+      // whoever runs the case chooses the type
+      ".dtype",
+      // not drawn: recorded cases have them
+      ".greedy_from", ".output_slice", "generate.eos_token_id", "generate.temperature", "generate.top_k",
+      "generate.top_p", "inputs.embeds", "model.moe_aux_loss_weight", "model.qk_norm_eps",
+      "vlm.cross_attention_n_heads", "vlm.cross_attention_n_kv_heads", "vlm.moma_modalities"};
+  EXPECT_EQ(constant, expected);
 }
 
 /// What a fuzzer must reach comes up.

@@ -184,6 +184,22 @@ TEST(HintNorm, OfEachHead) {
   EXPECT_EQ(hint_of(problem, tap, x.reshaped(right.at(tap).shape())), "equal to layers.1.attention.q_proj");
 }
 
+/// The norms of the heads have an eps of their own.
+TEST(HintNorm, OfEachHeadWithItsOwnEps) {
+  const Problem problem = small_problem(
+      "dense[dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_"
+      "hidden_dim=24,qk_norm=true,norm_eps=0.01]/batch=2,text_len=5/seed=44");
+  for (const std::string part : {"q", "k"}) {
+    const std::string norm = "layers.1.attention." + part + "_norm";
+    EXPECT_THAT(hint_of_run(problem, norm,
+                            [&](Problem& mistaken) {
+                              const Tensor<float> ones({8}, std::vector<float>(8, 1.0F));
+                              mistaken.parameters.insert_or_assign(norm + ".weight", Array::from(ones));
+                            }),
+                HasSubstr("the weight is left out in " + norm));
+  }
+}
+
 TEST(HintNorm, OfAMixtureOfTransformersStreamAndOfTheLastBlock) {
   const Problem problem = small_problem(small_cases()[5]);
   for (const std::string tap : {"layers.0.attn_norm.image", "layers.1.mlp_norm.text", "mot_norms.image"}) {

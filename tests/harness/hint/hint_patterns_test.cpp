@@ -45,6 +45,12 @@ TEST(HintFactor, TheRootOfHeadDimIsNamedAtAHeadsTap) {
 }
 
 TEST(HintFactor, AnyOtherFactorIsANumber) {
+  // near a factor with a name, but not that one
+  EXPECT_EQ(hint_of_changed(dense(), "layers.0.mlp",
+                            [](Tensor<float>& x) {
+                              for (float& value : x.data) value *= 1.995F;
+                            }),
+            "every value is the oracle's times 1.995");
   EXPECT_THAT(hint_of_changed(dense(), "layers.0.mlp",
                               [](Tensor<float>& x) {
                                 for (float& value : x.data) value *= 1.0703F;
@@ -130,6 +136,19 @@ TEST(HintOtherTap, AForgottenSharedExpertIsNamedThoughItsShapeIsAnother) {
   EXPECT_THAT(hint_of(problem, "layers.1.mlp", out), HasSubstr("minus layers.1.mlp.shared_expert"));
 }
 
+TEST(HintOtherTap, ATapThatIsComputedLaterIsNoCause) {
+  const Problem problem = dense();
+  const Trace right = run_permuted(problem, Dtype::f32);
+  EXPECT_EQ(hint_of(problem, "layers.0.attention_norm", right.at("layers.0.mlp_norm").to<float>()), "");
+}
+
+TEST(HintOtherTap, AValueThatIsOneRoundingAwayIsNoCopy) {
+  const Problem problem = dense();
+  Tensor<float> values = run_permuted(problem, Dtype::f32).at("layers.0").to<float>();
+  for (float& value : values.data) value = std::nextafter(value, 10.0F);
+  EXPECT_EQ(hint_of(problem, "layers.1.attention_norm", values), "");
+}
+
 // ---- order ----
 
 /// The tap with element i taken from index(i) of the right one.
@@ -178,6 +197,22 @@ TEST(HintOrder, AShiftByOnePosition) {
   const auto early = [](std::int64_t i, const Tensor<float>&) { return i / 16 % 5 == 4 ? i : i + 16; };
   EXPECT_THAT(hint_of_order(dense(), "layers.0", late), HasSubstr("holds the oracle's s - 1"));
   EXPECT_THAT(hint_of_order(dense(), "layers.0", early), HasSubstr("holds the oracle's s + 1"));
+}
+
+TEST(HintOrder, AShiftByOnePositionInTheCache) {
+  const Problem problem =
+      small_problem("dense[" + kModel + "]/batch=2,text_len=6/seed=8/decode=4+1+1");  // (2, 2, 6, 8)
+  const auto late = [](std::int64_t i, const Tensor<float>&) { return i / 8 % 6 == 0 ? i : i - 8; };
+  for (const std::string tap : {"layers.1.kv_cache.k", "layers.1.kv_cache.v"}) {
+    EXPECT_THAT(hint_of_order(problem, tap, late), HasSubstr("holds the oracle's s - 1"));
+  }
+}
+
+TEST(HintOrder, RepeatedRowsOrColumnsAreNoOrder) {
+  const auto repeated_row = [](std::int64_t i, const Tensor<float>&) { return i / 16 == 1 ? i - 16 : i; };
+  const auto repeated_column = [](std::int64_t i, const Tensor<float>&) { return i % 16 == 1 ? i - 1 : i; };
+  EXPECT_EQ(hint_of_order(dense(), "layers.0.mlp", repeated_row), "");
+  EXPECT_EQ(hint_of_order(dense(), "layers.0.mlp", repeated_column), "");
 }
 
 TEST(HintOrder, TransposedAndExchangedAxes) {
@@ -232,6 +267,20 @@ TEST(HintPrecision, ValuesRoundedToAShorterTypeAreNamed) {
   EXPECT_THAT(hint_of(problem, "layers.0.mlp",
                       rounded(right, [](float x) { return half_to_float(float_to_half(x)); })),
               HasSubstr("bits of a float16"));
+}
+
+TEST(HintPrecision, OnlyIfTheErrorIsAFewRoundings) {
+  const Problem problem = dense();
+  const Tensor<float> right = run_permuted(problem, Dtype::f32).at("layers.0.mlp").to<float>();
+  const float size = std::abs(*std::ranges::max_element(right.data, {}, [](float x) { return std::abs(x); }));
+  const auto hint_with_one_off_by = [&](float roundings) {
+    Tensor<float> values = right;
+    values[7] += roundings * 0x1p-7F * size;
+    for (float& value : values.data) value = static_cast<float>(Bfloat16(value));
+    return hint_of(problem, "layers.0.mlp", values);
+  };
+  EXPECT_THAT(hint_with_one_off_by(3), HasSubstr("bits of a bfloat16"));
+  EXPECT_EQ(hint_with_one_off_by(6), "");
 }
 
 }  // namespace

@@ -115,13 +115,35 @@ TEST(TapName, ANameThatIsWrittenOtherwiseIsNone) {
   const Architecture mot = mot_case().architecture;
   for (const char* name :
        {"layers.0", "layers.0.attn", "layers.0.attn.q_proj", "layers.0.mlp", "layers.0.audio",
-        "layers.0.attn.image.q_proj", "layers.0.image.attn", "mot_norms", "mot_norms.audio"}) {
+        "layers.0.attn.image.q_proj", "layers.0.image.attn", "mot_norms", "mot_norms.audio",
+        "mot_norms.image.x", "layers.0.attn_norm.image.x", "layers.0.attn.q_proj.image.x"}) {
     EXPECT_FALSE(parse_tap_name(name, mot)) << name;
   }
   for (const char* name : {"layers.0.mlp.router.gate", "layers.0.mlp.experts.audio.router.gate",
                            "layers.0.image", "layers.0.mlp.experts.image"}) {
     const auto tap = parse_tap_name(name, moma_case().architecture);
     EXPECT_TRUE(!tap || kind_of(*tap, moma_case().architecture) == TapKind::unknown) << name;
+  }
+}
+
+TEST(TapName, NothingInsideARoutedExpertIsATap) {
+  const Architecture moma = moma_case().architecture;
+  const Architecture moe =
+      parse_case_text("moe[dim=16,n_layers=2,n_heads=2,vocab_size=23,num_experts=4]").architecture;
+  for (const char* name : {"layers.0.mlp.experts.3", "layers.0.mlp.experts.3.up_proj"}) {
+    EXPECT_TRUE(parse_tap_name(name, moe)) << name << " is a module";
+    EXPECT_EQ(place_of(name, moe).kind, TapKind::unknown) << name;
+  }
+  EXPECT_EQ(place_of("layers.0.mlp.experts.text.experts.1.hidden", moma).kind, TapKind::unknown);
+  EXPECT_EQ(place_of("layers.0.mlp.shared_expert.hidden", moe).kind, TapKind::hidden);
+}
+
+TEST(TapName, AParameterHasAModuleAndALastWord) {
+  const Architecture text = text_model();
+  EXPECT_EQ(parse_parameter_name("norm.weight", text)->leaf, "weight");
+  EXPECT_EQ(parse_parameter_name("layers.0.weight", text)->module.module, TapModule::none);
+  for (const char* name : {"", ".", "norm", "norm.", ".weight", "layers.0.", "z.weight", "layers.x.weight"}) {
+    EXPECT_FALSE(parse_parameter_name(name, text)) << name;
   }
 }
 

@@ -38,12 +38,17 @@ TEST(TapPage, NamesPatternsAndNotOneCase) {
 
 TEST(TapLines, ColumnsAreAligned) {
   const std::string text = tap_lines(taps_of(kMot));
-  std::size_t column = 0, lines = 0;
+  const auto columns_of = [](const std::string& line) {
+    return std::vector{line.find('['), line.find('('), line.find("floating"), line.find("floating") + 10};
+  };
+  std::vector<std::size_t> columns;
+  std::size_t lines = 0;
   for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
     const std::string line = text.substr(begin, end - begin);
-    if (column == 0) column = line.find('[');
-    EXPECT_EQ(line.find('['), column) << line;
-    EXPECT_THAT(line, testing::HasSubstr("floating"));
+    if (columns.empty()) columns = columns_of(line);
+    EXPECT_EQ(columns_of(line), columns) << line;
+    EXPECT_THAT(line, testing::HasSubstr("floating  "));
+    EXPECT_NE(line.at(columns.back()), ' ') << "the meaning: " << line;
     ++lines;
   }
   EXPECT_EQ(lines, taps_of(kMot).size());
@@ -70,6 +75,21 @@ TEST(TapJson, HasTheFieldsOfEveryTap) {
   EXPECT_EQ(tap["letters"], nlohmann::json({"B", "S_m", "D"}));
   EXPECT_EQ(tap["type"], "floating");
   EXPECT_FALSE(document["taps"][0].contains("block"));
+}
+
+TEST(TapJson, HasTheNumberOfTheBlock) {
+  const auto document = nlohmann::json::parse(tap_json(
+      "",
+      taps_of("cross_attention[dim=16,n_layers=4,n_heads=2,vocab_size=11,ffn_hidden_dim=24,max_seq_len=16,"
+              "max_text_len=8,cross_attention_every_n_layers=2]/text_len=3,image_tokens=2")));
+  const auto index_of = [&](const std::string& name) {
+    const auto& taps = document["taps"];
+    const auto tap = std::ranges::find_if(taps, [&](const auto& entry) { return entry["name"] == name; });
+    return tap == taps.end() ? -1 : tap->value("index", -1);
+  };
+  EXPECT_EQ(index_of("layers.0"), 0);
+  EXPECT_EQ(index_of("layers.3.mlp.hidden"), 3);
+  EXPECT_EQ(index_of("cross_attention_layers.1.attn"), 1);
 }
 
 }  // namespace
