@@ -30,6 +30,7 @@ const std::string kTexts[] = {
     "dense[" + kModel + "]/batch=2,text_len=8,embeds=true,padding=true/seed=1",
     "dense[" + kModel + "]/batch=2,text_len=8/seed=1/decode=6+1+1",
     "dense[" + kModel + "]/batch=2,text_len=8/seed=1/generate=5",
+    "dense[" + kModel + "]/batch=2,text_len=8/seed=1/generate=0",
     "dense[" + kModel +
         "]/batch=2,text_len=8/seed=1/generate=5,eos_token_id=0,temperature=0.5,top_k=3,top_p=0.9",
     "dense[" + kModel + "]/batch=2,text_len=8,ignore_labels=true/seed=1/loss=cross_entropy",
@@ -135,6 +136,18 @@ TEST(Case, TextSetsTheArchitecture) {
   EXPECT_EQ(mot.architecture.feature_dim, 6);
   ASSERT_TRUE(mot.architecture.adapter.has_value());
   EXPECT_EQ(mot.architecture.adapter->type, AdapterType::linear);
+}
+
+// A slash ends the architecture only behind its last bracket.
+TEST(Case, APathMayHaveSlashesAndBracketsInIt) {
+  const std::string text =
+      "mot[" + kModel +
+      ",mot_modalities=[text,image],mot_warm_start_path=\"runs/[5]/dense.pt\",num_image_tokens=4]/"
+      "batch=2,text_len=8,image_tokens=4/seed=3";
+  const Case value = parse_case_text(text);
+  EXPECT_EQ(value.architecture.vlm->mot_warm_start_path, "runs/[5]/dense.pt");
+  EXPECT_EQ(value.seed, 3U);
+  EXPECT_EQ(case_text(value), text);
 }
 
 TEST(Case, JsonSetsWhatItNames) {
