@@ -175,6 +175,15 @@ TEST(Case, JsonSetsWhatItNames) {
   EXPECT_EQ(value.loss.z_loss_weight, 0.5);
 }
 
+// An empty section is there: it has the defaults.
+TEST(Case, AnEmptySectionOfTheJsonIsASection) {
+  const Case value = parse_case_json(R"({"vlm": {}, "adapter": {}})");
+  EXPECT_TRUE(value.architecture.is(VlmArch::joint_decoder));
+  ASSERT_TRUE(value.architecture.adapter.has_value());
+  EXPECT_EQ(value.architecture.adapter->type, AdapterType::mlp_2layer);
+  EXPECT_FALSE(parse_case_json("{}").architecture.adapter.has_value());
+}
+
 TEST(Case, JsonWritesOnlyWhatDiffers) {
   EXPECT_EQ(Json::parse(case_json(Case{})), Json::parse(R"({"model": {}, "seed": 0, "mode": "eval",
                                                             "dtype": "float32", "run": "forward"})"));
