@@ -179,6 +179,16 @@ TEST_F(GoldenTensors, AFloat64TapMakesItAFloat64Trace) {
   EXPECT_EQ(read_golden(path_, "x").type, Dtype::f32);
 }
 
+TEST_F(GoldenTensors, WeightsThatNoMemoryHoldsAreRefusedWithThePath) {
+  write_safetensors(path_, tensors(),
+                    {{"forgecheck", R"({"schema": 1, "weights": "seeded", "producer": {}, "case": {"model":
+                                        {"dim": 65536, "n_layers": 64, "ffn_hidden_dim": 65536}}})"}});
+  Golden golden = read_golden(path_, "x");
+  EXPECT_THAT([&] { load_weights(golden); },
+              testing::ThrowsMessage<ConfigError>(
+                  testing::AllOf(StartsWith(path_.string() + ": case dense["), HasSubstr("needs about"))));
+}
+
 // Taps are in the order of their names: the last one decides no more than the others.
 TEST_F(GoldenTensors, OneFloat64TapIsEnoughWhereverItStands) {
   const std::map<std::string, Array> taps = {{"expected.a", Array::from(Tensor<double>({1}))},

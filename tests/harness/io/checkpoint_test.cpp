@@ -176,6 +176,13 @@ TEST_F(ShardedCheckpoint, EqualsTheWhole) {
   for (const auto& [name, array] : tensors_) EXPECT_TRUE(same_bytes(parameters.at(name), array)) << name;
 }
 
+TEST_F(ShardedCheckpoint, AWholeFileGoesBeforeTheIndexBesideIt) {
+  write_shards();
+  map_["norm.weight"] = "gone.safetensors";
+  EXPECT_NE(rejection(), "");
+  EXPECT_EQ(load(tensors_).size(), tensors_.size());
+}
+
 TEST_F(ShardedCheckpoint, ShardsStayInTheDirectory) {
   write_shards();
   for (const std::string shard :
