@@ -20,18 +20,26 @@ namespace {
   throw ShapeError("[forward] " + message);
 }
 
-void require_type(const std::string& name, const Array& array, std::int64_t rank, bool floating) {
-  if (is_floating_point(array.dtype()) != floating || (!floating && array.dtype() == Dtype::i32)) {
-    refuse(name + " has type " + std::string(torch_name(array.dtype())) + ", expected " +
-           (floating ? "a floating point type" : "int64 or bool"));
+/// What the elements of an input are: in words, and as a rule.
+struct Elements {
+  const char* words;
+  bool (*fit)(Dtype);
+};
+constexpr Elements kNumbers = {"a floating point type", is_floating_point};
+constexpr Elements kIntegers = {"int64", [](Dtype dtype) { return dtype == Dtype::i64; }};
+constexpr Elements kBooleans = {"bool", [](Dtype dtype) { return dtype == Dtype::boolean; }};
+
+void require_type(const std::string& name, const Array& array, std::int64_t rank, const Elements& elements) {
+  if (!elements.fit(array.dtype())) {
+    refuse(name + " has type " + std::string(torch_name(array.dtype())) + ", expected " + elements.words);
   }
   if (static_cast<std::int64_t>(array.shape().size()) != rank) {
     refuse(name + " has shape " + to_string(array.shape()) + ", expected " + std::to_string(rank) + " axes");
   }
 }
 
-void require(const std::string& name, const Array& array, const Shape& shape, bool floating) {
-  require_type(name, array, static_cast<std::int64_t>(shape.size()), floating);
+void require(const std::string& name, const Array& array, const Shape& shape, const Elements& elements) {
+  require_type(name, array, static_cast<std::int64_t>(shape.size()), elements);
   require_shape("[forward] " + name, array.shape(), shape);
 }
 
@@ -111,36 +119,34 @@ void validate_inputs(const Architecture& architecture, const Inputs& in, bool wi
   if (with_kv_cache) check_kv_cache(architecture, in);
 
   const ModelConfig& model = architecture.model;
-  if (in.tokens) require_type("tokens", *in.tokens, 2, false);
-  if (in.inputs_embeds) require_type("inputs_embeds", *in.inputs_embeds, 3, true);
+  if (in.tokens) require_type("tokens", *in.tokens, 2, kIntegers);
+  if (in.inputs_embeds) require_type("inputs_embeds", *in.inputs_embeds, 3, kNumbers);
   const Shape& text = in.tokens ? in.tokens->shape() : in.inputs_embeds->shape();
   const std::int64_t batch = text[0];
   std::int64_t residual = text[1];
   if (batch == 0 || residual == 0) refuse("the text has shape " + to_string(text) + ": nothing to compute");
-  if (in.inputs_embeds) require("inputs_embeds", *in.inputs_embeds, {batch, residual, model.dim}, true);
+  if (in.inputs_embeds) {
+    require("inputs_embeds", *in.inputs_embeds, {batch, residual, model.dim}, kNumbers);
+  }
   if (in.prefix_embeds) {
-    require_type("prefix_embeds", *in.prefix_embeds, 3, true);
+    require_type("prefix_embeds", *in.prefix_embeds, 3, kNumbers);
     const std::int64_t prefix = in.prefix_embeds->shape()[1];
-    require("prefix_embeds", *in.prefix_embeds, {batch, prefix, model.dim}, true);
+    require("prefix_embeds", *in.prefix_embeds, {batch, prefix, model.dim}, kNumbers);
     residual += prefix;
   }
   if (in.image_features) {
-    require_type("image_features", *in.image_features, 3, true);
+    require_type("image_features", *in.image_features, 3, kNumbers);
     const std::int64_t images = in.image_features->shape()[1];
-    require("image_features", *in.image_features, {batch, images, model.dim}, true);
+    require("image_features", *in.image_features, {batch, images, model.dim}, kNumbers);
     if (images == 0)
       refuse("image_features has shape " + to_string(in.image_features->shape()) + ": no tokens");
-    if (in.image_mask) require("image_mask", *in.image_mask, {batch, images}, false);
+    if (in.image_mask) require("image_mask", *in.image_mask, {batch, images}, kBooleans);
   }
-  if (in.modality_ids) {
-    if (in.modality_ids->dtype() != Dtype::i64) {
-      refuse("modality_ids has type " + std::string(torch_name(in.modality_ids->dtype())) +
-             ", expected int64");
-    }
-    require("modality_ids", *in.modality_ids, {batch, residual}, false);
+  if (in.modality_ids) require("modality_ids", *in.modality_ids, {batch, residual}, kIntegers);
+  if (in.key_padding_mask) {
+    require("key_padding_mask", *in.key_padding_mask, {batch, residual}, kBooleans);
   }
-  if (in.key_padding_mask) require("key_padding_mask", *in.key_padding_mask, {batch, residual}, false);
-  if (in.doc_ids) require("doc_ids", *in.doc_ids, {batch, residual}, false);
+  if (in.doc_ids) require("doc_ids", *in.doc_ids, {batch, residual}, kIntegers);
   if (residual > model.max_seq_len) {
     refuse("a sequence of " + std::to_string(residual) +
            " positions is past model.max_seq_len = " + std::to_string(model.max_seq_len));

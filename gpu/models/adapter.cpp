@@ -110,6 +110,10 @@ Inputs behind_adapter(const Architecture& architecture, const Inputs& inputs) {
   (side_channel ? after.image_features : after.prefix_embeds) =
       Array::from(Tensor<float>({vision.batch, vision.frames * vision.tokens, architecture.model.dim}));
   if (inputs.frame_mask) {
+    if (inputs.frame_mask->dtype() != Dtype::boolean) {
+      throw ShapeError("[adapter] frame_mask has type " +
+                       std::string(torch_name(inputs.frame_mask->dtype())) + ", expected bool");
+    }
     require_shape("[adapter] frame_mask", inputs.frame_mask->shape(), {vision.batch, vision.frames});
     const std::int64_t text =
         inputs.tokens && inputs.tokens->shape().size() == 2 ? inputs.tokens->shape()[1] : 0;

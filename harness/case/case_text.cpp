@@ -133,6 +133,7 @@ void read_run(Case& result, std::string_view segment, std::string_view name, std
   const std::string section = result.run == RunKind::generate ? "generate" : "loss";
   const std::string first = result.run == RunKind::generate ? "max_new_tokens" : "kind";
   for (const auto& [key, value] : parse_fields(segment)) {
+    if (key == first) refuse(segment, fmt::format("{} is given twice, {} is its value", first, name));
     set_field(result, section, key == name ? first : key, value);
   }
 }

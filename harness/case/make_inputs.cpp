@@ -149,21 +149,33 @@ std::int64_t add_images(const Case& value, const Source& source, Inputs& inputs)
   return sizes.image_tokens;
 }
 
-/// Sizes that contradict each other or the architecture.
+/// Refuses `inputs.<field> = value`, where that would contradict something, or be ignored.
+void require(bool holds, const char* field, std::int64_t value, const std::string& rule) {
+  if (!holds) throw ConfigError(fmt::format("inputs.{} = {}: {}", field, value, rule));
+}
+void require_unset(bool flag, const char* field, const std::string& rule) {
+  if (flag) throw ConfigError(fmt::format("inputs.{} = true: {}", field, rule));
+}
+
+/// Sizes that contradict each other or the architecture, and what would be ignored.
 void check_sizes(const Case& value) {
   const SeededInputs& sizes = value.inputs;
   const Architecture& architecture = value.architecture;
-  if (sizes.frames > 0 && (sizes.patches == 0 || sizes.embeds)) {
-    throw ConfigError(fmt::format("inputs.frames = {}: frames need patches, and no embeds", sizes.frames));
-  }
-  if (architecture.is(VlmArch::mot) && !sizes.embeds && sizes.patches == 0 &&
-      sizes.image_tokens != architecture.num_image_tokens) {
-    throw ConfigError(fmt::format("inputs.image_tokens = {}: must be num_image_tokens = {}",
-                                  sizes.image_tokens, architecture.num_image_tokens));
-  }
-  if (sizes.image_mask && (!architecture.has_side_channel() || sizes.patches > 0)) {
-    throw ConfigError("inputs.image_mask = true: only image_features have one (frames have padding)");
-  }
+  require(sizes.frames == 0 || sizes.patches > 0, "frames", sizes.frames, "frames need patches");
+  const std::string whole = "embeds = true is the whole sequence, images included";
+  require(!sizes.embeds || sizes.patches == 0, "patches", sizes.patches, whole);
+  require(!sizes.embeds || sizes.image_tokens == 0, "image_tokens", sizes.image_tokens, whole);
+  require(sizes.patches == 0 || sizes.image_tokens == 0, "image_tokens", sizes.image_tokens,
+          fmt::format("the adapter makes them of patches = {}", sizes.patches));
+  const bool fixed_prefix = architecture.is(VlmArch::mot) && !sizes.embeds && sizes.patches == 0;
+  require(!fixed_prefix || sizes.image_tokens == architecture.num_image_tokens, "image_tokens",
+          sizes.image_tokens, fmt::format("must be num_image_tokens = {}", architecture.num_image_tokens));
+  require_unset(sizes.image_mask && !(architecture.has_side_channel() && sizes.image_tokens > 0),
+                "image_mask", "only the image_tokens of cross_attention have one (frames have padding)");
+  const bool modalities = architecture.vlm && needs_modality_ids(architecture.vlm->arch);
+  require_unset(sizes.interleaved && !modalities, "interleaved", "only mot and moma have modalities");
+  require_unset(sizes.ignore_labels && !has_labels(value.run), "ignore_labels",
+                fmt::format("case.run = {} has no labels", to_string(value.run)));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace forgecheck {
 ///                             is false (of rows of one position it stays as it is)
 ///   doc_ids                   documents of about the same length, boundaries shifted from row to row
 ///   modality_ids              image prefix, then text; interleaved: v_i mod 2
-/// Throws ConfigError where the sizes do not make inputs for the architecture.
+/// Throws ConfigError where the sizes do not make inputs for the architecture, or one would be ignored.
 Inputs make_inputs(const Case& value);
 
 /// Throws ConfigError "needs N GiB, this machine has M" where weights, inputs and the traces of a run would

@@ -44,6 +44,11 @@ struct VisionShape {
   std::int64_t batch, frames, patches, tokens;  // tokens: per frame, after the adapter
 };
 
+[[noreturn]] void refuse_type(const std::string& name, const Array& array, const std::string& expected) {
+  throw ShapeError("[adapter] " + name + " has type " + std::string(torch_name(array.dtype())) +
+                   ", expected " + expected);
+}
+
 VisionShape vision_shape(const Architecture& architecture, const Inputs& inputs) {
   const Shape& shape = inputs.vision_features->shape();
   const bool video = shape.size() == 4;
@@ -55,6 +60,9 @@ VisionShape vision_shape(const Architecture& architecture, const Inputs& inputs)
                      ", expected (batch, [frames,] " +
                      "patches, feature_dim = " + std::to_string(architecture.feature_dim) + ")");
   }
+  if (!is_floating_point(inputs.vision_features->dtype())) {
+    refuse_type("vision_features", *inputs.vision_features, "a floating point type");
+  }
   if (inputs.prefix_embeds || inputs.image_features || inputs.inputs_embeds) {
     throw ShapeError(
         "[adapter] vision_features excludes prefix_embeds, image_features and inputs_embeds: it makes them");
@@ -64,6 +72,7 @@ VisionShape vision_shape(const Architecture& architecture, const Inputs& inputs)
                            architecture.adapter->output_num_tokens(patches)};
   if (inputs.frame_mask) {
     if (!video) throw ShapeError("[adapter] frame_mask needs vision_features with frames");
+    if (inputs.frame_mask->dtype() != Dtype::boolean) refuse_type("frame_mask", *inputs.frame_mask, "bool");
     require_shape("[adapter] frame_mask", inputs.frame_mask->shape(), {vision.batch, vision.frames});
   }
   return vision;

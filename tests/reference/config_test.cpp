@@ -101,6 +101,18 @@ TEST(ModelConfig, NumbersMustBeFiniteAndInRange) {
                   "model.moe_expert_ffn_multiplier = inf");
 }
 
+// They are not used, but a file that says nan is broken.
+TEST(ModelConfig, NumbersOfExpertsAreFiniteInADenseModelToo) {
+  EXPECT_REJECTED(small(), a.model.moe_aux_loss_weight = kInfinity, "model.moe_aux_loss_weight = inf");
+  EXPECT_REJECTED(small(), a.model.moe_capacity_factor = kNan, "model.moe_capacity_factor = nan");
+  EXPECT_REJECTED(small(), a.model.moe_sequence_aux_loss_weight = kNan,
+                  "model.moe_sequence_aux_loss_weight = nan");
+  EXPECT_REJECTED(small(), a.model.moe_expert_ffn_multiplier = kNan, "model.moe_expert_ffn_multiplier = nan");
+  EXPECT_REJECTED(small(), a.model.moe_router_z_loss_weight = kNan, "model.moe_router_z_loss_weight = nan");
+  EXPECT_REJECTED(small(), a.model.init_std = kInfinity, "model.init_std = inf");
+  EXPECT_ACCEPTED(small(), a.model.moe_aux_loss_weight = -1; a.model.init_std = 0);
+}
+
 TEST(ModelConfig, FfnMultiplierMustMakeAWidth) {
   EXPECT_REJECTED(small(), a.model.ffn_hidden_dim.reset();
                   a.model.ffn_dim_multiplier = 0.001, "model.ffn_dim_multiplier = 0.001");
@@ -139,6 +151,23 @@ TEST(ModelConfig, SizesMustNotOverflow) {
                   "model.ffn_hidden_dim = 1152921504606846976");
   EXPECT_REJECTED(small(VlmArch::moma), a.vlm->moma_experts_per_modality["text"] = huge,
                   "vlm.moma_experts_per_modality.text = 4611686018427387904");
+}
+
+// As float64, 2^60 elements have 2^63 bytes: one more than an int64 counts.
+TEST(ModelConfig, TheLargestTensorHasFewerThanTwoToThe60Elements) {
+  constexpr std::int64_t rows = std::int64_t{1} << 55;  // of 32
+  EXPECT_ACCEPTED(small(), a.model.vocab_size = rows - 1);
+  EXPECT_REJECTED(small(), a.model.vocab_size = rows, "model.vocab_size = 36028797018963968");
+  EXPECT_ACCEPTED(small(), a.model.max_seq_len = rows - 1);
+  EXPECT_REJECTED(small(), a.model.max_seq_len = rows, "model.max_seq_len = 36028797018963968");
+}
+
+// A layer counts 20 * dim * (expert width + 1) = 31360 elements here, one of MoT as many for each modality.
+TEST(ModelConfig, AllLayersTogetherMustFitAndThoseOfMotForEachModality) {
+  EXPECT_ACCEPTED(small(), a.model.n_layers = 36764078590779);
+  EXPECT_REJECTED(small(), a.model.n_layers = 36764078590780, "model.n_layers = 36764078590780");
+  EXPECT_ACCEPTED(small(VlmArch::mot), a.model.n_layers = 18382039295389);
+  EXPECT_REJECTED(small(VlmArch::mot), a.model.n_layers = 18382039295390, "model.n_layers = 18382039295390");
 }
 
 TEST(ModelConfig, FirstBrokenRuleOnly) {

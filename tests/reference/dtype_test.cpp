@@ -21,9 +21,14 @@ TEST(Dtype, NamesAndSizes) {
   EXPECT_EQ(size_of(Dtype::i32), 4U);
   EXPECT_EQ(size_of(Dtype::u8), 1U);
   EXPECT_EQ(size_of(Dtype::boolean), 1U);
-  EXPECT_EQ(safetensors_name(Dtype::bf16), "BF16");
-  EXPECT_EQ(torch_name(Dtype::bf16), "bfloat16");
-  EXPECT_EQ(torch_name(Dtype::boolean), "bool");
+  const std::tuple<Dtype, const char*, const char*> names[] = {
+      {Dtype::f64, "F64", "float64"},    {Dtype::f32, "F32", "float32"},  {Dtype::f16, "F16", "float16"},
+      {Dtype::bf16, "BF16", "bfloat16"}, {Dtype::i64, "I64", "int64"},    {Dtype::i32, "I32", "int32"},
+      {Dtype::u8, "U8", "uint8"},        {Dtype::boolean, "BOOL", "bool"}};
+  for (const auto& [dtype, safetensors, torch] : names) {
+    EXPECT_EQ(safetensors_name(dtype), safetensors);
+    EXPECT_EQ(torch_name(dtype), torch);
+  }
 }
 
 TEST(Dtype, SafetensorsNamesParseBack) {
@@ -42,9 +47,16 @@ TEST(Dtype, MachineEpsilonIsTheStepAfterOne) {
   EXPECT_EQ(1.0 + machine_epsilon(Dtype::bf16),
             static_cast<float>(std::bit_cast<Bfloat16>(std::uint16_t{0x3f81})));
   EXPECT_EQ(1.0 + machine_epsilon(Dtype::f16), half_to_float(0x3c01));
-  EXPECT_FALSE(is_floating_point(Dtype::i64));
-  EXPECT_FALSE(is_floating_point(Dtype::boolean));
-  EXPECT_TRUE(is_floating_point(Dtype::bf16));
+}
+
+TEST(Dtype, FourAreFloatingPointAndTheOthersHaveNoEpsilon) {
+  for (const Dtype dtype : {Dtype::f64, Dtype::f32, Dtype::f16, Dtype::bf16}) {
+    EXPECT_TRUE(is_floating_point(dtype)) << torch_name(dtype);
+  }
+  for (const Dtype dtype : {Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean}) {
+    EXPECT_FALSE(is_floating_point(dtype)) << torch_name(dtype);
+    EXPECT_EQ(machine_epsilon(dtype), 0.0) << torch_name(dtype);
+  }
 }
 
 TEST(Bfloat16, IsTheUpperHalfOfAFloat) {

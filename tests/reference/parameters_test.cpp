@@ -114,6 +114,35 @@ TEST(Parameters, OrderIsUpstreamsModules) {
   EXPECT_EQ(names, expected);
 }
 
+// A module's own parameters and buffers stand before its children.
+TEST(Parameters, AMixturesOrderIsUpstreamsModules) {
+  Architecture architecture = small();
+  ModelConfig& model = architecture.model;
+  model.n_layers = 1;
+  model.num_experts = 1;
+  model.moe_top_k = 1;
+  model.moe_router = RouterType::sigmoid_topk;
+  model.moe_shared_experts = 1;
+  const auto names_of_mlp = [&] {
+    const std::string prefix = "layers.0.mlp.";
+    std::vector<std::string> names;
+    for (const auto& info : model_parameters(architecture)) {
+      if (info.name.starts_with(prefix)) names.push_back(info.name.substr(prefix.size()));
+    }
+    return names;
+  };
+  std::vector<std::string> expected = {"router.expert_bias",           "router.expert_ema",
+                                       "router.gate.weight",           "shared_expert.gate_proj.weight",
+                                       "shared_expert.up_proj.weight", "shared_expert.down_proj.weight",
+                                       "experts.0.gate_proj.weight",   "experts.0.up_proj.weight",
+                                       "experts.0.down_proj.weight"};
+  EXPECT_EQ(names_of_mlp(), expected);
+  model.moe_packed_experts = true;
+  expected.resize(6);
+  expected.insert(expected.begin(), {"up_w", "down_w", "gate_w"});
+  EXPECT_EQ(names_of_mlp(), expected);
+}
+
 TEST(Parameters, GroupedQueryShapes) {
   const auto table = by_name(model_parameters(small()));
   EXPECT_EQ(table.at("layers.1.attention.q_proj.weight").shape, (Shape{32, 32}));

@@ -1,5 +1,7 @@
 #include "reference/tensor.h"
 
+#include <limits>
+
 #include "tests/reference/ops/values.h"
 
 namespace forgecheck {
@@ -19,6 +21,9 @@ TEST(ElementCount, NegativeAndHugeSizesAreErrors) {
             }),
             "shape 4294967296x4294967296 has more than 2^63 - 1 elements");
   EXPECT_EQ(element_count({std::int64_t{1} << 31, std::int64_t{1} << 31}), std::int64_t{1} << 62);
+  // 2^63 - 1 is 7 * 1317624576693539401.
+  EXPECT_EQ(element_count({7, 1317624576693539401}), std::numeric_limits<std::int64_t>::max());
+  EXPECT_THROW(element_count({7, 1317624576693539402}), ShapeError);
 }
 
 TEST(ShapeText, JoinsTheSizes) {

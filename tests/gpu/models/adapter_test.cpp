@@ -117,6 +117,11 @@ TEST(BehindAdapter, EveryRuleHasItsMessage) {
               p.inputs.frame_mask = Array::from(Tensor<std::uint8_t>({2, 3}));
             }),
             "[adapter] frame_mask has shape 2x3, expected 2x2");
+  EXPECT_EQ(changed([](Problem& p) {
+              p.inputs.vision_features = values({2, 2, 4, 6});
+              p.inputs.frame_mask = Array::from(Tensor<std::int64_t>({2, 2}));
+            }),
+            "[adapter] frame_mask has type int64, expected bool");
 }
 
 }  // namespace

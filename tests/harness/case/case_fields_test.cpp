@@ -225,5 +225,22 @@ TEST(NearestName, OnlyTypingErrorsAreNear) {
   EXPECT_EQ(nearest_name("", names), "");
 }
 
+// One letter in three may be wrong, and one in any name.
+TEST(NearestName, UpToAThirdOfTheLettersMayBeWrong) {
+  const std::vector<std::string> names = {"verify", "fuzz"};
+  EXPECT_EQ(nearest_name("verxyy", names), "verify");
+  EXPECT_EQ(nearest_name("verxyz", names), "");
+  EXPECT_EQ(nearest_name("fuxx", names), "");
+  EXPECT_EQ(nearest_name("fxz", names), "");
+  EXPECT_EQ(nearest_name("f", {"fu"}), "fu");
+  EXPECT_EQ(nearest_name("f", {"fuz"}), "");
+}
+
+TEST(NearestName, OfEquallyNearNamesTheFirstAndOfOthersTheNearest) {
+  EXPECT_EQ(nearest_name("abcf", {"abcd", "abce"}), "abcd");
+  EXPECT_EQ(nearest_name("abcdef", {"abcdxy", "abcdex"}), "abcdex");
+  EXPECT_EQ(nearest_name("abcdef", {"abcdex", "abcdxy"}), "abcdex");
+}
+
 }  // namespace
 }  // namespace forgecheck

@@ -111,12 +111,17 @@ const Rejection kTexts[] = {
     {"moma/decode=6", {"decode", "moma"}},
     {"cross_attention/generate=6", {"generate", "cross_attention"}},
     {"dense/generate=-1", {"max_new_tokens = -1"}},
+    {"dense/generate=6/output_slice=1:", {"case.output_slice: cannot be combined with a KV cache"}},
+    {"dense/generate=6/train", {"case.mode = train: decoding runs in eval mode"}},
     {"dense/generate=5,eos=3", {"eos = 3"}},
     {"dense/generate=five", {"five"}},
     {"dense/generate=5,temperature=-1", {"temperature"}},
     {"dense/generate=5,top_p=0", {"top_p"}},
     {"dense/generate=5,top_k=-2", {"top_k"}},
+    {"dense/generate=5,max_new_tokens=7", {"generate=5,max_new_tokens=7", "max_new_tokens is given twice"}},
+    {"dense/generate", {"segment \"generate\": unknown segment"}},
     {"dense/loss=mse", {"loss.kind = mse", "cross_entropy"}},
+    {"dense/loss=cross_entropy,kind=chunked_cross_entropy", {"kind is given twice"}},
     {"dense/loss=cross_entropy,chunks=3", {"chunks = 3"}},
     {"dense/loss=chunked_cross_entropy,chunk_size=0", {"chunk_size = 0"}},
     {"dense/loss=cross_entropy,z_loss_weight=-0.5", {"z_loss_weight = -0.5"}},
@@ -146,6 +151,8 @@ const Rejection kJson[] = {
     {R"({"vlm": {"arch": "clip"}})", {"arch", "clip"}},
     {R"({"vlm": {"arch": "moma", "moma_experts_per_modality": {"image": "two"}}})",
      {"moma_experts_per_modality"}},
+    {R"({"vlm": {"arch": "moma", "moma_experts_per_modality": {"image": null}}})",
+     {"moma_experts_per_modality: expected a table of integers"}},
     {R"({"vlm": {"arch": "mot", "mot_modalities": ["image", 3]}})", {"mot_modalities"}},
     {R"({"adapter": {"type": "linear", "feature_dim": 1.5}})", {"feature_dim", "1.5"}},
     {R"({"seed": -1})", {"seed", "-1"}},
@@ -185,7 +192,8 @@ TEST(TextRejection, TheSameSegmentTwice) {
   }
 }
 TEST(TextRejection, AnInfiniteLossWeight) {
-  EXPECT_THROW(parse_case_text("dense/loss=cross_entropy,z_loss_weight=inf"), ConfigError);
+  EXPECT_EQ(text_rejection("dense/loss=cross_entropy,z_loss_weight=inf"),
+            "loss.z_loss_weight = inf: must be finite and at least 0");
 }
 TEST(JsonRejection, IntegersPastInt64) {
   EXPECT_THROW(parse_case_json(R"({"output_slice": [18446744073709551615, null]})"), FormatError);

@@ -30,6 +30,7 @@ const std::string kTexts[] = {
     "dense[" + kModel + "]/batch=2,text_len=8,embeds=true,padding=true/seed=1",
     "dense[" + kModel + "]/batch=2,text_len=8/seed=1/decode=6+1+1",
     "dense[" + kModel + "]/batch=2,text_len=8/seed=1/generate=5",
+    "dense[" + kModel + "]/batch=2,text_len=8/seed=1/generate=0",
     "dense[" + kModel +
         "]/batch=2,text_len=8/seed=1/generate=5,eos_token_id=0,temperature=0.5,top_k=3,top_p=0.9",
     "dense[" + kModel + "]/batch=2,text_len=8,ignore_labels=true/seed=1/loss=cross_entropy",
@@ -137,6 +138,18 @@ TEST(Case, TextSetsTheArchitecture) {
   EXPECT_EQ(mot.architecture.adapter->type, AdapterType::linear);
 }
 
+// A slash ends the architecture only behind its last bracket.
+TEST(Case, APathMayHaveSlashesAndBracketsInIt) {
+  const std::string text =
+      "mot[" + kModel +
+      ",mot_modalities=[text,image],mot_warm_start_path=\"runs/[5]/dense.pt\",num_image_tokens=4]/"
+      "batch=2,text_len=8,image_tokens=4/seed=3";
+  const Case value = parse_case_text(text);
+  EXPECT_EQ(value.architecture.vlm->mot_warm_start_path, "runs/[5]/dense.pt");
+  EXPECT_EQ(value.seed, 3U);
+  EXPECT_EQ(case_text(value), text);
+}
+
 TEST(Case, JsonSetsWhatItNames) {
   const Case value = parse_case_json(R"({
       "model": {"dim": 32, "n_layers": 2, "n_heads": 4, "rope_theta": 500000}, "seed": 18446744073709551615,
@@ -160,6 +173,15 @@ TEST(Case, JsonSetsWhatItNames) {
   EXPECT_EQ(value.loss.kind, LossKind::chunked_cross_entropy);
   EXPECT_EQ(value.loss.chunk_size, 7);
   EXPECT_EQ(value.loss.z_loss_weight, 0.5);
+}
+
+// An empty section is there: it has the defaults.
+TEST(Case, AnEmptySectionOfTheJsonIsASection) {
+  const Case value = parse_case_json(R"({"vlm": {}, "adapter": {}})");
+  EXPECT_TRUE(value.architecture.is(VlmArch::joint_decoder));
+  ASSERT_TRUE(value.architecture.adapter.has_value());
+  EXPECT_EQ(value.architecture.adapter->type, AdapterType::mlp_2layer);
+  EXPECT_FALSE(parse_case_json("{}").architecture.adapter.has_value());
 }
 
 TEST(Case, JsonWritesOnlyWhatDiffers) {

@@ -7,7 +7,6 @@
 #include <set>
 
 #include "harness/case/seeded.h"
-#include "reference/error.h"
 #include "reference/inputs.h"
 
 namespace forgecheck {
@@ -132,7 +131,6 @@ TEST(MakeInputs, VisionFeaturesHaveTheAdaptersWidth) {
   EXPECT_EQ(names_of(video), (std::set<std::string>{"tokens", "vision_features", "frame_mask"}));
   EXPECT_EQ(video.vision_features->shape(), (Shape{2, 3, 4, 6}));
   EXPECT_EQ(video.frame_mask->shape(), (Shape{2, 3}));
-  EXPECT_THROW(inputs_of("joint_decoder[" + kModel + ",max_text_len=32]/text_len=5,patches=4"), ConfigError);
 }
 
 TEST(MakeInputs, ModalitiesAreIndicesIntoTheirList) {
@@ -219,19 +217,6 @@ TEST(MakeParameters, AreTheSeededTensorsOfTheArchitecture) {
     ASSERT_TRUE(table.contains(info.name)) << info.name;
     EXPECT_EQ(table.at(info.name).to<float>().data, seeded_parameter(info, 9).data) << info.name;
   }
-}
-
-TEST(MakeInputs, FramesWithoutPatchesAreRefused) {
-  EXPECT_THROW(inputs_of("dense[dim=16,n_heads=2]/text_len=4,frames=2,embeds=true,padding=true"),
-               ConfigError);
-}
-TEST(MakeInputs, AnotherNumberOfImageTokensThanTheModelsIsRefused) {
-  EXPECT_THROW(inputs_of("mot[dim=16,n_heads=2,num_image_tokens=4]/text_len=4,image_tokens=2"), ConfigError);
-}
-TEST(MakeInputs, AnImageMaskWithoutImageFeaturesIsRefused) {
-  EXPECT_THROW(inputs_of("cross_attention[dim=16,n_heads=2,adapter.type=linear,feature_dim=4]/"
-                         "text_len=4,patches=2,image_mask=true"),
-               ConfigError);
 }
 
 }  // namespace

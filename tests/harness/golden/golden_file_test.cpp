@@ -112,10 +112,12 @@ TEST(RepositoryGoldens, WeightsAreThoseOfTheArchitecture) {
 
 TEST(RepositoryGoldens, GreedyTapsOfACheckpointAskForTheirContinuation) {
   // 5 tokens of each row, continued by 10.
-  const Golden golden = read_golden(kGoldens / "checkpoints/hf_llama/golden.safetensors", "hf_llama");
+  Golden golden = read_golden(kGoldens / "checkpoints/hf_llama/golden.safetensors", "hf_llama");
   EXPECT_EQ(golden.weights, "model.safetensors");
   EXPECT_EQ(golden.problem.definition.greedy_from, 5);
   EXPECT_EQ(golden.problem.definition.greedy_new_tokens, 10);
+  load_weights(golden);
+  EXPECT_FALSE(golden.problem.seeded);
 }
 
 // ---- writing ----
@@ -156,6 +158,7 @@ TEST_P(WrittenGolden, IsReadBackAsItself) {
     EXPECT_TRUE(equal(golden.expected.at(name), value)) << name;
   load_weights(golden);
   expect_equal(golden.problem.parameters, problem.parameters);
+  EXPECT_TRUE(golden.problem.seeded);
 }
 
 TEST_P(WrittenGolden, HasTheSameBytesEveryTime) {

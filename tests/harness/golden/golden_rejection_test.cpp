@@ -179,6 +179,38 @@ TEST_F(GoldenTensors, AFloat64TapMakesItAFloat64Trace) {
   EXPECT_EQ(read_golden(path_, "x").type, Dtype::f32);
 }
 
+TEST_F(GoldenTensors, WeightsThatNoMemoryHoldsAreRefusedWithThePath) {
+  write_safetensors(path_, tensors(),
+                    {{"forgecheck", R"({"schema": 1, "weights": "seeded", "producer": {}, "case": {"model":
+                                        {"dim": 65536, "n_layers": 64, "ffn_hidden_dim": 65536}}})"}});
+  Golden golden = read_golden(path_, "x");
+  EXPECT_THAT([&] { load_weights(golden); },
+              testing::ThrowsMessage<ConfigError>(
+                  testing::AllOf(StartsWith(path_.string() + ": case dense["), HasSubstr("needs about"))));
+}
+
+// Taps are in the order of their names: the last one decides no more than the others.
+TEST_F(GoldenTensors, OneFloat64TapIsEnoughWhereverItStands) {
+  const std::map<std::string, Array> taps = {{"expected.a", Array::from(Tensor<double>({1}))},
+                                             {"expected.b", Array::from(Tensor<float>({1}))},
+                                             {"expected.c", Array::from(Tensor<std::int64_t>({1}))}};
+  for (const std::string float64 : {"expected.a", "expected.b", "expected.c"}) {
+    auto more = tensors();
+    more.insert(taps.begin(), taps.end());
+    std::swap(more.at("expected.a"), more.at(float64));
+    write_safetensors(path_, more, {{"forgecheck", kValid}});
+    EXPECT_EQ(read_golden(path_, "x").type, Dtype::f64) << float64;
+  }
+}
+
+// The types of taps say nothing else: a bfloat16 model may record float32.
+TEST_F(GoldenTensors, WithoutAFloat64TapTheCaseDecides) {
+  const std::string bfloat16 =
+      R"({"schema": 1, "weights": "seeded", "producer": {}, "case": {"dtype": "bfloat16"}})";
+  write_safetensors(path_, tensors(), {{"forgecheck", bfloat16}});
+  EXPECT_EQ(read_golden(path_, "x").type, Dtype::bf16);
+}
+
 TEST(GoldenRejection, AProducerWhoseBackendIsNoText) {
   TemporaryDirectory directory;
   write_safetensors(

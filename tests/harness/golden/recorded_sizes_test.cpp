@@ -55,6 +55,10 @@ TEST(RecordedSizes, OfEachKindOfInput) {
            "mot" + model + ",max_text_len=8,num_image_tokens=3]/batch=2,text_len=4,image_tokens=3/seed=1",
            "moma" + model + ",max_text_len=8]/batch=2,text_len=4,image_tokens=3,interleaved=true/seed=1",
            "moma" + model + ",max_text_len=8]/batch=2,text_len=4,image_tokens=3/seed=1",
+           "mot" + model + ",max_text_len=8,num_image_tokens=3]/batch=2,text_len=7,embeds=true/seed=1",
+           "moma" + model +
+               ",max_text_len=8,num_image_tokens=3]/batch=2,text_len=7,embeds=true,interleaved=true/seed=1",
+           "moma" + model + ",max_text_len=8,num_image_tokens=3]/batch=2,text_len=7,embeds=true/seed=1",
        }) {
     Case value = parse_case_text(text);
     value.inputs = sizes_of(make_inputs(value), value.architecture);

@@ -101,9 +101,11 @@ TEST_F(Store, FindsGoldensByNameInOrderAndNoWeights) {
   put("dense/mha.safetensors", 2);
   put("dense/model.safetensors", 3);
   put("dense/model-00001-of-00002.safetensors", 4);
+  put("dense/small_model.safetensors", 5);
+  put("models/mha.safetensors", 6);
   folder_.write("dense/readme.txt", "no golden");
   folder_.write("x.safetensors.tmp.1.0", "half written");
-  EXPECT_THAT(names(""), ElementsAre("dense/mha", "moe/top2"));
+  EXPECT_THAT(names(""), ElementsAre("dense/mha", "dense/small_model", "models/mha", "moe/top2"));
 }
 
 TEST_F(Store, AFilterIsAPartOrAPatternOfTheWholeName) {
@@ -115,6 +117,7 @@ TEST_F(Store, AFilterIsAPartOrAPatternOfTheWholeName) {
   EXPECT_THAT(names("moe/top1"), ElementsAre("moe/top1"));
   EXPECT_THAT(names("moe/*2"), ElementsAre("moe/top2"));
   EXPECT_THAT(names("top?"), IsEmpty());
+  EXPECT_THAT(names("moe/top?"), ElementsAre("moe/top1", "moe/top2"));
   EXPECT_THAT(names("*/m?a"), ElementsAre("dense/mha"));
   EXPECT_THAT(names("gradients"), IsEmpty());
 }

@@ -116,6 +116,20 @@ TEST_F(AtomicFiles, LinksInACircleAreRefused) {
   EXPECT_EQ(files(), 1);
 }
 
+// Linux follows 40 links, and so does whoever reads the file back.
+TEST_F(AtomicFiles, AChainOfLinksIsFollowedAsFarAsLinuxFollowsIt) {
+  const fs::path folder = directory_.path();
+  directory_.write("0", "old");
+  for (int i = 1; i <= 41; ++i) fs::create_symlink(std::to_string(i - 1), folder / std::to_string(i));
+  write_atomically(folder / "40", "new");
+  EXPECT_EQ(get("40"), "new");
+  EXPECT_EQ(get("0"), "new");
+  EXPECT_FALSE(fs::is_symlink(folder / "0"));
+  EXPECT_THROW(write_atomically(folder / "41", "newer"), FormatError);
+  EXPECT_EQ(get("0"), "new");
+  EXPECT_EQ(files(), 42);
+}
+
 /// The read end of a named pipe, which is made here.
 class Pipe {
  public:
@@ -177,7 +191,8 @@ TEST_F(AtomicFiles, StandardOutputIsKnownByAllOfItsNames) {
                                directory_.path() / "link"}) {
     EXPECT_TRUE(is_standard_output(path)) << path;
   }
-  for (const std::string path : {"/dev/stderr", "/dev/null", "stdout", "/dev/fd/10", "", "/tmp/1"}) {
+  for (const std::string path :
+       {"/dev/stderr", "/dev/null", "stdout", "/dev/fd/10", "/dev/fd/1x", "/dev/fd/", "", "/tmp/1"}) {
     EXPECT_FALSE(is_standard_output(path)) << path;
   }
 }

@@ -176,6 +176,13 @@ TEST_F(ShardedCheckpoint, EqualsTheWhole) {
   for (const auto& [name, array] : tensors_) EXPECT_TRUE(same_bytes(parameters.at(name), array)) << name;
 }
 
+TEST_F(ShardedCheckpoint, AWholeFileGoesBeforeTheIndexBesideIt) {
+  write_shards();
+  map_["norm.weight"] = "gone.safetensors";
+  EXPECT_NE(rejection(), "");
+  EXPECT_EQ(load(tensors_).size(), tensors_.size());
+}
+
 TEST_F(ShardedCheckpoint, ShardsStayInTheDirectory) {
   write_shards();
   for (const std::string shard :
@@ -212,6 +219,38 @@ TEST_P(HuggingFaceCheckpoint, EveryTensorHasItsPlace) {
   for (const auto& [name, array] : tensors) {
     EXPECT_TRUE(same_bytes(checkpoint.parameters.at(kempnerforge_name(name)), array)) << name;
   }
+}
+
+class HuggingFaceFile : public CheckpointFile {
+ protected:
+  HuggingFaceFile() : CheckpointFile("hf_llama", "config.json") {}
+};
+
+TEST_F(HuggingFaceFile, ATiedHeadIsIgnoredUnderItsOwnName) {
+  ASSERT_TRUE(tensors_.contains("lm_head.weight"));
+  EXPECT_TRUE(load(tensors_).contains("output_head.proj.weight"));
+  architecture_.model.tie_embeddings = true;
+  EXPECT_FALSE(load(tensors_).contains("output_head.proj.weight"));
+}
+
+TEST_F(HuggingFaceFile, AnOldRotaryTableIsIgnored) {
+  tensors_.emplace("model.layers.0.self_attn.rotary_emb.inv_freq", tensors_.at("model.norm.weight"));
+  EXPECT_EQ(load(tensors_).size(), all_parameters(architecture_).size());
+}
+
+TEST_F(HuggingFaceFile, ATensorWithoutANameHereIsNamed) {
+  tensors_.emplace("model.layers.0.self_attn.q_proj.bias", tensors_.at("model.norm.weight"));
+  EXPECT_EQ(
+      rejection<FormatError>(),
+      directory_.path().string() +
+          ": has tensors that the configuration has no place for: model.layers.0.self_attn.q_proj.bias");
+}
+
+// KempnerForge's names mean nothing in a file of Hugging Face's.
+TEST_F(HuggingFaceFile, NamesOfBothKindsDoNotMix) {
+  const auto norm = tensors_.extract("model.norm.weight");
+  tensors_.emplace("norm.weight", norm.mapped());
+  EXPECT_NE(rejection<FormatError>().find("has no tensor norm.weight"), std::string::npos);
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoint, HuggingFaceCheckpoint, testing::Values("hf_llama", "hf_mixtral"));

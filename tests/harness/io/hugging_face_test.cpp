@@ -92,6 +92,16 @@ TEST_F(HuggingFaceConfig, MixtralFields) {
   EXPECT_EQ(model.moe_router, RouterType::softmax_topk);
   EXPECT_EQ(model.computed_expert_ffn_hidden_dim(), 48);
   EXPECT_EQ(model.rope_theta, 1e6);
+  EXPECT_EQ(load(mixtral(), R"({"num_experts_per_tok": 3})").moe_top_k, 3);
+}
+
+TEST_F(HuggingFaceConfig, KvHeadsMayBeLeftOutOnlyWhereThatMeansTheSameInEveryVersion) {
+  EXPECT_EQ(load(llama(), R"({"num_key_value_heads": null})").kv_heads(), 4);
+  for (Json config : {mixtral(), qwen3_moe()}) {
+    config["num_key_value_heads"] = nullptr;
+    EXPECT_EQ(load(config).kv_heads(), 4);
+    expect_rejected(config, R"({"num_key_value_heads": null})", "num_key_value_heads = (missing)");
+  }
 }
 
 TEST_F(HuggingFaceConfig, RopeThetaAtEitherPlace) {
@@ -104,7 +114,22 @@ TEST_F(HuggingFaceConfig, RopeThetaAtEitherPlace) {
                   R"(rope_scaling = {"factor":2.0,"type":"linear"})");
   expect_rejected(llama(), R"({"rope_parameters": {"rope_type": "llama3"}})",
                   R"(rope_parameters = {"rope_theta":10000.0,"rope_type":"llama3"})");
+}
+
+TEST_F(HuggingFaceConfig, AllOfAHeadIsRotatedAndNothingIsScaled) {
+  const auto theta = [&](const char* change) { return load(llama(), change).rope_theta; };
+  EXPECT_EQ(theta(R"({"partial_rotary_factor": 1.0})"), 10000.0);
+  EXPECT_EQ(theta(R"({"rope_parameters": {"partial_rotary_factor": 1.0}})"), 10000.0);
+  EXPECT_EQ(theta(R"({"rope_scaling": {"type": "default"}})"), 10000.0);
+  EXPECT_EQ(theta(R"({"rope_theta": 10000.0})"), 10000.0);
   expect_rejected(llama(), R"({"partial_rotary_factor": 0.5})", "partial_rotary_factor = 0.5");
+  const std::string rest = R"("rope_theta":10000.0,"rope_type":"default"})";
+  expect_rejected(llama(), R"({"rope_parameters": {"partial_rotary_factor": 0.5}})",
+                  R"(rope_parameters = {"partial_rotary_factor":0.5,)" + rest);
+  expect_rejected(llama(), R"({"rope_parameters": {"factor": 8.0}})",
+                  R"(rope_parameters = {"factor":8.0,)" + rest);
+  expect_rejected(llama(), R"({"rope_parameters": {"rope_theta": 0}})",
+                  R"(rope_parameters = {"rope_theta":0,"rope_type":"default"})");
 }
 
 TEST_F(HuggingFaceConfig, TiedEmbeddings) {
@@ -120,12 +145,16 @@ TEST_F(HuggingFaceConfig, Qwen3HasQkNormWithTheNormsEps) {
 }
 
 TEST_F(HuggingFaceConfig, Qwen3MoeFields) {
-  ModelConfig model = load(qwen3_moe(), R"({"decoder_sparse_step": 2})");
+  ModelConfig model = load(qwen3_moe(), R"({"decoder_sparse_step": 2, "num_experts_per_tok": 3})");
   EXPECT_EQ(model.num_experts, 8);
+  EXPECT_EQ(model.moe_top_k, 3);
   EXPECT_EQ(model.moe_frequency, 2);
   EXPECT_EQ(model.computed_ffn_hidden_dim(), 56);
   EXPECT_EQ(model.computed_expert_ffn_hidden_dim(), 32);
+  model = load(qwen3_moe(), R"({"decoder_sparse_step": null, "mlp_only_layers": null})");
+  EXPECT_EQ(model.moe_frequency, 1);
   expect_rejected(qwen3_moe(), R"({"norm_topk_prob": false})", "norm_topk_prob = false");
+  expect_rejected(qwen3_moe(), R"({"norm_topk_prob": null})", "norm_topk_prob = (missing)");
   expect_rejected(qwen3_moe(), R"({"mlp_only_layers": [0]})", "mlp_only_layers = [0]");
   expect_rejected(qwen3_moe(), R"({"moe_intermediate_size": 40})", "moe_intermediate_size = 40");
 }
@@ -135,6 +164,8 @@ TEST_F(HuggingFaceConfig, ForeignPartsAreRejected) {
   expect_rejected(llama(), R"({"model_type": null})", "model_type = (missing)");
   expect_rejected(llama(), R"({"attention_bias": true})", "attention_bias = true");
   expect_rejected(llama(), R"({"mlp_bias": true})", "mlp_bias = true");
+  expect_rejected(llama(), R"({"use_bias": true})", "use_bias = true");
+  expect_rejected(llama(), R"({"use_qkv_bias": true})", "use_qkv_bias = true");
   expect_rejected(llama(), R"({"hidden_act": "gelu"})", "hidden_act = \"gelu\"");
   expect_rejected(llama(), R"({"head_dim": 16})", "head_dim = 16");
   expect_rejected(llama(), R"({"quantization_config": {"bits": 4}})", "quantization_config = {\"bits\":4}");
@@ -198,24 +229,39 @@ TEST_F(HuggingFaceConfig, BrokenFilesAreFormatErrors) {
   EXPECT_THROW(load_hf_config(directory_.path()), FormatError);
 }
 
+// Every name, from transformers' modeling_{llama,mixtral,qwen3,qwen3_moe}.py.
 TEST(HuggingFaceNames, KnownNames) {
-  const std::vector<std::pair<std::string, std::string>> names = {
+  const std::vector<std::pair<std::string, std::string>> of_model = {
       {"model.embed_tokens.weight", "token_embedding.embedding.weight"},
       {"model.norm.weight", "norm.weight"},
       {"lm_head.weight", "output_head.proj.weight"},
-      {"model.layers.0.input_layernorm.weight", "layers.0.attention_norm.weight"},
-      {"model.layers.12.self_attn.q_proj.weight", "layers.12.attention.q_proj.weight"},
-      {"model.layers.0.self_attn.k_norm.weight", "layers.0.attention.k_norm.weight"},
-      {"model.layers.0.post_attention_layernorm.weight", "layers.0.mlp_norm.weight"},
-      {"model.layers.3.mlp.down_proj.weight", "layers.3.mlp.down_proj.weight"},
-      {"model.layers.0.block_sparse_moe.gate.weight", "layers.0.mlp.router.gate.weight"},
-      {"model.layers.0.block_sparse_moe.experts.7.w1.weight", "layers.0.mlp.experts.7.gate_proj.weight"},
-      {"model.layers.0.block_sparse_moe.experts.7.w2.weight", "layers.0.mlp.experts.7.down_proj.weight"},
-      {"model.layers.0.block_sparse_moe.experts.7.w3.weight", "layers.0.mlp.experts.7.up_proj.weight"},
-      {"model.layers.0.mlp.gate.weight", "layers.0.mlp.router.gate.weight"},
-      {"model.layers.0.mlp.experts.10.up_proj.weight", "layers.0.mlp.experts.10.up_proj.weight"},
   };
-  for (const auto& [hf, own] : names) EXPECT_EQ(kempnerforge_name(hf), own) << hf;
+  for (const auto& [hf, own] : of_model) EXPECT_EQ(kempnerforge_name(hf), own);
+  const std::vector<std::pair<std::string, std::string>> of_layer = {
+      {"input_layernorm.weight", "attention_norm.weight"},
+      {"self_attn.q_proj.weight", "attention.q_proj.weight"},
+      {"self_attn.k_proj.weight", "attention.k_proj.weight"},
+      {"self_attn.v_proj.weight", "attention.v_proj.weight"},
+      {"self_attn.o_proj.weight", "attention.o_proj.weight"},
+      {"self_attn.q_norm.weight", "attention.q_norm.weight"},
+      {"self_attn.k_norm.weight", "attention.k_norm.weight"},
+      {"post_attention_layernorm.weight", "mlp_norm.weight"},
+      {"mlp.gate_proj.weight", "mlp.gate_proj.weight"},
+      {"mlp.up_proj.weight", "mlp.up_proj.weight"},
+      {"mlp.down_proj.weight", "mlp.down_proj.weight"},
+      {"block_sparse_moe.gate.weight", "mlp.router.gate.weight"},
+      {"block_sparse_moe.experts.7.w1.weight", "mlp.experts.7.gate_proj.weight"},
+      {"block_sparse_moe.experts.7.w2.weight", "mlp.experts.7.down_proj.weight"},
+      {"block_sparse_moe.experts.7.w3.weight", "mlp.experts.7.up_proj.weight"},
+      {"mlp.gate.weight", "mlp.router.gate.weight"},
+      {"mlp.experts.10.gate_proj.weight", "mlp.experts.10.gate_proj.weight"},
+      {"mlp.experts.10.up_proj.weight", "mlp.experts.10.up_proj.weight"},
+      {"mlp.experts.10.down_proj.weight", "mlp.experts.10.down_proj.weight"},
+  };
+  for (const auto& [hf, own] : of_layer) {
+    EXPECT_EQ(kempnerforge_name("model.layers.0." + hf), "layers.0." + own);
+    EXPECT_EQ(kempnerforge_name("model.layers.12." + hf), "layers.12." + own);
+  }
 }
 
 TEST(HuggingFaceNames, UnknownNamesAreEmpty) {

@@ -47,6 +47,8 @@ TEST_F(SafetensorsRefusal, RefusesFileWithoutLength) {
 
 TEST_F(SafetensorsRefusal, RefusesWrongHeaderLength) {
   EXPECT_EQ(read_refusal(file_bytes(0, "{}")), "header length is 0");
+  EXPECT_EQ(read_refusal(file_bytes(3, "")), "header length is 3, but the file has only 0 bytes after it");
+  EXPECT_EQ(read_refusal(file_bytes(2, "{}")), "(accepted)");
   EXPECT_EQ(read_refusal(file_bytes(3, "{}")), "header length is 3, but the file has only 2 bytes after it");
   EXPECT_EQ(read_refusal(file_bytes(100'000'000, "{}")),
             "header length is 100000000, but the file has only 2 bytes after it");

@@ -74,6 +74,30 @@ TEST_F(Safetensors, WritesTheBytesOfTheOfficialLibrary) {
             with_header(header + padding) + "12345678abcdefghEFGHABCDIJKLvvhhU" + std::string("\1\0", 2));
 }
 
+// The data begins at a multiple of 8, after as few spaces as that takes.
+TEST_F(Safetensors, TheHeaderIsPaddedToEightBytes) {
+  for (std::size_t length = 0; length < 8; ++length) {
+    const std::string name(length, 'n');
+    write_safetensors(path_, {{name, array_of(Dtype::u8, {0}, "")}}, {});
+    const std::string header = "{" + entry(name, "U8", "[0]", "[0,0]") + "}";
+    const std::size_t spaces = (8 - header.size() % 8) % 8;
+    EXPECT_EQ(get(), with_header(header + std::string(spaces, ' '))) << header.size();
+  }
+}
+
+// An empty tensor takes no place, so it may begin where another one does.
+TEST_F(Safetensors, EmptyTensorsMayBeginWhereAnotherDoes) {
+  put(with_header("{" + entry("z", "F32", "[0]", "[0,0]") + "," + entry("m", "U8", "[2]", "[0,2]") + "," +
+                      entry("b", "F32", "[3,0]", "[2,2]") + "," + entry("a", "U8", "[1]", "[2,3]") + "," +
+                      entry("c", "I64", "[0]", "[3,3]") + "}",
+                  3));
+  const Tensors tensors = read_safetensors(path_).tensors;
+  EXPECT_EQ(tensors.size(), 5U);
+  EXPECT_EQ(tensors.at("z").shape(), Shape{0});
+  EXPECT_EQ(tensors.at("b").shape(), (Shape{3, 0}));
+  EXPECT_EQ(tensors.at("m").bytes().size(), 2U);
+}
+
 /// One random change of `bytes`: a flipped bit, a byte of JSON punctuation, a removed or doubled piece, or a
 /// cut.
 void corrupt(std::string& bytes, std::uint64_t& state) {

@@ -120,6 +120,17 @@ TEST_F(JsonValueTest, AnIntegerOutOfRangeIsNamedWithTheRange) {
   EXPECT_EQ(refusal([&] { at("integer").integer(1, 1); }), "x.json: integer: expected 1, got -3");
 }
 
+TEST_F(JsonValueTest, TheLargestIntegerIsRead) {
+  const auto document =
+      parse_json("[9223372036854775807, 9223372036854775808, -9223372036854775808]", "x.json");
+  const std::vector<JsonValue> items = document.root().items();
+  EXPECT_EQ(items[0].integer(), std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(refusal([&] { items[1].integer(0); }),
+            "x.json: [1]: expected an integer from 0 to 2^63 - 1, got 9223372036854775808");
+  EXPECT_EQ(items[2].integer(), std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(items[0].integer(0), std::numeric_limits<std::int64_t>::max());
+}
+
 TEST_F(JsonValueTest, AnUnknownKeyIsNamedWithTheNearestKnownOne) {
   EXPECT_EQ(refusal([&] { at("object").require_keys({"key", "a b"}); }), "(accepted)");
   EXPECT_EQ(refusal([&] {
@@ -141,6 +152,23 @@ TEST(StrictJson, LongValuesAreCutInMessages) {
   const JsonDocument document = parse_json("\"" + std::string(1000, 'n') + "\"", "x.json");
   EXPECT_EQ(refusal([&] { document.root().number(); }),
             "x.json: expected a number, got \"" + std::string(119, 'n') + "...");
+}
+
+// A report must stay valid UTF-8: a character of several bytes is shown whole or not at all.
+TEST(StrictJson, LongValuesAreCutBetweenCharacters) {
+  const auto shown_of = [](std::size_t letters, const std::string& character) {
+    return shown(nlohmann::json(std::string(letters, 'n') + character + std::string(100, 'm')));
+  };
+  for (const std::string character : {"\u00e9", "\u20ac", "\U0001f600"}) {
+    const std::size_t bytes = character.size();
+    // The quote, the letters and the character are 120 bytes, and then up to all but one byte more.
+    const std::size_t letters = 119 - bytes;
+    EXPECT_EQ(shown_of(letters, character), "\"" + std::string(letters, 'n') + character + "...");
+    for (std::size_t more = 1; more <= bytes; ++more) {
+      EXPECT_EQ(shown_of(letters + more, character), "\"" + std::string(letters + more, 'n') + "...") << more;
+    }
+  }
+  EXPECT_EQ(shown(nlohmann::json(std::string(118, 'n'))), "\"" + std::string(118, 'n') + "\"");
 }
 
 TEST(StrictJson, FilesAreNamedByTheirPath) {

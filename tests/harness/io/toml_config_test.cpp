@@ -81,6 +81,23 @@ TEST_F(TomlConfig, KeysOutsideOfSectionsAreRejected) {
   EXPECT_EQ(rejection("model = 3\n[vlm]\n"), ":1: model = 3: needs a section");
 }
 
+// A training file may have lists of tables, which are sections like any other.
+TEST_F(TomlConfig, AListOfTablesIsASection) {
+  EXPECT_EQ(
+      load("[model]\ndim = 64\nn_heads = 4\n[[data]]\npath = \"a\"\n[[data]]\npath = \"b\"\n").model.dim, 64);
+  EXPECT_EQ(rejection("[[data]]\npath = \"a\"\n"),
+            ": has none of the sections [model], [vision_encoder], [adapter], [vlm]");
+  EXPECT_TRUE(rejection("[[model]]\ndim = 64\n").ends_with(": needs a section"));
+}
+
+// Only a Mixture-of-Transformers has a fixed number of image tokens.
+TEST_F(TomlConfig, ImageTokensBelongToMot) {
+  const std::string rest = "\"\n[vision_encoder]\nfeature_dim = 20\nnum_tokens = 64\n";
+  EXPECT_EQ(load("[vlm]\narch = \"mot" + rest).num_image_tokens, 64);
+  EXPECT_EQ(load("[vlm]\narch = \"joint_decoder" + rest).num_image_tokens, 0);
+  EXPECT_EQ(load("[vlm]\narch = \"mot\"\n").num_image_tokens, 0);
+}
+
 TEST_F(TomlConfig, VlmBringsTheDefaultAdapter) {
   const Architecture architecture = load("[vlm]\n[vision_encoder]\nfeature_dim = 384\n");
   EXPECT_EQ(architecture.adapter->type, AdapterType::mlp_2layer);
@@ -142,8 +159,10 @@ TEST_F(TomlConfig, TrainingKeysAreAcceptedAndChecked) {
   for (const char* bad :
        {"freeze = true", "freeze = [\"adapter\"]", "freeze = [{frozen = true}]",
         "freeze = [{module = \"adapter\", frozen = 1}]", "freeze = [{module = \"adapter\", when = 3}]",
-        "freeze_schedule = {}", "freeze_schedule = [{start_step = 1}]",
-        "freeze_schedule = [{start_step = 1.0, specs = []}]",
+        "freeze = [{module = 3}]", "freeze_schedule = [3]", "freeze_schedule = [{specs = []}]",
+        "freeze_schedule = [{start_step = 1, specs = 3}]",
+        "freeze_schedule = [{start_step = 1, specs = [], when = 2}]", "freeze_schedule = {}",
+        "freeze_schedule = [{start_step = 1}]", "freeze_schedule = [{start_step = 1.0, specs = []}]",
         "freeze_schedule = [{start_step = 1, specs = [{frozen = true}]}]", "module_patterns = []",
         "module_patterns = {mot = \"transformer\"}", "module_patterns = {mot = [1]}"}) {
     const std::string message = rejection("[vlm]\n" + std::string(bad) + "\n");

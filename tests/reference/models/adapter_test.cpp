@@ -178,6 +178,12 @@ TEST(ResolveVision, WrongInputsAreNamed) {
   inputs.frame_mask = Array::from(Tensor<std::uint8_t>({2, 2}));
   EXPECT_EQ(rejection(architecture, inputs), "[adapter] frame_mask has shape 2x2, expected 2x3");
   inputs = video();
+  inputs.frame_mask = integers({2, 3}, {1, 0, 1, 0, 1, 1});
+  EXPECT_EQ(rejection(architecture, inputs), "[adapter] frame_mask has type int64, expected bool");
+  inputs = video();
+  inputs.vision_features = Array::from(Ids({2, 4, 5}));
+  EXPECT_EQ(rejection(architecture, inputs),
+            "[adapter] vision_features has type int64, expected a floating point type");
   inputs.vision_features = random_input("image", {2, 4, 6});
   EXPECT_EQ(
       rejection(architecture, inputs),
