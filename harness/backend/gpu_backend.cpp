@@ -1,10 +1,9 @@
 #include "harness/backend/gpu_backend.h"
 
-#include <algorithm>
-
 #include "gpu/models/generate.h"
 #include "gpu/models/objective.h"
 #include "gpu/models/transformer.h"
+#include "harness/backend/repeated_runs.h"
 #include "harness/backend/run_inputs.h"
 #include "reference/error.h"
 #include "reference/ops/sampling.h"
@@ -95,36 +94,6 @@ void run_case(gpu::Device& device, const Problem& problem, gpu::Recorder& record
   throw ConfigError("case.dtype = " + std::string(torch_name(dtype)) + ": must be float32 or bfloat16");
 }
 
-/// The emulator's schedules; a device has its own. The first is back at the end.
-class Schedules {
- public:
-#ifdef FORGECHECK_CUDA_BUILD
-  void take(std::int64_t) const {}
-#else
-  ~Schedules() {
-    simt::set_seed(first_);
-  }
-  Schedules() = default;
-  Schedules(const Schedules&) = delete;
-  Schedules& operator=(const Schedules&) = delete;
-  void take(std::int64_t i) const {
-    simt::set_seed(first_ + static_cast<std::uint64_t>(i));
-  }
-
- private:
-  std::uint64_t first_ = simt::seed();
-#endif
-};
-
-void require_same_bits(const Trace& first, const Trace& again, std::int64_t run) {
-  for (const auto& [name, value] : first.entries()) {
-    const Array& other = again.at(name);
-    if (value.shape() == other.shape() && std::ranges::equal(value.bytes(), other.bytes())) continue;
-    throw BackendError(name + " is not the same in run 0 and run " + std::to_string(run) +
-                       ": it depends on the order in which threads happen to run");
-  }
-}
-
 class GpuBackend : public Backend {
  public:
   GpuBackend(std::string name, std::int64_t runs) : name_(std::move(name)), runs_(runs) {}
@@ -134,13 +103,7 @@ class GpuBackend : public Backend {
   Dtype precision(const Case& definition) const override { return definition.dtype; }
 
   Trace run(const Problem& problem, const TapFilter& wants) override {
-    const Schedules schedules;
-    Trace first = run_once(problem, wants);
-    for (std::int64_t i = 1; i < runs_; ++i) {
-      schedules.take(i);
-      require_same_bits(first, run_once(problem, wants), i);
-    }
-    return first;
+    return run_repeatedly(runs_, [&] { return run_once(problem, wants); });
   }
 
  private:

@@ -12,6 +12,7 @@
 #include "harness/io/file_name.h"
 #include "harness/report/text.h"
 #include "harness/verdict/judge.h"
+#include "harness/verdict/judge_backend.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -32,29 +33,6 @@ struct VerifyOptions {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-Judgement failure(Verdict verdict, const std::string& message) {
-  Judgement judgement;
-  judgement.verdict = verdict;
-  judgement.message = message;
-  return judgement;
-}
-
-/// Runs one backend on the golden's case and judges what comes out.
-Judgement judge_backend(Backend& backend, const Golden& golden) {
-  const Case& definition = golden.problem.definition;
-  if (const std::string refusal = backend.refusal(definition); !refusal.empty()) {
-    return failure(Verdict::rejected, refusal);
-  }
-  try {
-    const Trace trace = backend.run(golden.problem, {});
-    return judge(golden.problem, trace, backend.precision(definition), backend.is_plain_reference());
-  } catch (const BackendError& error) {
-    return failure(Verdict::crashed, error.what());
-  } catch (const Error& error) {
-    return failure(Verdict::rejected, error.what());
-  }
 }
 
 class Verification {
@@ -95,25 +73,26 @@ class Verification {
   /// refuses, is one rejected result; the others are judged all the same.
   void verify(const GoldenEntry& entry) {
     std::optional<Golden> golden;
+    bool judged = false;
     auto start = std::chrono::steady_clock::now();
-    try {
-      golden = read_golden(entry.path, entry.name);
-      if (golden->problem.definition.run == RunKind::gradients) {
-        add(entry, golden, kRecording, failure(Verdict::unsupported, "gradients are not supported yet"), 0.0);
-        return;
-      }
-      load_weights(*golden);
-      start = std::chrono::steady_clock::now();
-      Judgement recorded = judge(golden->problem, golden->expected, golden->type, false);
-      add(entry, golden, kRecording, std::move(recorded), seconds_since(start));
-    } catch (const Error& error) {
-      Judgement rejected = failure(Verdict::rejected, with_path(entry.path, error.what()));
-      add(entry, golden, kRecording, std::move(rejected), seconds_since(start));
-      return;
-    }
+    Judgement recorded = judged_or_failure([&] {
+      return with_file_name(entry.path, [&] {
+        golden = read_golden(entry.path, entry.name);
+        if (golden->problem.definition.run == RunKind::gradients) {
+          return failure(Verdict::unsupported, "gradients are not supported yet");
+        }
+        load_weights(*golden);
+        start = std::chrono::steady_clock::now();
+        Judgement judgement = judge(golden->problem, golden->expected, golden->type, false);
+        judged = true;
+        return judgement;
+      });
+    });
+    add(entry, golden, kRecording, std::move(recorded), seconds_since(start));
+    if (!judged) return;
     for (const auto& backend : backends_) {
       start = std::chrono::steady_clock::now();
-      Judgement judgement = judge_backend(*backend, *golden);
+      Judgement judgement = judge_backend(*backend, golden->problem);
       add(entry, golden, backend->name(), std::move(judgement), seconds_since(start));
     }
   }
@@ -128,6 +107,9 @@ class Verification {
     std::vector<std::string> repeat = {"forgecheck",     "verify",   "--golden",
                                        folder_.string(), "--filter", entry.name};
     if (candidate != kRecording) repeat.insert(repeat.end(), {"--backend", std::string(candidate)});
+    if (candidate.starts_with("gpu:") && options_.gpu_runs > 1) {
+      repeat.insert(repeat.end(), {"--gpu-runs", std::to_string(options_.gpu_runs)});
+    }
     result.repeat = repeat_line(options_.report, std::move(repeat));
     result.seconds = seconds;
     if (golden) {

@@ -176,5 +176,29 @@ TEST(Backend, AMissingLabelIsNamed) {
   EXPECT_THROW(make_backend("reference")->run(problem, {}), ShapeError);
 }
 
+// Without FORGECHECK_REQUIRE_GPU; the GPU's names are tested beside its backend.
+TEST(Backend, TheCpuBackendsRunWithoutBeingAsked) {
+  std::vector<std::string> names = default_backends();
+  std::erase_if(names, [](const std::string& name) { return name.starts_with("gpu:"); });
+  EXPECT_THAT(names, ElementsAre("reference", "cpu:openblas", "cpu:onednn"));
+}
+
+// The libraries add in orders of their own, so their bits differ in a product of this size.
+TEST(Backend, EachComputesInItsOwnArithmetic) {
+  const Problem problem = seeded_problem(
+      parse_case_text("dense[dim=256,n_layers=1,n_heads=4,vocab_size=31,ffn_hidden_dim=384]/text_len=5"));
+  const std::pair<const char*, Arithmetic> backends[] = {
+      {"reference", kPlain},
+      {"cpu:permuted", kPermuted},
+      {"cpu:openblas", Arithmetic{.library = linalg::Library::openblas}},
+      {"cpu:onednn", Arithmetic{.library = linalg::Library::onednn}}};
+  for (const auto& [name, arithmetic] : backends) {
+    Tracer tracer;
+    run_reference(problem, Dtype::f32, arithmetic, tracer);
+    const Trace trace = make_backend(name)->run(problem, {});
+    EXPECT_TRUE(std::ranges::equal(trace.at("logits").bytes(), tracer.take().at("logits").bytes())) << name;
+  }
+}
+
 }  // namespace
 }  // namespace forgecheck

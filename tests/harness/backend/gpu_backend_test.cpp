@@ -6,6 +6,10 @@
 
 #include <cstdlib>
 
+#ifdef FORGECHECK_SIMT
+#include <cuda_runtime.h>
+#endif
+
 #include "harness/verdict/judge.h"
 #include "reference/error.h"
 
@@ -180,6 +184,43 @@ TEST_F(GpuBackendTest, ARunAfterARefusedOneIsRight) {
   const Judgement judgement = judge(problem, backend->run(problem, {}), Dtype::f32, false);
   EXPECT_EQ(judgement.verdict, Verdict::match) << judgement.message;
 }
+
+/// How often a backend that is asked for so many runs computes the case.
+int runs_of(std::int64_t gpu_runs) {
+  const std::string name = simt_unavailable().empty() ? "gpu:simt" : "gpu:cuda";
+  int runs = 0;
+  make_backend(name, gpu_runs)->run(seeded_problem(parse_case_text(kDense)), [&](std::string_view tap) {
+    if (tap == "logits") ++runs;
+    return false;
+  });
+  return runs;
+}
+
+TEST_F(GpuBackendTest, RunsEachCaseAsOftenAsItIsTold) {
+  EXPECT_EQ(runs_of(1), 1);
+  EXPECT_EQ(runs_of(2), 2);
+  EXPECT_EQ(runs_of(5), 5);
+}
+
+#ifdef FORGECHECK_SIMT
+// An error of a kernel stays: every later call on that device fails.
+TEST_F(GpuBackendTest, TheCaseAfterAFailureHasAFreshDevice) {
+  const Problem problem = seeded_problem(parse_case_text(kDense));
+  backend->run(problem, {});
+  void* host = nullptr;
+  void* device = nullptr;
+  ASSERT_EQ(cudaMallocHost(&host, 16), cudaSuccess);
+  ASSERT_EQ(cudaMalloc(&device, 16), cudaSuccess);
+  ASSERT_EQ(cudaMemcpyAsync(device, host, 16, cudaMemcpyHostToDevice, nullptr), cudaSuccess);
+  ASSERT_EQ(cudaFreeHost(host), cudaSuccess);
+  ASSERT_NE(cudaDeviceSynchronize(), cudaSuccess) << "the copy came after its source";
+  EXPECT_THAT([&] { backend->run(problem, {}); },
+              testing::ThrowsMessage<CudaError>(HasSubstr("use after free")));
+  const Judgement judgement = judge(problem, backend->run(problem, {}), Dtype::f32, false);
+  EXPECT_EQ(judgement.verdict, Verdict::match) << judgement.message;
+  simt::clear_findings();
+}
+#endif
 
 }  // namespace
 }  // namespace forgecheck

@@ -68,8 +68,14 @@ TEST_F(ReportFiles, OneThatCannotBeWrittenIsRefusedBeforeTheWork) {
 
 TEST_F(ReportFiles, TwoFormsInOneFileAreRefused) {
   write_traces();
-  expect_refused({"compare", "a.safetensors", "same.safetensors", "--json", "r", "--html", "./r"},
-                 {"./r: another report is written to the same file"});
+  const std::vector<std::string> forms = {"--json", "--junit", "--html"};
+  for (const std::string& first : forms) {
+    for (const std::string& second : forms) {
+      if (first == second) continue;
+      expect_refused({"compare", "a.safetensors", "same.safetensors", first, "r", second, "./r"},
+                     {"r: another report is written to the same file"});
+    }
+  }
   EXPECT_FALSE(std::filesystem::exists(at("r")));
 }
 
@@ -86,10 +92,9 @@ TEST_F(ReportFiles, ADashIsStandardOutputAndTheTerminalTextGoesToStandardError) 
   }
   EXPECT_TRUE(std::filesystem::is_symlink(at("link")));
   EXPECT_FALSE(std::filesystem::exists(at("-")));
-  pugi::xml_document document;
-  EXPECT_TRUE(document.load_string(
-      run({"verify", "--filter", "kempnerforge/dense/mha", "--backend", "golden", "--junit", "-"})
-          .out.c_str()));
+  EXPECT_THAT(
+      run({"verify", "--filter", "kempnerforge/dense/mha", "--backend", "golden", "--junit", "-"}).out,
+      AllOf(StartsWith("<?xml"), EndsWith("</testsuites>\n")));
   EXPECT_THAT(run({"compare", "a.safetensors", "same.safetensors", "--html", "-"}).out,
               AllOf(StartsWith("<!doctype html>"), EndsWith("</html>\n")));
 }
@@ -124,6 +129,12 @@ TEST_F(ReportFiles, TheRepeatCommandIsQuotedForAShell) {
   EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.out,
               HasSubstr("\n  repeat: forgecheck compare a.safetensors 'it'\\''s b.safetensors'\n"));
+  for (const char c : std::string(" \t!\"#$&()*;<>?[\\]^`{|}~")) {
+    const std::string name = std::string("b") + c + ".safetensors";
+    std::filesystem::copy_file(at("it's b.safetensors"), at(name));
+    EXPECT_THAT(run({"compare", "a.safetensors", name, "--json", "r.json"}).status, 1);
+    EXPECT_EQ(report("r.json")["results"][0]["repeat"], "forgecheck compare a.safetensors '" + name + "'");
+  }
 }
 
 using GithubAnnotations = ReportingProgram;

@@ -1,9 +1,8 @@
-// What the other commands print and write: help, params, generate, run and the store.
+// What the other commands print and write: help, params and the store.
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <utility>
 
-#include "harness/io/safetensors.h"
 #include "tests/harness/cli/program.h"
 
 namespace forgecheck {
@@ -109,60 +108,19 @@ TEST_F(Program, ParamsListsEachParameterWithItsShape) {
       << outcome.out;
 }
 
-/// Numbers as `generate` reads and prints them.
-std::string joined(const Tensor<std::int64_t>& row, std::int64_t begin, std::int64_t end) {
-  std::string text;
-  for (std::int64_t i = begin; i < end; ++i) text += (i == begin ? "" : ",") + std::to_string(row[i]);
-  return text;
-}
-
-class Generate : public ProgramTest, public testing::WithParamInterface<std::string> {};
-
-TEST_P(Generate, ContinuesAPromptAsUpstreamDoes) {
-  const std::string folder = golden_path("checkpoints/" + GetParam());
-  const SafetensorsFile golden = read_safetensors(folder + "/greedy.safetensors");
-  const Tensor<std::int64_t> prompt = golden.tensors.at("input.tokens").to_int64();
-  const Tensor<std::int64_t> expected = golden.tensors.at("expected.tokens").to_int64();
-  const std::int64_t length = prompt.shape[1], whole = expected.shape[1];
-  const Outcome outcome = run({"generate", "--checkpoint", folder, "--config", folder + "/config.toml",
-                               "--tokens", joined(prompt, 0, length), "-n", std::to_string(whole - length)});
-  EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_EQ(outcome.out, joined(expected, length, whole) + "\n");
-}
-
-INSTANTIATE_TEST_SUITE_P(Checkpoints, Generate, testing::Values("kempnerforge_dense", "kempnerforge_moe"));
-
-TEST_F(Program, GenerateDrawsTheSameTokensFromTheSameSeed) {
-  const std::string folder = golden_path("checkpoints/kempnerforge_dense");
-  const auto sample = [&](const std::string& seed) {
-    return run({"generate", "--checkpoint", folder, "--config", folder + "/config.toml", "--tokens", "1,2,3",
-                "-n", "24", "--temperature", "2", "--seed", seed})
-        .out;
-  };
-  const std::string first = sample("1");
-  EXPECT_EQ(std::count(first.begin(), first.end(), ','), 23) << first;
-  EXPECT_EQ(sample("1"), first);
-  EXPECT_NE(sample("2"), first);
-}
-
-TEST_F(Program, RunShowsTheTapsAskedForAndSavesAGolden) {
-  const Outcome outcome = run(
-      {"run", kDense, "--backend", "cpu:openblas", "--taps", "layers.0.m*", "--save", "saved.safetensors"});
-  ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("on cpu:openblas\n"), HasSubstr("\nlayers.0.mlp "),
-                                 testing::Not(HasSubstr("logits"))));
-  const Outcome again = run({"run", "saved.safetensors"});
-  EXPECT_EQ(again.status, 0) << again.err;
-  EXPECT_THAT(again.out, HasSubstr("\nlogits "));
-}
-
-TEST_F(Program, APatternThatMatchesNoTapIsRefusedWithTheNearestTaps) {
-  expect_refused({"run", kDense, "--taps", "zzz", "--save", "saved.safetensors"},
-                 {"--taps \"zzz\": no tap of this case has such a name; the nearest are "});
-  EXPECT_FALSE(std::filesystem::exists(at("saved.safetensors")));
-  expect_refused({"run", kDense, "--taps", "layers.0.atention.q_*"},
-                 {"the nearest are layers.0.attention.q_proj, layers.0."});
-  expect_refused({"run", kDense, "--taps", "logit"}, {"the nearest are logits, "});
+TEST_F(Program, ParamsTotalsTellBuffersFromParametersAndBytesFromBoth) {
+  write("moe.toml",
+        "[model]\ndim = 16\nn_layers = 2\nn_heads = 2\nvocab_size = 23\nffn_hidden_dim = 32\n"
+        "num_experts = 4\nmoe_router = \"sigmoid_topk\"\n");
+  // 2 * 23 * 16 + 16; in each of 2 layers 2 * 16 + 4 * 16 * 16 + 4 * 16 + 4 * 3 * 16 * 32 + 4, and 4 in a buffer.
+  EXPECT_THAT(run({"params", "moe.toml", "--total"}).out,
+              testing::StartsWith("moe: 45 tensors, 15,288 parameters and 8 buffer elements, float64 "));
+  write("wide.toml",
+        "[model]\ndim = 1024\nn_layers = 1\nn_heads = 8\nvocab_size = 1048576\nffn_hidden_dim = 2816\n");
+  // 2 * 2^30 + 4 * 2^20 + 3 * 1024 * 2816 + 3 * 1024
+  EXPECT_EQ(run({"params", "wide.toml", "--total"}).out,
+            "dense: 12 tensors, 2,160,331,776 parameters, float64 16.096 GiB, float32 8.048 GiB, "
+            "bfloat16 4.024 GiB\n");
 }
 
 TEST_F(Program, RecordingTwiceGivesTheSameBytes) {

@@ -46,28 +46,16 @@ class ProgramTest : public testing::Test {
  protected:
   /// Runs the program with these arguments, in the folder.
   Outcome run(const std::vector<std::string>& arguments) const {
-    const std::string out = (streams_.path() / "out").string(), err = (streams_.path() / "err").string();
     std::vector<std::string> words{program()};
     words.insert(words.end(), arguments.begin(), arguments.end());
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
+    return spawn(words);
+  }
 
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
-                                     0600);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
-                                     0600);
-    posix_spawn_file_actions_addchdir_np(&actions, folder_.path().c_str());
-    pid_t child = 0;
-    const int failed = posix_spawn(&child, words[0].c_str(), &actions, nullptr, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (failed != 0) throw std::runtime_error(words[0] + " cannot be started");
-    int state = 0;
-    if (waitpid(child, &state, 0) != child) throw std::runtime_error("waitpid failed");
-    return {WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state), file_text(out), file_text(err)};
+  /// The same under a limit of the shell, such as "ulimit -v 8000000" (kilobytes of address space).
+  Outcome run_under(const std::string& limit, const std::vector<std::string>& arguments) const {
+    std::vector<std::string> words{"/bin/sh", "-c", limit + R"( && exec "$0" "$@")", program()};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    return spawn(words);
   }
 
   /// Expects exit status 2, nothing on stdout, and one line on stderr that contains every part.
@@ -89,6 +77,29 @@ class ProgramTest : public testing::Test {
   }
 
  private:
+  Outcome spawn(std::vector<std::string> words) const {
+    const std::string out = (streams_.path() / "out").string(), err = (streams_.path() / "err").string();
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                     0600);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                     0600);
+    posix_spawn_file_actions_addchdir_np(&actions, folder_.path().c_str());
+    pid_t child = 0;
+    const int failed = posix_spawn(&child, words[0].c_str(), &actions, nullptr, argv.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (failed != 0) throw std::runtime_error(words[0] + " cannot be started");
+    int state = 0;
+    if (waitpid(child, &state, 0) != child) throw std::runtime_error("waitpid failed");
+    return {WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state), file_text(out), file_text(err)};
+  }
+
   TemporaryDirectory folder_;
   TemporaryDirectory streams_;
 };

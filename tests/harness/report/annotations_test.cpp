@@ -83,5 +83,14 @@ TEST(Annotations, AreTenOfAKindAtMost) {
   EXPECT_THAT(text, testing::EndsWith("\n::notice title=forgecheck::and 16 more, see the log\n"));
 }
 
+TEST(Annotations, EachGoldenHasANoticeOfItsNotes) {
+  Result other = noted_result({"image_mask is true everywhere"});
+  other.file = "kempnerforge/vlm/mot.safetensors";
+  const std::string text = annotations({noted_result({"image_mask is true everywhere"}), other});
+  EXPECT_EQ(std::ranges::count(text, '\n'), 2);
+  EXPECT_THAT(text, HasSubstr("title=note%3A kempnerforge/dense/mha.safetensors::image_mask"));
+  EXPECT_THAT(text, HasSubstr("title=note%3A kempnerforge/vlm/mot.safetensors::image_mask"));
+}
+
 }  // namespace
 }  // namespace forgecheck

@@ -79,6 +79,28 @@ TEST(JsonReport, ValuesWithoutANumberAreTexts) {
   EXPECT_EQ(result.at("first_divergence").at("tolerance"), "nan");
 }
 
+TEST(JsonReport, TheWorstElementMayBeNoNumberAndIsReadBack) {
+  Result result = full_result();
+  result.judgement.first_divergence->worst = {{1}, std::numeric_limits<double>::quiet_NaN(), -kInfinity};
+  const std::string text = written(write_json_report, {{}, {result}});
+  EXPECT_EQ(Json::parse(text).at("results").at(0).at("first_divergence").at("worst"),
+            Json({{"index", {1}}, {"candidate", "nan"}, {"oracle", "-inf"}}));
+  const Report report = read_back(text);
+  EXPECT_TRUE(std::isnan(report.results.at(0).judgement.first_divergence->worst->candidate));
+  EXPECT_EQ(report.results.at(0).judgement.first_divergence->worst->oracle, -kInfinity);
+}
+
+TEST(JsonReport, APartOfAnErrorIsLeftOutOnlyWhereItIsNothing) {
+  Result result = full_result();
+  result.judgement.taps = {{"made", Verdict::mismatch, 0.5, 0.1, 5, "", 0.5, 0.0},
+                           {"inherited", Verdict::mismatch, 0.5, 0.1, 5, "", 0.0, 0.5}};
+  const Json taps = json_of({{}, {result}}).at("results").at(0).at("taps");
+  EXPECT_EQ(taps.at(0).at("local"), 0.5);
+  EXPECT_FALSE(taps.at(0).contains("inherited"));
+  EXPECT_FALSE(taps.at(1).contains("local"));
+  EXPECT_EQ(taps.at(1).at("inherited"), 0.5);
+}
+
 TEST(JsonReport, NotesAreAListOfTexts) {
   const Json json = json_of({{}, {noted_result({"one", "two"})}}).at("results").at(0);
   EXPECT_EQ(json.at("notes"), Json({"one", "two"}));
@@ -286,6 +308,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"/results/0/first_divergence/map/columns", "2",
                 "results[0].first_divergence.map.shares: expected rows * columns shares, got "
                 "[0.0,0.1,0.3333333333333333,1e+300,\"inf\",5e-324]"},
+        Refusal{"/results/0/first_divergence/map/shares", "[0, 0, 0, 0, 0, 0, 0]",
+                "results[0].first_divergence.map.shares: expected rows * columns shares"},
         Refusal{"/results/0/first_divergence/map/columns", "0",
                 "results[0].first_divergence.map.columns: expected an integer from 1 to 2^63 - 1, got 0"},
         Refusal{"/summary/mismatch", "2", "summary.mismatch: expected 1 as in the results, got 2"},

@@ -136,5 +136,15 @@ TEST_F(JunitReport, AReportAboutNothingIsADocumentToo) {
   EXPECT_EQ(attribute(parse({}), "tests"), "0");
 }
 
+// `compare`: the trace itself is the candidate.
+TEST_F(JunitReport, AComparedFileIsItsOwnClassAndName) {
+  Result result = result_with(Verdict::match);
+  result.file = result.candidate = "runs/mine.safetensors";
+  const pugi::xml_node test = parse_case(result);
+  EXPECT_EQ(attribute(test, "classname"), "runs/mine.safetensors");
+  EXPECT_EQ(attribute(test, "name"), "runs/mine.safetensors");
+  EXPECT_EQ(attribute(test, "file"), "runs/mine.safetensors");
+}
+
 }  // namespace
 }  // namespace forgecheck

@@ -86,5 +86,17 @@ TEST(MergeReports, TheOrderOfTheReportsDoesNotMatter) {
   }
 }
 
+TEST(MergeReports, EveryVerdictIsKeptOnceAndItsRepetitionsAreCounted) {
+  std::vector<NamedReport> reports;
+  for (const Verdict verdict : {Verdict::crashed, Verdict::match, Verdict::mismatch, Verdict::crashed,
+                                Verdict::mismatch, Verdict::match, Verdict::mismatch}) {
+    reports.push_back({std::to_string(reports.size()), {{}, {result_of("a", "golden", verdict)}}});
+  }
+  const MergedReport merged = merge_reports(reports);
+  EXPECT_THAT(names(merged), ElementsAre("a golden match", "a golden mismatch", "a golden crashed"));
+  EXPECT_EQ(merged.repeated, 4U);
+  EXPECT_THAT(merged.conflicts, ElementsAre("a on golden: match in 1, mismatch in 2, crashed in 0"));
+}
+
 }  // namespace
 }  // namespace forgecheck

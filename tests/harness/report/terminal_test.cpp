@@ -185,5 +185,32 @@ TEST(PrintSummary, SaysWhatWasNotJudgedAndWhy) {
               HasSubstr("\n2 not judged, kempnerforge/dense: gradients are not supported yet\n"));
 }
 
+// A small error may break a small tolerance by more than a large one breaks a large one.
+TEST(PrintFailure, TheWorstTapIsTheOneThatUsedMostOfItsTolerance) {
+  Result result = result_with(Verdict::mismatch);
+  result.judgement.taps.assign(5, {"large", Verdict::mismatch, 1.0, 0.1, 10.0, ""});
+  result.judgement.taps.push_back({"small", Verdict::mismatch, 0.001, 1e-6, 1000.0, ""});
+  const std::string text = failure(result);
+  EXPECT_LT(text.find("\n  small  "), text.find("\n  large  ")) << text;
+  EXPECT_THAT(text, HasSubstr("\n  and 1 more taps\n"));
+}
+
+TEST(PrintSummary, SaysTheWorstShareWhereverThereWasATrace) {
+  for (const Verdict verdict : kVerdicts) {
+    Result result = result_with(verdict);
+    result.judgement.used = 0.5;
+    const bool trace = verdict == Verdict::match || verdict == Verdict::undecided ||
+                       verdict == Verdict::mismatch || verdict == Verdict::untrusted;
+    EXPECT_EQ(testing::Value(summary({{}, {result}}), HasSubstr("worst tolerance used: 50 %")), trace)
+        << to_string(verdict);
+    // One trace of many is enough, wherever it stands.
+    Result none = result_with(Verdict::rejected);
+    for (const std::vector<Result>& all : {std::vector{result, none}, {none, result}}) {
+      EXPECT_EQ(testing::Value(summary({{}, all}), HasSubstr("worst tolerance used: 50 %")), trace)
+          << to_string(verdict);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace forgecheck
