@@ -107,6 +107,9 @@ bool Arena::free(const void* pointer) {
     freed_.pop_back();
   }
   live_.erase(found);
+  if (observer != nullptr) {
+    observer->freed();
+  }
   return true;
 }
 

@@ -17,6 +17,8 @@ class Observer {
   virtual void warp_barrier(unsigned warp, unsigned lanes) = 0;
 
   virtual void allocated(const void* pointer, std::size_t bytes) = 0;
+  /// Some allocation is no more: nothing that points to one may be kept.
+  virtual void freed() = 0;
   virtual void written(const void* pointer, std::size_t bytes) = 0;
   /// A copy inside the device: bytes that were never written stay so.
   virtual void copied(const void* to, const void* from, std::size_t bytes) = 0;

@@ -8,6 +8,7 @@
 #include <climits>
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <sstream>
 #include <string_view>
 
@@ -69,15 +70,7 @@ Module module_of(const void* address) {
   return module;
 }
 
-}  // namespace
-
-std::string hexadecimal(std::uint64_t value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "0x%llx", static_cast<unsigned long long>(value));
-  return text.data();
-}
-
-SourceLine source_line(const void* address) {
+SourceLine look_up(const void* address) {
   const auto value = reinterpret_cast<std::uintptr_t>(address);
   SourceLine line{hexadecimal(value), ""};
   const Module module = module_of(address);
@@ -104,6 +97,23 @@ SourceLine source_line(const void* address) {
     line.place = without_folders(place);
   }
   return line;
+}
+
+}  // namespace
+
+std::string hexadecimal(std::uint64_t value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "0x%llx", static_cast<unsigned long long>(value));
+  return text.data();
+}
+
+SourceLine source_line(const void* address) {
+  static std::map<const void*, SourceLine> known;
+  const auto [entry, is_new] = known.try_emplace(address);
+  if (is_new) {
+    entry->second = look_up(address);
+  }
+  return entry->second;
 }
 
 SourceLine calling_line(const void* return_address) {

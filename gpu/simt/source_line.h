@@ -13,7 +13,7 @@ struct SourceLine {
   std::string place;     // "missing_barrier.cu:17", empty where nothing is known
 };
 
-/// Asks addr2line, which every machine with a compiler has: slow, for reports only.
+/// Asks addr2line, which every machine with a compiler has: slow, so each address is asked for once.
 SourceLine source_line(const void* address);
 
 /// As above, for the instruction before a return address.

@@ -124,7 +124,6 @@ bool Checker::harmless(const void* address, Kind kind) const {
 }
 
 void Checker::allocated(const void* pointer, std::size_t bytes) {
-  latest_ = nullptr;
   unsigned char* begin = device_.written + (static_cast<const unsigned char*>(pointer) - device_.begin);
   unsigned char* end = begin + bytes;
   // Whole pages are given back instead of written: an allocation may be large and hardly used.

@@ -27,6 +27,7 @@ class Checker : public Observer {
     clock_.warp_barrier(warp, lanes_of_barrier);
   }
   void allocated(const void* pointer, std::size_t bytes) override;
+  void freed() override { latest_ = nullptr; }
   void written(const void* pointer, std::size_t bytes) override;
   void copied(const void* to, const void* from, std::size_t bytes) override;
   void require_written(const void* pointer, std::size_t bytes, const std::string& reader) override;

@@ -27,12 +27,6 @@ inline void see(const void* address, std::size_t bytes, Kind kind, bool aligned,
   }                                                                  \
   void __tsan_write##n(void* address) {                              \
     see(address, n, Kind::write, true, __builtin_return_address(0)); \
-  }                                                                  \
-  void __tsan_volatile_read##n(void* address) {                      \
-    see(address, n, Kind::read, true, __builtin_return_address(0));  \
-  }                                                                  \
-  void __tsan_volatile_write##n(void* address) {                     \
-    see(address, n, Kind::write, true, __builtin_return_address(0)); \
   }
 
 #define SIMT_UNALIGNED(n)                                             \
@@ -40,12 +34,6 @@ inline void see(const void* address, std::size_t bytes, Kind kind, bool aligned,
     see(address, n, Kind::read, false, __builtin_return_address(0));  \
   }                                                                   \
   void __tsan_unaligned_write##n(void* address) {                     \
-    see(address, n, Kind::write, false, __builtin_return_address(0)); \
-  }                                                                   \
-  void __tsan_unaligned_volatile_read##n(void* address) {             \
-    see(address, n, Kind::read, false, __builtin_return_address(0));  \
-  }                                                                   \
-  void __tsan_unaligned_volatile_write##n(void* address) {            \
     see(address, n, Kind::write, false, __builtin_return_address(0)); \
   }
 

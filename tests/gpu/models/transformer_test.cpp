@@ -148,6 +148,20 @@ TEST_F(TransformerRules, ACacheMustHaveRoom) {
   EXPECT_EQ(caches[0].seq_len, 4);
 }
 
+// They cannot be told apart in a cache: what would be read wrongly is refused.
+TEST_F(TransformerRules, ACacheTakesTokensWithoutDocuments) {
+  const Problem problem = problem_of("dense[" + kSizes + "]/batch=2,text_len=4,documents=2/seed=9");
+  const Architecture& architecture = problem.definition.architecture;
+  const DeviceWeights<float> weights(device, problem.parameters);
+  std::vector<KvCache<float>> caches = make_kv_caches<float>(device, architecture.model, 2, 7);
+  Recorder recorder(device, nullptr);
+  EXPECT_EQ(message_of([&] {
+              forward(device, architecture, weights, problem.inputs, ForwardOptions{}, recorder, &caches);
+            }),
+            "[forward] doc_ids cannot be combined with a KV cache");
+  EXPECT_TRUE(recorder.finish().empty());
+}
+
 TEST_F(TransformerRules, StagesAreForTextModels) {
   const Problem problem =
       problem_of("joint_decoder[" + kSizes + ",max_text_len=16]/text_len=4,image_tokens=2/seed=1");

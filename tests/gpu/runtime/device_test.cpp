@@ -26,13 +26,27 @@ TEST_F(GpuTest, AFailedCallIsAnErrorWithItsText) {
               HasSubstr("cudaSetDevice(99): invalid device"));
 }
 
+TEST_F(GpuTest, AFailedCallOfCublasIsAnErrorWithItsText) {
+  EXPECT_THAT(message_of([] { FORGECHECK_CUDA(cublasSetStream(nullptr, nullptr)); }),
+              testing::StartsWith("cublasSetStream(nullptr, nullptr): "));
+}
+
+TEST_F(GpuTest, ATensorWithoutElementsIsNotAbsent) {
+  const DeviceTensor<float> empty = device.make<float>({0, 3}, "empty");
+  EXPECT_TRUE(empty);
+  EXPECT_EQ(device.download(empty).shape(), (Shape{0, 3}));
+  EXPECT_TRUE(put<float>(Tensor<float>({0, 3})));
+  EXPECT_FALSE(DeviceTensor<float>());
+}
+
 TEST_F(GpuTest, OutOfMemoryNamesTheTensorAndItsSize) {
   const std::int64_t huge = std::int64_t{1} << 50;
   EXPECT_EQ(message_of([&] {
               device.make<float>({huge, 4}, "logits");
             }),
             "out of device memory: logits (1125899906842624x4) needs 18014398509481984 bytes");
-  // The device is still usable.
+  // The device is still usable, and the next check of a launch finds nothing.
+  EXPECT_EQ(cudaGetLastError(), cudaSuccess);
   EXPECT_EQ(get(put<float>(Tensor<float>({1}, {2.0F})))[0], 2.0);
 }
 
@@ -60,6 +74,30 @@ TEST_F(Guards, TheBandBeforeATensorCountsToo) {
   EXPECT_EQ(message_of([&] { device.synchronize(); }), "a kernel wrote outside broken (5)");
 }
 
+TEST_F(Guards, OfSeveralBrokenTensorsTheFirstOneMadeIsNamed) {
+  for (const bool first_is_freed_first : {false, true}) {
+    DeviceTensor<float> first = device.make<float>({5}, "first"), second = device.make<float>({5}, "second");
+    for (const DeviceTensor<float>& tensor : {first, second}) {
+      FORGECHECK_CUDA(cudaMemsetAsync(tensor.get() + 5, 0, 1, device.stream()));
+    }
+    (first_is_freed_first ? first : second) = {};
+    (first_is_freed_first ? second : first) = {};
+    EXPECT_EQ(message_of([&] { device.synchronize(); }), "a kernel wrote outside first (5)");
+    device.synchronize();
+  }
+}
+
+TEST_F(Guards, AnyByteOfABandCounts) {
+  for (const std::ptrdiff_t byte : {-256, -1, 20, 21, 255, 256, 511}) {
+    {
+      const DeviceTensor<float> broken = device.make<float>({5}, "broken");  // 20 of 256 bytes, and a band
+      auto* const bytes = reinterpret_cast<unsigned char*>(broken.get());
+      FORGECHECK_CUDA(cudaMemsetAsync(bytes + byte, 0, 1, device.stream()));
+    }
+    EXPECT_EQ(message_of([&] { device.synchronize(); }), "a kernel wrote outside broken (5)") << byte;
+  }
+}
+
 TEST_F(Guards, FreshMemoryIsNan) {
   const Array values = device.download(device.make<float>({3}, "fresh"));
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(std::isnan(values.at(i)));
@@ -69,6 +107,7 @@ TEST_F(GpuTest, TheRecorderKeepsTheOrderAndTheFilter) {
   Recorder recorder(device, [](std::string_view name) { return name != "b"; });
   recorder.tap("a", put<float>(Tensor<float>({2}, {1, 2})));
   recorder.tap("b", put<float>(Tensor<float>({1}, {3})));
+  recorder.tap_value("b", Array::from(Tensor<std::int64_t>({1}, {3})));
   recorder.tap_value("c", Array::from(Tensor<std::int64_t>({1}, {4})));
   recorder.tap("d", put<float>(Tensor<float>({4}, {5, 6, 7, 8})), {2, 2});
   const Trace trace = recorder.finish();
@@ -90,6 +129,20 @@ TEST_F(GpuTest, TheRecorderHoldsWhatItCopies) {
     const DeviceTensor<float> next = device.make<float>({2}, "next");
     FORGECHECK_CUDA(cudaMemsetAsync(next.get(), 0, 2 * sizeof(float), device.stream()));
     EXPECT_EQ(recorder.finish().at("a").at(1), 2.0) << "seed " << seed;
+  }
+}
+
+// As where a rule is broken half way through a model: its copies must not run into memory that is gone.
+TEST_F(GpuTest, ARecorderMayBeDroppedBeforeItsCopiesRan) {
+  for (std::uint64_t seed = 0; seed < 16; ++seed) {
+#ifdef FORGECHECK_SIMT
+    simt::set_seed(seed);
+#endif
+    {
+      Recorder recorder(device, nullptr);
+      recorder.tap("a", put<float>(Tensor<float>({2}, {1, 2})));
+    }
+    device.synchronize();
   }
 }
 

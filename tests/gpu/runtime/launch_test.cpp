@@ -35,6 +35,31 @@ TEST_F(LaunchTest, SharedMemoryIsRoundedUpTo16Bytes) {
   }
 }
 
+// Cut to 32 bits the last would be a grid of one block.
+TEST_F(LaunchTest, AGridHasAtMost2To31Minus1Blocks) {
+  for (const std::int64_t blocks : {std::int64_t{1} << 31, (std::int64_t{1} << 32) + 1}) {
+    EXPECT_EQ(message_of([&] { launch(device, "clear_words", clear_words, blocks, 1, 0, 0); }),
+              "kernel clear_words: " + std::to_string(blocks) + " blocks; at most 2^31 - 1 are allowed");
+  }
+  launch(device, "clear_words", clear_words, 0, 1, 0, 0);
+  device.synchronize();
+}
+
+__global__ void set_byte(std::uint8_t* out) {
+  *out = 1;
+}
+
+// Behind an upload on the device's own stream, and in front of a download.
+TEST_F(LaunchTest, RunsInOrderWithTheDevicesStream) {
+  for (std::uint64_t seed = 0; seed < 16; ++seed) {
+    simt::set_seed(seed);
+    const DeviceTensor<std::uint8_t> value =
+        device.upload<std::uint8_t>(Array::from(Tensor<std::uint8_t>({1}, {0})), "value");
+    launch(device, "set_byte", set_byte, 1, 1, 0, value.get());
+    EXPECT_EQ(device.download(value).to_int64()[0], 1) << "seed " << seed;
+  }
+}
+
 }  // namespace
 }  // namespace forgecheck::gpu
 #endif

@@ -7,6 +7,8 @@
 #include <set>
 #include <vector>
 
+#include "gpu/simt/pages.h"
+
 namespace {
 
 using simt::Arena;
@@ -63,6 +65,20 @@ TEST(Arena, IsFullWhenNoGapIsLargeEnough) {
   EXPECT_TRUE(arena.free(all[3]));
   EXPECT_EQ(arena.allocate(110000), nullptr);
   EXPECT_EQ(arena.allocate(100000), all[3]);
+}
+
+// A gap of pages that would just hold it does not do: a closed page must be left on either side.
+TEST(Arena, AClosedPageIsLeftBeforeTheNextAllocation) {
+  constexpr std::size_t rest = 256;  // of the last page; the guard bytes in front need some
+  const std::size_t page = simt::page_size();
+  Arena arena(room);
+  std::vector<unsigned char*> all;
+  while (unsigned char* pointer = arena.allocate(4 * page - rest)) {
+    all.push_back(pointer);
+  }
+  EXPECT_TRUE(arena.free(all.at(3)));
+  EXPECT_EQ(arena.allocate(5 * page - rest), nullptr);
+  EXPECT_EQ(arena.allocate(4 * page - rest), all[3]);
 }
 
 TEST(Arena, DescribesEveryAddress) {

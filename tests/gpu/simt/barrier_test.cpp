@@ -92,6 +92,27 @@ TEST_F(Barrier, AThreadThatEndedIsNotWaitedFor) {
                     HasSubstr("of block (0,0,0) in kernel (anonymous namespace)::leave_early")));
 }
 
+__global__ void leave_at_the_second_barrier() {
+  for (int i = 0; i < 2; ++i) {
+    if (i == 1 && threadIdx.x == 0) {
+      return;
+    }
+    __syncthreads();
+  }
+}
+
+// Though it waited at the same place before.
+TEST_F(Barrier, AThreadThatEndedHasNotArrived) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    clean();
+    simt::set_seed(seed);
+    simt::launch(leave_at_the_second_barrier, 1, 3, 0, nullptr);
+    EXPECT_THAT(error_of_device(),
+                AllOf(HasSubstr("divergent barrier"), HasSubstr("1 thread (the first is (0,0,0)) ended"),
+                      HasSubstr("2 threads (the first is (1,0,0)) waiting at the barrier")));
+  }
+}
+
 constexpr int line_of_two_barriers = __LINE__ + 3;
 __global__ void two_barriers() {
   if (threadIdx.x % 2 == 0) {

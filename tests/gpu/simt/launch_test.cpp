@@ -129,9 +129,33 @@ TEST_F(Launch, TheDeviceDescribesItself) {
   EXPECT_EQ(cudaGetDeviceProperties(&properties, 0), cudaSuccess);
   EXPECT_EQ(properties.warpSize, 32);
   EXPECT_EQ(properties.sharedMemPerBlockOptin, 227U << 10);
+  const auto attribute = [](cudaDeviceAttr name) {
+    int value = -1;
+    EXPECT_EQ(cudaDeviceGetAttribute(&value, name, 0), cudaSuccess);
+    return value;
+  };
+  EXPECT_EQ(attribute(cudaDevAttrMaxThreadsPerBlock), 1024);
+  EXPECT_EQ(attribute(cudaDevAttrMaxSharedMemoryPerBlock), 48 << 10);
+  EXPECT_EQ(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin), 227 << 10);
+  EXPECT_EQ(attribute(cudaDevAttrWarpSize), 32);
+  EXPECT_EQ(attribute(cudaDevAttrMultiProcessorCount), properties.multiProcessorCount);
+  EXPECT_EQ(attribute(cudaDevAttrComputeCapabilityMajor), 9);
+  EXPECT_EQ(attribute(cudaDevAttrComputeCapabilityMinor), 0);
   EXPECT_EQ(cudaSetDevice(0), cudaSuccess);
   EXPECT_EQ(cudaSetDevice(1), cudaErrorInvalidDevice);
   EXPECT_STREQ(cudaGetErrorName(cudaErrorInvalidDevice), "cudaErrorInvalidDevice");
+}
+
+TEST_F(Launch, AResetForgetsErrorsAndLimits) {
+  void* pointer = nullptr;
+  EXPECT_EQ(cudaMalloc(&pointer, std::size_t{1} << 60), cudaErrorMemoryAllocation);
+  EXPECT_EQ(cudaFuncSetAttribute(do_nothing, cudaFuncAttributeMaxDynamicSharedMemorySize, 100 << 10),
+            cudaSuccess);
+  EXPECT_EQ(cudaDeviceReset(), cudaSuccess);
+  EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
+  EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+  EXPECT_STREQ(cudaGetErrorString(cudaErrorMemoryAllocation), "out of memory");
+  expect_refused(1, 1, 100 << 10, cudaErrorInvalidValue, "the limit is 49152");
 }
 
 __global__ void throw_something(int* out) {

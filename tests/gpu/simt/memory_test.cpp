@@ -155,6 +155,16 @@ TEST_F(Memory, UseAfterFreeIsAFinding) {
   EXPECT_THAT(error_of_device(), AllOf(HasSubstr("byte 5 of allocation"), HasSubstr("which was freed")));
 }
 
+// The pages close at once, though the memory was open to the work before.
+TEST_F(Memory, UseAfterFreeInTheOrderOfTheStreamIsAFinding) {
+  char* freed = nullptr;
+  cudaMallocAsync(reinterpret_cast<void**>(&freed), 100, nullptr);
+  simt::launch(write_at, 1, 1, 0, nullptr, freed, 5LL);
+  cudaFreeAsync(freed, nullptr);
+  simt::launch(write_at, 1, 1, 0, nullptr, freed, 7LL);
+  EXPECT_THAT(error_of_device(), AllOf(HasSubstr("byte 7 of allocation"), HasSubstr("which was freed")));
+}
+
 TEST_F(Memory, ANullPointerIsAFinding) {
   simt::launch(write_at, 1, 1, 0, nullptr, static_cast<char*>(nullptr), 0LL);
   EXPECT_THAT(error_of_device(),

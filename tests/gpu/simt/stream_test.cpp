@@ -116,6 +116,41 @@ TEST_F(Streams, ANonBlockingStreamDoesNotKnowTheDefaultStream) {
   cudaStreamDestroy(free_stream);
 }
 
+TEST_F(Streams, TheDefaultStreamDoesNotKnowANonBlockingStream) {
+  cudaStream_t free_stream = nullptr;
+  cudaStreamCreateWithFlags(&free_stream, cudaStreamNonBlocking);
+  EXPECT_EQ(orders(2,
+                   [&](int* log) {
+                     simt::launch(append, 1, 1, 0, free_stream, log, 1);
+                     simt::launch(append, 1, 1, 0, nullptr, log, 2);
+                   }),
+            (Orders{{1, 2}, {2, 1}}));
+  cudaStreamDestroy(free_stream);
+}
+
+// Waiting for one stream may or may not let the other's work run: whoever relies on it is found by the seed.
+TEST_F(Streams, WaitingForAStreamIsNotWaitingForTheOthers) {
+  int* pinned = nullptr;
+  cudaMallocHost(&pinned, 2 * sizeof(int));
+  int unfinished = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    simt::set_seed(seed);
+    const DeviceArray<int> ones({1, 1});
+    cudaDeviceSynchronize();
+    pinned[0] = pinned[1] = 0;
+    cudaMemcpyAsync(pinned, ones.data(), sizeof(int), cudaMemcpyDeviceToHost, a);
+    cudaMemcpyAsync(pinned + 1, ones.data() + 1, sizeof(int), cudaMemcpyDeviceToHost, b);
+    cudaStreamSynchronize(a);
+    EXPECT_EQ(pinned[0], 1);
+    unfinished += pinned[1] == 0;
+    cudaStreamSynchronize(b);
+    EXPECT_EQ(pinned[1], 1);
+  }
+  EXPECT_GT(unfinished, 0);
+  EXPECT_LT(unfinished, 20);
+  cudaFreeHost(pinned);
+}
+
 TEST_F(Streams, NothingRunsBeforeSomebodyWaits) {
   const DeviceArray<int> value({0});
   cudaDeviceSynchronize();

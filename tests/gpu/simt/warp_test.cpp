@@ -243,6 +243,37 @@ TEST_F(Warp, LanesThatNameDifferentMasksWaitForEver) {
                                        HasSubstr("with mask 0x3"), HasSubstr("with mask 0x7")));
 }
 
+__global__ void vote_or_shuffle(int* out) {
+  out[threadIdx.x] = threadIdx.x == 0 ? static_cast<int>(__ballot_sync(0x3U, 1)) : __shfl_sync(0x3U, 1, 0);
+}
+
+TEST_F(Warp, AVoteDoesNotMeetAShuffle) {
+  const DeviceArray<int> out(2);
+  simt::launch(vote_or_shuffle, 1, 2, 0, nullptr, out.data());
+  EXPECT_THAT(error_of_device(),
+              AllOf(HasSubstr("wrong warp mask: no thread can go on"), HasSubstr("waiting in a vote at "),
+                    HasSubstr("waiting in __shfl_sync at ")));
+}
+
+__global__ void read_a_lane_that_is_not_named(int* out) {
+  if (threadIdx.x < 2) {
+    out[threadIdx.x] = __shfl_sync(0x3U, 1, 2);
+  } else {
+    out[threadIdx.x] = __shfl_sync(0xcU, 1, 2);
+  }
+}
+
+// It waits in a collective of its own, or has not come yet; in no order is it read.
+TEST_F(Warp, ALaneThatTheMaskDoesNotNameIsNotRead) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    clean();
+    simt::set_seed(seed);
+    const DeviceArray<int> out(4);
+    simt::launch(read_a_lane_that_is_not_named, 1, 4, 0, nullptr, out.data());
+    EXPECT_THAT(error_of_device(), HasSubstr("reads lane 2, which does not take part (mask 0x3)"));
+  }
+}
+
 __global__ void odd_width(int* out) {
   out[threadIdx.x] = __shfl_sync(all, 1, 0, 12);
 }

@@ -1,50 +1,12 @@
 // The hazards that compute-sanitizer's racecheck is made for, and code without a race. This file is compiled
-// in the checking mode. A race must be found under every seed: it does not depend on the order that happened.
-#include <algorithm>
-
-#include "tests/gpu/simt/simt_test.h"
+// in the checking mode.
+#include "tests/gpu/simt_check/expect.h"
 
 namespace {
 
 using namespace simt_test;
 
-struct Racecheck : Simt {};
 struct Synccheck : Simt {};
-
-constexpr std::uint64_t seeds = 10;
-
-/// Launches under several seeds, each on `count` zeroed ints; the report must name both lines, in either
-/// order.
-template <class Kernel>
-void expect_race(Kernel kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const std::string& first,
-                 const std::string& second, const std::string& name) {
-  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
-    cudaDeviceReset();
-    simt::clear_findings();
-    simt::set_seed(seed);
-    const DeviceArray<int> data(std::vector<int>(2048, 0));
-    simt::launch(kernel, grid, block, shared_bytes, nullptr, data.data());
-    const std::string report = error_of_device();
-    EXPECT_THAT(report, AllOf(HasSubstr("race: "), HasSubstr("in kernel (anonymous namespace)::" + name)));
-    const std::string one = " at " + line_marked(__FILE__, first);
-    const std::string two = " at " + line_marked(__FILE__, second);
-    const auto names = [&report](const std::string& before, const std::string& after) {
-      const std::size_t also = report.find(", also ");
-      return report.find(before) < also && report.find(after, also) != std::string::npos;
-    };
-    EXPECT_TRUE(names(one, two) || names(two, one)) << report;
-  }
-}
-
-template <class Kernel>
-void expect_no_race(Kernel kernel, dim3 grid, dim3 block, std::size_t shared_bytes) {
-  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
-    simt::set_seed(seed);
-    const DeviceArray<int> data(std::vector<int>(2048, 0));
-    simt::launch(kernel, grid, block, shared_bytes, nullptr, data.data());
-    EXPECT_EQ(error_of_device(), "");
-  }
-}
 
 __global__ void all_write_one(int* data) {
   data[0] = static_cast<int>(threadIdx.x);  // [write of all]
