@@ -8,8 +8,8 @@ number of `[[mutant]]`:
     file      the file with the mistake: C++ or CUDA of gpu/, harness/ or reference/
     old, new  the replacement; `old` occurs exactly once in the file
     test      the tests that fail, as a filter of GoogleTest; at least one of them must
-    first_run "survived" if no test caught it when it was first run, so that a test had to be written; "caught" if not;
-              left out where nobody wrote it down
+    first_run "survived" if no test of the time caught it, or if none was found by reading the tests, so that one was
+              written before it was run; "caught" if one did; left out where nobody wrote it down
 
 A test program is linked with the changed translation unit (scripts/mutation.py), or, where its tests run forgecheck,
 forgecheck is.

@@ -81,6 +81,22 @@ TEST_F(Order, BlocksRunInManyOrders) {
   EXPECT_GT(orders.size(), 30U);
 }
 
+__global__ void order_of_threads(int* counter, int* order) {
+  order[atomicAdd(counter, 1)] = static_cast<int>(threadIdx.x);
+}
+
+// As `verify` runs each case: under consecutive seeds.
+TEST_F(Order, SixteenSeedsGiveSixteenOrdersOfThreads) {
+  std::set<std::vector<int>> orders;
+  for (std::uint64_t seed = 0; seed < 16; ++seed) {
+    simt::set_seed(seed);
+    const DeviceArray<int> counter({0}), order(64);
+    simt::launch(order_of_threads, 1, 64, 0, nullptr, counter.data(), order.data());
+    orders.insert(order.values());
+  }
+  EXPECT_EQ(orders.size(), 16U);
+}
+
 TEST_F(Order, AResetBeginsAgainWithTheSeed) {
   const auto run = [] {
     const DeviceArray<int> counter({0}), order(64);

@@ -2,6 +2,7 @@
 // and the residual stream where a module reads it.
 #include "harness/hint/wrong_tap.h"
 
+#include "harness/hint/patterns.h"
 #include "harness/hint/residual.h"
 #include "tests/harness/hint/hint.h"
 
@@ -85,6 +86,29 @@ TEST(WrongTap, IsNearerIfHalfAsFarOrOfFewNumbersAThirtieth) {
   EXPECT_FALSE(nearer(8, 1.04F, 10));
   EXPECT_TRUE(nearer(7, 1.01F, 2));
   EXPECT_FALSE(nearer(7, 1.02F, 2));
+}
+
+/// The oracle is 1, the values 1.0001 and noise of both signs that is within the tolerance: without the factor
+/// they are 2.2 times farther off, or 20 times.
+TEST(WrongTap, AFactorWithoutANameMustBringItTenTimesNearer) {
+  const Problem problem = small_problem("dense[" + kSmall + "]/batch=1,text_len=3/seed=1");
+  const auto hint_with_noise = [&](double noise) {
+    Tensor<double> values({2, 16}), oracle({2, 16}), baseline({2, 16});
+    for (std::int64_t i = 0; i < 32; ++i) {
+      values[i] = 1.0001 + (i % 2 == 0 ? noise : -noise);
+      oracle[i] = 1;
+      baseline[i] = 1 + 1e-5;
+    }
+    Trace candidate;
+    candidate.add("norm", Array::from(values));
+    ReferenceRun forced;
+    forced.trace.add("norm", Array::from(oracle));
+    WrongTap wrong = wrong_tap(problem, candidate, forced, "norm");
+    wrong.numbers = TapNumbers{values, oracle, baseline};
+    return any_factor_hint(wrong);
+  };
+  EXPECT_EQ(hint_with_noise(5e-5), "");
+  EXPECT_EQ(hint_with_noise(5e-6), "every value is the oracle's times 1.0001");
 }
 
 // ---- the residual stream ----
