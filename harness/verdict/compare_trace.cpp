@@ -1,10 +1,10 @@
 #include "harness/verdict/compare_trace.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "harness/tap/tap_kind.h"
 #include "harness/verdict/decisions.h"
+#include "harness/verdict/tap_error.h"
 #include "harness/verdict/tolerance.h"
 #include "harness/verdict/vacuity.h"
 
@@ -12,12 +12,13 @@ namespace forgecheck {
 
 namespace {
 
-/// For each element, the one of `values` that is farthest from the oracle's.
+/// For each element, the one of `values` that is farthest from the oracle's: one that is no number where the oracle's
+/// is one, if there is any.
 Tensor<double> farthest(const std::vector<Tensor<double>>& values, const Tensor<double>& oracle) {
   Tensor<double> result = values.front();
   for (const Tensor<double>& other : values) {
     for (std::int64_t i = 0; i < result.size(); ++i) {
-      if (!(std::abs(other[i] - oracle[i]) <= std::abs(result[i] - oracle[i]))) result[i] = other[i];
+      if (distance(other[i], oracle[i]) > distance(result[i], oracle[i])) result[i] = other[i];
     }
   }
   return result;

@@ -15,13 +15,6 @@ namespace {
 constexpr std::int64_t kMapRows = 64;
 constexpr std::int64_t kMapColumns = 96;
 
-/// |a - b|: 0 for the same value, be it NaN or infinite; infinite where only one is a number.
-double distance(double a, double b) {
-  if (a == b || (std::isnan(a) && std::isnan(b))) return 0;
-  const double difference = std::abs(a - b);
-  return std::isnan(difference) ? kInfinity : difference;
-}
-
 double share_of_differing(const Array& x, const Array& reference) {
   if (is_floating_point(x.dtype()) != is_floating_point(reference.dtype())) return kInfinity;
   const Tensor<std::int64_t> values = x.to_int64(), expected = reference.to_int64();
@@ -35,6 +28,12 @@ std::int64_t ceiling(std::int64_t count, std::int64_t parts) {
 }
 
 }  // namespace
+
+double distance(double a, double b) {
+  if (a == b || (std::isnan(a) && std::isnan(b))) return 0;
+  const double difference = std::abs(a - b);
+  return std::isnan(difference) ? kInfinity : difference;
+}
 
 double relative_error(const Array& x, const Array& reference) {
   if (x.shape() != reference.shape()) return kInfinity;

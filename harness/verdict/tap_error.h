@@ -6,6 +6,9 @@
 
 namespace forgecheck {
 
+/// |a - b|: 0 for the same value, be it NaN or infinite; infinite where only one is a number.
+double distance(double a, double b);
+
 /// rms(x - reference) / rms(reference); of integers the share of elements that differ. Infinite where the
 /// shapes or the kinds of value (NaN, infinity) differ, or where the reference is zero and x is not.
 double relative_error(const Array& x, const Array& reference);

@@ -92,6 +92,41 @@ TEST(CompareChoices, AMismatchBehindATieIsStillAMismatch) {
   EXPECT_EQ(choices.undecided.size(), 1U);
 }
 
+TEST(CompareChoices, ATieBehindAMismatchDoesNotHideIt) {
+  Choices choices(1e-7);
+  const TapResult result = choices.compare({0, 3, 3, 0, 1, 2});
+  EXPECT_EQ(result.verdict, Verdict::mismatch);
+  EXPECT_THAT(result.message, HasSubstr("row 0"));
+  EXPECT_EQ(choices.undecided.size(), 1U);
+}
+
+TEST(CompareChoices, OfSeveralMismatchesTheFirstIsReported) {
+  Choices choices;
+  const TapResult result = choices.compare({0, 3, 3, 2, 0, 2});
+  EXPECT_EQ(result.verdict, Verdict::mismatch);
+  EXPECT_EQ(result.message, "chooses {0, 3} in row 0, the oracle {0, 1} by a clear margin");
+  EXPECT_NEAR(result.error, 0.2, 1e-12) << "the scores of 1 and 3";
+  EXPECT_EQ(result.used, result.error / result.tolerance);
+}
+
+// Two scores of about 1, stored in bfloat16, may each be off by 2^-9; the third, of 2^-10, by far less.
+TEST(CompareChoices, TheBoundIsThatOfTheLeastCertainScoreOfTheRow) {
+  const Decision oracle{Indices({1, 1}, {0}), Tensor<double>({1, 3}, {0.75, 0.75 - 0x1p-9, 0x1p-10})};
+  std::vector<UndecidedChoice> undecided;
+  EXPECT_EQ(compare_choices("tap", Array::from(Indices({1, 1}, {1})), oracle, oracle, Dtype::bf16, undecided)
+                .verdict,
+            Verdict::undecided);
+}
+
+TEST(CompareChoices, ScoresThatAreAllZeroAreEqual) {
+  const Decision oracle{Indices({1, 1}, {0}), Tensor<double>({1, 3})};
+  std::vector<UndecidedChoice> undecided;
+  EXPECT_EQ(compare_choices("tap", Array::from(Indices({1, 1}, {2})), oracle, oracle, Dtype::f32, undecided)
+                .verdict,
+            Verdict::match);
+  EXPECT_EQ(undecided.size(), 1U);
+}
+
 TEST(CompareChoices, AMarginPastTheErrorOfTwoScoresIsClear) {
   // The baseline is off by 1e-7, so that no right implementation is off by 5e-5.
   Choices choices(1e-4);

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "harness/hint/hints.h"
+#include "harness/verdict/baselines.h"
 #include "tests/harness/hint/hint.h"
 
 namespace forgecheck {
@@ -130,6 +131,91 @@ TEST(TapErrors, OfChoicesDoNotDependOnTheirOrder) {
   const Judgement judgement = judge_float32(right, run_permuted(right, Dtype::f32, choices));
   EXPECT_EQ(judgement.verdict, Verdict::match);
   EXPECT_EQ(result_of(judgement, tap).local, 0.0);
+}
+
+TEST(FirstDivergence, HasTheErrorOfItsInputsNotItsOwn) {
+  const Problem right = problem();
+  const FirstDivergence own = divergence_at(right, inherited_run(right), "layers.0.mlp");
+  EXPECT_GT(own.local_error, 0.1);
+  EXPECT_LT(own.inherited_error, 1e-5) << "its inputs are right";
+  // Without layers.0.mlp and layers.0 the first wrong tap is one whose inputs the trace does not show; and the
+  // logits after it are right on a wrong input.
+  const Trace behind = without(without(inherited_run(right), "layers.0.mlp"), "layers.0");
+  const FirstDivergence next = divergence_at(right, behind, "layers.1.attention_norm");
+  EXPECT_LT(next.inherited_error, 1e-5);
+}
+
+/// A failure with the given spread of its first wrong tap, explained.
+FirstDivergence explained_with(const Problem& right, const Trace& candidate, const Spreads& spreads) {
+  JudgedTrace judged = compare_with_oracle(right, candidate, Dtype::f32, false);
+  const auto first = std::ranges::find(judged.comparison.taps, kTap, &TapResult::name);
+  judged.evidence.spreads = spreads;
+  std::vector<TapResult> taps = judged.comparison.taps;
+  return explain({right, candidate, Dtype::f32, judged.evidence}, TapResult(*first), taps, Detail::verdicts);
+}
+
+// The element is off by 0.5, and its spread reaches 0.125: four tolerances, which is the bin from 1 to 10.
+TEST(FirstDivergence, MeasuresItsTapByTheSpreadOfThatTap) {
+  const Problem right = problem();
+  Tensor<double> values = run_permuted(right, Dtype::f32).at(kTap).to<double>();
+  values[7] += 0.5;
+  const Trace wrong = with_tap(run_permuted(right, Dtype::f32), kTap, Array::from(values));
+  Tensor<double> reach(values.shape);
+  reach[7] = 0.125;
+  const FirstDivergence found = explained_with(right, wrong, {{kTap, {reach, 0}}});
+  EXPECT_EQ(found.histogram[4], 1U);
+  EXPECT_EQ(found.histogram.back(), 0U);
+  EXPECT_NEAR(std::ranges::max(found.map.shares), 4, 1e-3);
+  EXPECT_EQ(explained_with(right, wrong, {}).histogram.back(), 1U);
+}
+
+/// The explanation of a run whose gate_proj and up_proj are exchanged in `layer`, seen at layers.1 alone.
+FirstDivergence seen_behind(const Problem& right, const std::string& layer) {
+  Problem mistaken = right;
+  std::swap(mistaken.parameters.at(layer + ".mlp.gate_proj.weight"),
+            mistaken.parameters.at(layer + ".mlp.up_proj.weight"));
+  const Trace whole = run_permuted(mistaken, Dtype::f32);
+  Trace trace;
+  for (const auto& [name, value] : whole.entries()) {
+    if (name == "token_embedding" || name == "layers.1" || name == "logits") trace.add(name, value);
+  }
+  return divergence_at(right, trace, "layers.1");
+}
+
+// What stands in another block is to be asked for first, and has many modules.
+TEST(FirstDivergence, HasAHintFromItsOwnBlockOnly) {
+  const Problem right = problem();
+  EXPECT_THAT(seen_behind(right, "layers.1").hint, testing::HasSubstr("gate_proj"));
+  const FirstDivergence other = seen_behind(right, "layers.0");
+  EXPECT_THAT(other.between, testing::Contains("layers.0.mlp.gate_proj"));
+  EXPECT_EQ(other.hint, "");
+}
+
+/// What is said of a right trace's tokens, embedded and as logits, with one wrong value of `tap`, in a case whose
+/// runs cost as if `more` tokens were generated, too.
+FirstDivergence found_in_a_large_case(const std::string& tap, std::int64_t more) {
+  Problem right = problem();
+  right.definition.generate.max_new_tokens = more;
+  const Trace whole = run_permuted(right, Dtype::f32);
+  Tensor<float> values = whole.at(tap).to<float>();
+  values[3] += 0.5F;
+  Trace trace;
+  for (const std::string name : {"token_embedding", "logits"}) {
+    trace.add(name, name == tap ? Array::from(values) : whole.at(name));
+  }
+  return divergence_at(right, trace, tap);
+}
+
+// There are 1e10 multiply-adds to spend. A run up to the logits costs 3e6 or 1.05e10, one up to the first tap a small
+// part of that.
+TEST(FirstDivergence, SaysWhatWasSkippedInALargeCase) {
+  const std::string skipped =
+      "a run of this case takes long: not every unseen module was tried on its own; not every known mistake "
+      "was "
+      "tried";
+  EXPECT_EQ(found_in_a_large_case("logits", 100).note, "");
+  EXPECT_EQ(found_in_a_large_case("logits", 9000).note, skipped);
+  EXPECT_EQ(found_in_a_large_case("token_embedding", 9000).note, "");
 }
 
 /// find_hint() with a wrong trace's first tap and a number of runs.

@@ -84,6 +84,31 @@ TEST(JudgeChoices, MostlyUndecidedIsUntrusted) {
   EXPECT_EQ(judge_float32(shallow, run_permuted(shallow, Dtype::f32, few)).verdict, Verdict::undecided);
 }
 
+// A token is one choice, of however many experts: of 12 tokens that take two of three tied experts, 7 take others.
+TEST(JudgeChoices, MostlyUndecidedIsCountedInTokens) {
+  const std::string text =
+      "moe[dim=16,n_layers=1,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24,num_experts=3,"
+      "moe_top_k=2]/batch=2,text_len=6/seed=22";
+  Problem problem = tied_problem(text, 0, 1);
+  Tensor<float> gate = problem.parameters.at(kGate).to<float>();
+  std::ranges::copy(gate.row(0), gate.row(2).begin());
+  gate.row(2)[0] -= 5e-7F;
+  problem.parameters.insert_or_assign(kGate, Array::from(gate));
+  const Tensor<std::int64_t> own = run_permuted(problem, Dtype::f32).at(kIndices).to_int64();
+  for (const std::int64_t flips : {6, 7}) {
+    Tensor<std::int64_t> indices = own;
+    for (std::int64_t r = 0; r < flips; ++r) {
+      const std::int64_t out = 3 - own.row(r)[0] - own.row(r)[1];
+      indices.row(r)[1] = out;
+    }
+    Trace choices;
+    choices.add(kIndices, Array::from(indices));
+    const Judgement judgement = judge_float32(problem, run_permuted(problem, Dtype::f32, choices));
+    EXPECT_EQ(judgement.undecided.size(), static_cast<std::size_t>(flips));
+    EXPECT_EQ(judgement.verdict, flips == 7 ? Verdict::untrusted : Verdict::undecided) << judgement.message;
+  }
+}
+
 TEST(JudgeChoices, AFlipByAClearMarginIsAMismatchAndItsTraceIsFollowed) {
   const Problem problem = small_problem(kFour);
   const Decision decision = oracle_decisions(problem).at(kIndices);

@@ -76,6 +76,34 @@ TEST(JudgeOrder, WithoutAnOutputNothingElseCounts) {
   EXPECT_EQ(judge_float32(problem, off(trace, "layers.0.attention.q_proj")).verdict, Verdict::untrusted);
 }
 
+/// The judgement on a trace of the problem that takes the other one of the tied experts once.
+Judgement judged_with_a_tie(const Problem& problem) {
+  const Trace right = run_permuted(problem, Dtype::f32);
+  return judge_float32(problem, run_permuted(problem, Dtype::f32, flipped(right, 0, 1, 1)));
+}
+
+TEST(JudgeOrder, LogitsThatShowNothingAreNotExcusedByAnUndecidedChoice) {
+  Problem problem = tied_problem(kFour, 0, 1);
+  Array& head = problem.parameters.at("output_head.proj.weight");
+  head = Array::from(Tensor<float>(head.shape()));
+  const Judgement judgement = judged_with_a_tie(problem);
+  EXPECT_EQ(judgement.undecided.size(), 1U);
+  EXPECT_EQ(judgement.verdict, Verdict::untrusted);
+  EXPECT_EQ(judgement.message, "logits are the same number everywhere, in the oracle too");
+}
+
+TEST(JudgeOrder, AnUndecidedTraceHasNotesToo) {
+  Problem problem = tied_problem(kFour, 0, 1);
+  for (auto& [name, parameter] : problem.parameters) {
+    if (name.ends_with("norm.weight")) {
+      parameter = Array::from(Tensor<float>({16}, std::vector<float>(16, 1.0F)));
+    }
+  }
+  const Judgement judgement = judged_with_a_tie(problem);
+  EXPECT_EQ(judgement.verdict, Verdict::undecided) << judgement.message;
+  EXPECT_EQ(judgement.notes.size(), 1U);
+}
+
 // More than half of the choices undecided says too little; a mismatch says enough.
 TEST(JudgeOrder, MostChoicesUndecidedDoesNotHideAMismatch) {
   const Problem problem = tied_problem(

@@ -50,6 +50,7 @@ TEST(JudgeTrace, WithoutAnyTapItIsUntrusted) {
   const Judgement judgement = judge_float32(problem, Trace());
   EXPECT_EQ(judgement.verdict, Verdict::untrusted);
   EXPECT_THAT(judgement.message, HasSubstr("no output"));
+  EXPECT_EQ(judgement.used, kInfinity) << "no tolerance can help";
 }
 
 TEST(JudgeTrace, WithoutAnOutputItIsUntrustedThoughEveryTapIsRight) {
@@ -88,6 +89,7 @@ TEST(JudgeTrace, AnUnknownTapIsAMismatch) {
   const Judgement judgement = judge_float32(problem, trace);
   EXPECT_EQ(judgement.verdict, Verdict::mismatch);
   EXPECT_THAT(judgement.message, StartsWith("layers.2.mlp "));
+  EXPECT_EQ(judgement.used, kInfinity) << "no tolerance can help";
 }
 
 TEST(JudgeTrace, NanLogitsAreAMismatch) {

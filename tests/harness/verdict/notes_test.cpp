@@ -54,6 +54,12 @@ TEST(Notes, ADocumentMaskWithOneDocumentIsNoted) {
   EXPECT_THAT(notes_of(problem), ElementsAre(note)) << "another document in each row is still no mask";
 }
 
+TEST(Notes, ARowOfOnePositionHasNothingToMask) {
+  Problem problem = small_problem("dense[dim=16,n_layers=1,n_heads=2,vocab_size=23]/text_len=1/seed=7");
+  problem.inputs.doc_ids = Array::from(Tensor<std::int64_t>({2, 1}, {5, 5}));
+  EXPECT_THAT(notes_on(problem, {}, {}), IsEmpty());
+}
+
 TEST(Notes, AMaskThatIsTrueEverywhereIsNotedAndIsNoFault) {
   const struct {
     std::string text;
@@ -102,6 +108,10 @@ TEST(Notes, AnExpertWithoutTokensIsNoted) {
 }
 
 TEST(Notes, FewTokensMayLeaveAnExpertOut) {
+  Problem many = small_problem(
+      "moe[dim=16,n_layers=1,n_heads=2,vocab_size=23,num_experts=2,moe_top_k=1]/batch=1/text_len=127/seed=7");
+  set_parameter(many, "layers.0.mlp.router.gate.weight", 0.0F);
+  EXPECT_THAT(notes_of(many), IsEmpty()) << "63.5 tokens would be a share";
   Problem problem = small_problem(
       "moe[dim=16,n_layers=1,n_heads=2,vocab_size=23,num_experts=8,moe_top_k=1]/batch=1/text_len=4/seed=7");
   EXPECT_THAT(notes_of(problem), IsEmpty());
@@ -124,6 +134,32 @@ TEST(Notes, ACapacityThatDropsNoTokenOfARealBatchIsNoted) {
               ElementsAre("moe_capacity_factor = 2 drops no token: nothing is shown about it"));
   EXPECT_THAT(notes_of(trained(with_factor("0.5"))), IsEmpty());
   EXPECT_THAT(notes_of(small_problem(with_factor("2"))), IsEmpty()) << "the case was made that way";
+}
+
+/// The notes where the routers of the layers chose `chosen`, of three experts with a capacity factor of 0.5.
+std::vector<std::string> notes_of_choices(const std::vector<Tensor<std::int64_t>>& chosen) {
+  ReferenceRun oracle;
+  for (std::size_t layer = 0; layer < chosen.size(); ++layer) {
+    oracle.decisions["layers." + std::to_string(layer) + ".mlp.router.indices"] = {
+        chosen[layer], Tensor<double>({chosen[layer].rows(), 3})};
+  }
+  return notes_on(trained("moe[dim=16,n_layers=2,n_heads=2,vocab_size=23,num_experts=3,moe_top_k=2,"
+                          "moe_capacity_factor=0.5]/batch=2/text_len=6/seed=7"),
+                  {}, oracle);
+}
+
+// Two tokens in two slots: the capacity is ceil(2 * 2 / 3 * 0.5) = 1 in each slot.
+TEST(Notes, AnExpertDropsTokensWhereASlotHasMoreThanItsCapacity) {
+  using Indices = Tensor<std::int64_t>;
+  const std::string note = "moe_capacity_factor = 0.5 drops no token: nothing is shown about it";
+  const Indices full({2, 2}, {0, 1, 2, 0}), over({2, 2}, {0, 1, 0, 2}), over_second({2, 2}, {0, 1, 2, 1});
+  EXPECT_THAT(notes_of_choices({full}), ElementsAre(note)) << "expert 0 has one token in each slot";
+  EXPECT_THAT(notes_of_choices({over}), IsEmpty());
+  EXPECT_THAT(notes_of_choices({over_second}), IsEmpty());
+  EXPECT_THAT(notes_of_choices({full, full}), ElementsAre(note));
+  EXPECT_THAT(notes_of_choices({over, full}), IsEmpty());
+  EXPECT_THAT(notes_of_choices({full, over}), IsEmpty());
+  EXPECT_THAT(notes_of_choices({}), IsEmpty()) << "nothing is routed";
 }
 
 TEST(Notes, ARouterBiasOfZeroIsNoted) {
@@ -190,6 +226,7 @@ TEST(Notes, ASequenceOfOnePositionInARealBatchIsNoted) {
   EXPECT_THAT(notes_of(small_problem(single[0])), IsEmpty()) << "the case was made that way";
   for (const std::string& several :
        {"dense" + model + "]/text_len=2/seed=7", "dense" + model + "]/text_len=1/generate=3/seed=7",
+        "dense" + model + "]/text_len=1/greedy_from=1:2/seed=7",
         "joint_decoder" + model + ",max_text_len=8]/text_len=1,image_tokens=3/seed=7",
         "joint_decoder" + model +
             ",max_text_len=8,adapter.type=linear,feature_dim=6]/text_len=1,patches=4/seed=7"}) {

@@ -59,6 +59,45 @@ TEST(Operations, TheFormulaIsTheConfigurations) {
   EXPECT_THAT(formula("layers.0.mlp", small_cases()[2]), HasSubstr("down_proj"));
 }
 
+// Upstream's cross-attention blocks have eps = 1e-5 whatever the model's is.
+TEST(Operations, TheNormsOfCrossAttentionHaveTheirOwnEps) {
+  const Case definition = parse_case_text("cross_attention[" + kSmall +
+                                          ",max_text_len=16,cross_attention_every_n_layers=1,norm_eps=0.001]/"
+                                          "text_len=4,image_tokens=3/seed=5");
+  const auto formula = [&](const std::string& tap) { return operation_of(tap, definition).formula; };
+  EXPECT_THAT(formula("cross_attention_layers.0.attn_norm"), HasSubstr("eps = 1e-05"));
+  EXPECT_THAT(formula("layers.0.attention_norm"), HasSubstr("eps = 0.001"));
+}
+
+TEST(Operations, TheFilesAreThoseOfTheArchitecturesOwnModules) {
+  const auto files = [](const std::string& tap, std::size_t index) {
+    const Operation operation = operation_of(tap, parse_case_text(small_cases()[index]));
+    return operation.source + " " + operation.upstream;
+  };
+  const std::string ours = "reference/models/", upstream = " kempnerforge/model/";
+  EXPECT_EQ(files("layers.0.attention", 0), ours + "self_attention.cpp" + upstream + "attention.py");
+  EXPECT_EQ(files("layers.0", 0), ours + "dense_block.cpp" + upstream + "transformer.py");
+  EXPECT_EQ(files("layers.0", 3), ours + "dense_block.cpp" + upstream + "transformer.py");
+  EXPECT_EQ(files("cross_attention_layers.0.attn", 4),
+            ours + "cross_attention_block.cpp" + upstream + "cross_attention.py");
+  EXPECT_EQ(files("cross_attention_layers.0.attn.q_proj", 4),
+            ours + "cross_attention_block.cpp" + upstream + "cross_attention.py");
+  EXPECT_EQ(files("layers.0.attention", 4), ours + "self_attention.cpp" + upstream + "attention.py");
+  EXPECT_EQ(files("layers.0.attn.image", 5), ours + "mot_block.cpp" + upstream + "mot.py");
+  EXPECT_EQ(files("layers.0.attn.q_proj.image", 5), ours + "self_attention.cpp" + upstream + "mot.py");
+  EXPECT_EQ(files("layers.0.image", 5), ours + "mot_block.cpp" + upstream + "mot.py");
+  EXPECT_EQ(files("layers.0", 6), ours + "moma_block.cpp" + upstream + "moma.py");
+}
+
+TEST(Operations, TokensAreTheLargestLogitOrDrawn) {
+  const auto formula = [](const std::string& run) {
+    return operation_of("tokens", parse_case_text("dense[" + kSmall + "]/text_len=4/seed=9/" + run)).formula;
+  };
+  EXPECT_THAT(formula("generate=5"), HasSubstr("argmax(logits"));
+  EXPECT_THAT(formula("generate=5,temperature=0"), HasSubstr("argmax(logits"));
+  EXPECT_THAT(formula("generate=5,temperature=0.7"), HasSubstr("drawn from softmax(logits / temperature)"));
+}
+
 TEST(TapKind, TheNameSaysWhereAModuleStands) {
   const Architecture mot = parse_case_text(small_cases()[5]).architecture;
   const TapPlace place = place_of("layers.1.attn.q_proj.image", mot);
@@ -83,6 +122,17 @@ TEST(TapKind, AModulesParametersAreThoseThatItReads) {
   EXPECT_THAT(parameters(8, "logits"), ElementsAre("token_embedding.embedding.weight"));
   EXPECT_EQ(parameters(1, "layers.0.mlp").size(), 12U) << "three matrices of four experts";
   EXPECT_EQ(parameters(6, "layers.0.mlp").size(), 15U) << "three matrices of two and three experts";
+  const std::string mot_moe =
+      "mot[" + kSmall + ",max_text_len=16,num_image_tokens=3,num_experts=2]/text_len=4,image_tokens=3/seed=6";
+  const Problem mot = small_problem(mot_moe);
+  for (const std::string layer : {"layers.0.", "layers.1."}) {
+    for (const std::string modality : {"image", "text"}) {
+      const std::vector<std::string> read =
+          parameters_of(layer + "mlp." + modality, mot.definition.architecture, mot.parameters);
+      EXPECT_EQ(read.size(), 6U) << "three matrices of two experts";
+      EXPECT_THAT(read, testing::Each(testing::AllOf(HasSubstr(layer), HasSubstr("." + modality + "."))));
+    }
+  }
   EXPECT_THAT(parameters(1, "layers.0.mlp.shared_expert"),
               ElementsAre("layers.0.mlp.shared_expert.down_proj.weight"));
 }

@@ -77,6 +77,24 @@ TEST_P(KnownOrder, OfPartialSumsMatches) {
 
 INSTANTIATE_TEST_SUITE_P(Parts, KnownOrder, testing::Values(8, 16, 32));
 
+// down_proj sums 200 terms.
+TEST(KnownOrders, OfPartsOf64And128Match) {
+  const Problem large = small_problem(
+      "dense[dim=16,n_layers=1,n_heads=2,vocab_size=40,ffn_hidden_dim=200]/batch=2,text_len=8/seed=3/"
+      "bfloat16");
+  for (const std::int64_t part : {64, 128}) {
+    Arithmetic arithmetic;
+    arithmetic.split_k = part;
+    const Trace trace = run_as(large, arithmetic);
+    ASSERT_NE(trace.at("layers.0.mlp").to<double>().data,
+              run_forced(large, Dtype::bf16, kPlain, trace, Forcing::everything)
+                  .trace.at("layers.0.mlp")
+                  .to<double>()
+                  .data);
+    EXPECT_EQ(judge(large, trace, Dtype::bf16, false).verdict, Verdict::match) << part;
+  }
+}
+
 TEST_F(KnownOrder, OfNormsBeforeTheGainMatches) {
   Arithmetic arithmetic;
   arithmetic.round_before_gain = true;

@@ -64,6 +64,19 @@ TEST(SpreadBound, OfTheWholeIsTwiceTheFarthestRun) {
   EXPECT_EQ(verdict(1.01 * 2e-3), Verdict::mismatch);
 }
 
+TEST(SpreadBound, OfTheWholeDoesNotTakeAwayWhatTheBaselineGrants) {
+  TapValues tap = ones({8, 8}, Dtype::f32);
+  for (double& value : tap.baseline.data) value += 1e-3;
+  const Spread spread{Tensor<double>(tap.oracle.shape), 1e-6};
+  for (const double share : {0.99, 1.01}) {
+    Tensor<double> candidate = tap.oracle;
+    for (double& value : candidate.data) value += share * 4 * 1e-3;  // kappa
+    EXPECT_EQ(
+        compare_floating("tap", Array::from(candidate), tap.oracle, tap.baseline, tap.type, &spread).verdict,
+        share < 1 ? Verdict::match : Verdict::mismatch);
+  }
+}
+
 /// The spreads over so many runs.
 Spreads spreads_over(int draws, const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
                      const std::set<std::string>& names, Dtype type) {
@@ -112,32 +125,53 @@ TEST(MeasuredSpreads, AreTheSameAtEachCall) {
             float32().measure({"logits"}).at("logits").reach.data);
 }
 
-// Three orders of rounding in turn, two runs each: an implementation has one of them.
-TEST(MeasuredSpreads, ReachThreeTimesTheRootMeanSquareOfOneOrderAndAsFarAsAnyRun) {
-  const std::string context = "layers.0.attention.context";
-  const Tensor<double> oracle = bfloat16().oracle.trace.at(context).to<double>();
-  std::vector<Tensor<double>> squares(3, Tensor<double>(oracle.shape));
-  std::vector<int> runs(3);
-  Tensor<double> farthest(oracle.shape);
+const std::string kContext = "layers.0.attention.context";
+
+/// The spread of attention's context by its definition, over 16 runs that take `orders` orders of rounding in
+/// turn, two runs each.
+Spread spread_by_definition(const Judged& judged, std::size_t orders) {
+  const Tensor<double> oracle = judged.oracle.trace.at(kContext).to<double>();
+  std::vector<Tensor<double>> squares(orders, Tensor<double>(oracle.shape));
+  std::vector<int> runs(orders);
+  Spread spread{Tensor<double>(oracle.shape), 0.0};
+  double largest_mean = 0;
   for (std::uint64_t seed = 0; seed < 16; ++seed) {
-    const ReferenceRun run =
-        sampled_forced(bfloat16().problem, Dtype::bf16, seed, bfloat16().candidate, {context});
-    const Tensor<double> values = run.trace.at(context).to<double>();
-    const std::size_t order = seed / 2 % 3;
+    const ReferenceRun run = sampled_forced(judged.problem, judged.type, seed, judged.candidate, {kContext});
+    const Tensor<double> values = run.trace.at(kContext).to<double>();
+    const std::size_t order = seed / 2 % 3 % orders;
     ++runs[order];
+    double mean = 0;
     for (std::int64_t i = 0; i < oracle.size(); ++i) {
-      squares[order][i] += std::pow(values[i] - oracle[i], 2);
-      farthest[i] = std::max(farthest[i], std::abs(values[i] - oracle[i]));
+      const double square = std::pow(values[i] - oracle[i], 2);
+      squares[order][i] += square;
+      spread.reach[i] = std::max(spread.reach[i], std::abs(values[i] - oracle[i]));
+      mean += square / static_cast<double>(oracle.size());
     }
+    largest_mean = std::max(largest_mean, mean);
   }
-  const Tensor<double> reach = bfloat16().measure({context}).at(context).reach;
   for (std::int64_t i = 0; i < oracle.size(); ++i) {
-    double expected = farthest[i];
-    for (std::size_t order = 0; order < 3; ++order) {
-      expected = std::max(expected, 3 * std::sqrt(squares[order][i] / runs[order]));
+    for (std::size_t order = 0; order < orders; ++order) {
+      spread.reach[i] = std::max(spread.reach[i], 3 * std::sqrt(squares[order][i] / runs[order]));
     }
-    EXPECT_DOUBLE_EQ(reach[i], expected) << i;
   }
+  const double stored = root_mean_square(half_units(oracle, judged.type).data);
+  spread.whole = std::sqrt(largest_mean + stored * stored / 3);
+  return spread;
+}
+
+void expect_equal(const Spread& spread, const Spread& expected) {
+  for (std::int64_t i = 0; i < expected.reach.size(); ++i)
+    EXPECT_DOUBLE_EQ(spread.reach[i], expected.reach[i]);
+  EXPECT_DOUBLE_EQ(spread.whole, expected.whole);
+}
+
+// Of three orders of rounding an implementation has one.
+TEST(MeasuredSpreads, ReachThreeTimesTheRootMeanSquareOfOneOrderAndAsFarAsAnyRun) {
+  expect_equal(bfloat16().measure({kContext}).at(kContext), spread_by_definition(bfloat16(), 3));
+}
+
+TEST(MeasuredSpreads, InFloat32AreOfOneOrder) {
+  expect_equal(float32().measure({kContext}).at(kContext), spread_by_definition(float32(), 1));
 }
 
 TEST(MeasuredSpreads, EndEarlyWhereThatIsEnough) {
@@ -166,8 +200,6 @@ TEST(MeasuredSpreads, ShowRoundingsInside) {
   const Spread spread = bfloat16().measure({"layers.0.attention.context"}).at("layers.0.attention.context");
   EXPECT_GT(root_mean_square(spread.reach.data), 0x1p-12);
 }
-
-const std::string kContext = "layers.0.attention.context";
 
 Trace with_first(const Trace& trace, const std::string& tap, double first) {
   Tensor<double> values = trace.at(tap).to<double>();

@@ -1,6 +1,7 @@
 // Every term of the bound, for every type, as a number: nine tenths of it pass and eleven tenths do not.
 // Oracles are ones, so that a row's size is 1; h(1) is 2^-53 in float64, 2^-24 in float32 and 2^-8 in
 // bfloat16.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -57,6 +58,25 @@ TEST(ToleranceTerm, TheFloorIsFourUnitsOfTheAccumulatingType) {
   expect_element_bound({exact, exact, Dtype::bf16}, 5, 0x1p-8, 2 * 2 * 4 * 0x1p-24);
 }
 
+// float64 has 53 digits down to 2^-1074, float32 24 down to 2^-149, bfloat16 8 down to 2^-133; half a unit is the most
+// that rounding to nearest costs.
+TEST(ToleranceTerm, StoringCostsHalfAUnitOfEachTypeDenormalsIncluded) {
+  const Tensor<double> values({5}, {1, -1.75, 3, 0x1p-140, 0});
+  EXPECT_THAT(half_units(values, Dtype::f64).data,
+              testing::ElementsAre(0x1p-53, 0x1p-53, 0x1p-52, 0x1p-193, 0));
+  EXPECT_THAT(half_units(values, Dtype::f32).data,
+              testing::ElementsAre(0x1p-24, 0x1p-24, 0x1p-23, 0x1p-150, 0));
+  EXPECT_THAT(half_units(values, Dtype::bf16).data,
+              testing::ElementsAre(0x1p-8, 0x1p-8, 0x1p-7, 0x1p-134, 0));
+  // The smallest normal number has the unit of the denormal ones, twice as much has the next.
+  EXPECT_THAT(half_units(Tensor<double>({2}, {0x1p-126, 0x1p-125}), Dtype::f32).data,
+              testing::ElementsAre(0x1p-150, 0x1p-149));
+  EXPECT_THAT(half_units(Tensor<double>({2}, {0x1p-126, 0x1p-125}), Dtype::bf16).data,
+              testing::ElementsAre(0x1p-134, 0x1p-133));
+  EXPECT_THAT(half_units(Tensor<double>({2}, {kInfinity, kNan}), Dtype::f32).data,
+              testing::ElementsAre(0, 0));
+}
+
 TEST(ToleranceTerm, TheBaselinesErrorInTheRowCountsTwiceKappa) {
   const Tensor<double> exact = ones({4, 8});
   const Tensor<double> baseline = with_element(exact, 9, 1e-2);  // row 1
@@ -101,6 +121,25 @@ TEST(ToleranceTerm, WhatIsTypicalIsTheUpperDecile) {
   }
 }
 
+// Of twenty rows seventeen are padding, zero in every implementation: two of the other three are off.
+TEST(ToleranceTerm, RowsOfZerosSayNothingOfTheTypicalRelativeError) {
+  TapValues tap{Tensor<double>({20, 3}), Tensor<double>({20, 3}), Dtype::f32};
+  for (const std::int64_t r : {3, 7, 11}) {
+    for (std::int64_t i = 3 * r; i < 3 * (r + 1); ++i) tap.oracle[i] = tap.baseline[i] = 1;
+  }
+  for (const std::int64_t r : {3, 7}) tap.baseline[3 * r] += 1e-3;
+  expect_element_bound(tap, 3 * 11, 0x1p-24, 8 * (1e-3 - 0x1p-24));
+}
+
+// Where the baseline writes to a row of zeros, say by cancellation, so may the candidate.
+TEST(ToleranceTerm, ARowOfZerosThatTheBaselineWritesToHasItsError) {
+  TapValues tap{ones({4, 8}), ones({4, 8}), Dtype::f32};
+  for (double& value : tap.oracle.row(2)) value = 0;
+  for (double& value : tap.baseline.row(2)) value = 0;
+  tap.baseline.row(2)[1] = 1e-3;
+  expect_element_bound(tap, 2 * 8 + 5, 0, 8 * 1e-3);
+}
+
 TEST(ToleranceTerm, TheWholeMayBeOffByKappaTimesTheBaseline) {
   for (const auto& [type, kappa] : {std::pair(Dtype::f64, 4.0), {Dtype::f32, 4.0}, {Dtype::bf16, 2.0}}) {
     TapValues tap{ones({8, 8}), ones({8, 8}), type};
@@ -139,6 +178,8 @@ TEST(ToleranceTerm, ANarrowRowOfZerosMustStayZeroToo) {
 TEST(ToleranceTerm, OneNumberIsNotExcusedByABaseline) {
   const TapValues loss{ones({1}), with_element(ones({1}), 0, 0.1), Dtype::f32};
   expect_element_bound(loss, 0, 0x1p-24, 32 * 0x1p-24);
+  const TapValues negative{Tensor<double>({1}, {-1.0}), Tensor<double>({1}, {-1.0}), Dtype::f32};
+  expect_element_bound(negative, 0, 0x1p-24, 32 * 0x1p-24);
   const TapValues stored{loss.oracle, loss.baseline, Dtype::bf16};
   expect_element_bound(stored, 0, 0x1p-8, 16 * 0x1p-24);
   // In float64 there are no sampled runs.

@@ -66,7 +66,10 @@ TEST(CompareSpecial, InfiniteOnOneSideIsAMismatch) {
 
 TEST(CompareSpecial, AnInfiniteBaselineDoesNotMakeAnInfiniteTolerance) {
   // A right candidate cannot be told from a wrong one here, and neither may pass as a match.
-  EXPECT_EQ(with_element(0.5, kInfinity, 0.5).verdict, Verdict::untrusted);
+  const TapResult right = with_element(0.5, kInfinity, 0.5);
+  EXPECT_EQ(right.verdict, Verdict::untrusted);
+  EXPECT_EQ(right.used, kInfinity) << "no tolerance can help";
+  EXPECT_EQ(right.message, "cannot be judged: the plain reference in float32 is inf at [1, 2]");
   EXPECT_EQ(with_element(0.5, kNan, 123.0).verdict, Verdict::untrusted);
 }
 

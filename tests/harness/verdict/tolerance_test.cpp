@@ -130,6 +130,33 @@ TEST(CompareFloating, TwoSwappedRowsAreAMismatch) {
   EXPECT_EQ(tap.verdict(values), Verdict::mismatch);
 }
 
+TEST(CompareFloating, SaysWhichElementIsWorstAndByHowMuch) {
+  Tensor<double> values({2, 8}, std::vector<double>(16, 1.0));
+  const TapValues tap{values, values, Dtype::f32};
+  values[3] += 0.25;
+  values[9] += 0.5;
+  values[12] += 0.5;
+  const TapResult result = tap.compare(values);
+  EXPECT_EQ(result.name, "tap");
+  EXPECT_EQ(result.error, 0.5);
+  EXPECT_DOUBLE_EQ(result.tolerance, 33 * 0x1p-24);
+  EXPECT_DOUBLE_EQ(result.used, (0.5 - 0x1p-24) / (32 * 0x1p-24));
+  EXPECT_EQ(result.message, "is 1.5 at [1, 1], the oracle is 1 (error 0.5, tolerance 1.96695328e-06)");
+}
+
+TEST(CompareFloating, SaysThatATapIsOffAsAWhole) {
+  const Tensor<double> oracle({8, 8}, std::vector<double>(64, 1.0));
+  const TapValues tap{oracle, Tensor<double>({8, 8}, std::vector<double>(64, 1.05)), Dtype::f32};
+  const TapResult result = tap.compare(Tensor<double>({8, 8}, std::vector<double>(64, 1.25)));
+  EXPECT_DOUBLE_EQ(result.error, 0.25);
+  EXPECT_DOUBLE_EQ(result.tolerance, 0.2);
+  EXPECT_DOUBLE_EQ(result.used, 1.25);
+  EXPECT_EQ(result.message, "is off as a whole: root mean square error 0.25, tolerance 0.2");
+  const TapResult right = tap.compare(Tensor<double>({8, 8}, std::vector<double>(64, 1.1)));
+  EXPECT_DOUBLE_EQ(right.used, 0.5);
+  EXPECT_EQ(right.message, "");
+}
+
 // ---- mistakes that leave every value plausible ----
 
 TEST(CompareFloating, AUniformScaleIsAMismatch) {

@@ -29,6 +29,19 @@ TEST(Vacuity, LogitsThatAreOneNumberShowNothing) {
   EXPECT_EQ(judgement.message, "logits are the same number everywhere, in the oracle too");
 }
 
+std::string vacuity_of(const std::vector<double>& logits) {
+  ReferenceRun oracle;
+  oracle.trace.add("logits", Array::from(Tensor<double>({1, 1, std::ssize(logits)}, logits)));
+  return vacuity(oracle);
+}
+
+TEST(Vacuity, OneLogitIsNoNumberEverywhere) {
+  EXPECT_EQ(vacuity_of({7}), "");
+  EXPECT_NE(vacuity_of({7, 7}), "");
+  EXPECT_EQ(vacuity_of({7, 7, 8}), "");
+  EXPECT_EQ(vacuity(ReferenceRun()), "");
+}
+
 TEST(Emptiness, SaysWhatATapHoldsInsteadOfResults) {
   const Tensor<double> oracle({4}, {1, 2, 3, 4});
   const auto held = [&](std::vector<float> values) {

@@ -13,6 +13,13 @@ constexpr Verdict kFromBestToWorst[] = {
     Verdict::mismatch, Verdict::rejected,  Verdict::crashed,
 };
 
+TEST(Verdicts, HaveTheNamesOfTheReports) {
+  std::vector<std::string> names;
+  for (const Verdict verdict : kFromBestToWorst) names.push_back(to_string(verdict));
+  EXPECT_EQ(names, (std::vector<std::string>{"match", "undecided", "unsupported", "untrusted", "mismatch",
+                                             "rejected", "crashed"}));
+}
+
 TEST(Verdicts, TheWorseOfEveryPairDecides) {
   ASSERT_EQ(std::size(kFromBestToWorst), std::size(kVerdicts));
   for (std::size_t i = 0; i < std::size(kFromBestToWorst); ++i) {
