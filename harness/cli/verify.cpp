@@ -107,8 +107,8 @@ class Verification {
     std::vector<std::string> repeat = {"forgecheck",     "verify",   "--golden",
                                        folder_.string(), "--filter", entry.name};
     if (candidate != kRecording) repeat.insert(repeat.end(), {"--backend", std::string(candidate)});
-    if (candidate.starts_with("gpu:") && options_.gpu_runs > 1) {
-      repeat.insert(repeat.end(), {"--gpu-runs", std::to_string(options_.gpu_runs)});
+    if (candidate.starts_with("gpu:") && options_.backend.gpu_runs > 1) {
+      repeat.insert(repeat.end(), {"--gpu-runs", std::to_string(options_.backend.gpu_runs)});
     }
     result.repeat = repeat_line(options_.report, std::move(repeat));
     result.seconds = seconds;
