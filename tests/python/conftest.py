@@ -1,0 +1,38 @@
+"""What the tests of the Python package share: where the program is, and small inputs."""
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+pytest_plugins = ["pytester"]
+# The package of the source tree, where none is installed.
+try:
+    import forgecheck  # noqa: F401
+except ModuleNotFoundError:
+    sys.path.insert(0, str(ROOT / "harness/python"))
+    pytest_plugins.append("forgecheck.pytest_plugin")
+
+
+def pytest_configure() -> None:
+    """Without a wheel the program is that of a build folder."""
+    from forgecheck.program import OF_THE_WHEEL, VARIABLE
+
+    built = [ROOT / "build" / preset / "forgecheck" for preset in ("dev", "release")]
+    found = next((path for path in built if path.is_file()), None)
+    if VARIABLE not in os.environ and not OF_THE_WHEEL.is_file() and found:
+        os.environ[VARIABLE] = str(found)
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch is not installed")
+
+
+@pytest.fixture
+def tokens(torch):
+    """Two rows of twelve tokens below 61."""
+    return torch.arange(24).reshape(2, 12) * 7 % 61
