@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from forgecheck.description import Shapes
 from forgecheck.errors import ForgecheckError
@@ -42,6 +43,8 @@ class Recorder:
         self._family = family
         self._shapes = shapes
         self._dtype = dtype
+        self.parts: list[str] = []  # taps of which a rank has a part only, so that they are not kept
+        self._sharded = any(isinstance(tensor, DTensor) for _, _, tensor in family.tensors())
         self._handles = ExitStack()
         self._targets = self._hookable()
 
@@ -112,7 +115,11 @@ class Recorder:
         if tap in self.taps:
             raise ForgecheckError(f"{tap}: was computed twice in one run; a trace holds one")
         fit = fitted(value.detach(), self._shapes[tap], self._family.heads_first)
-        if fit is not None:
+        if fit is None:
+            return
+        if self._sharded and tuple(fit.shape) != self._shapes[tap]:
+            self.parts.append(tap)
+        else:
             self.taps[tap] = whole(fit)
 
 

@@ -79,29 +79,30 @@ def run(
 ) -> Recording:
     """Runs the model once, with hooks."""
     family = family_of(model, case, names, call)
+    architecture = family.case
     dtype = check_supported(family)
     device = next(tensor.device for _, _, tensor in family.tensors())
     given = read_inputs(inputs, device, dtype)
     weights = take_weights(family)
     seed = seed_of(family, weights)
     definition = {
-        **family.complete(family.case, given),
+        **family.complete(architecture, given),
         "seed": seed or 0,
         "mode": "train" if family.module.training else "eval",
-        "dtype": "bfloat16" if dtype == torch.bfloat16 else "float32",
+        "dtype": DTYPES[dtype],
         **_run_fields(family, given, chunks, gradients),
     }
     stored = {name: whole(value) for name, value in given.items()}
     if "labels" in stored:
         stored["labels"] = family.labels(stored["labels"])
+    notes = [COMPILED] if any(is_compiled(part) for part in [family.entry, *family.module.modules()]) else []
     if definition["run"] == "decode":
         taps = _decode(family, given, definition["chunks"])
     else:
-        taps = _forward(family, given, stored, definition, dtype)
+        taps = _forward(family, given, stored, definition, dtype, notes)
     producer = {"backend": family.backend, "version": family.version, "torch": torch.__version__.split("+")[0],
                 "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type}  # fmt: skip
-    notes = [COMPILED] if any(is_compiled(part) for part in [family.entry, *family.module.modules()]) else []
-    kept = {} if seed is not None else _stored_weights(weights, dtype)
+    kept = {} if seed is not None else weights
     return Recording(definition, stored, taps, kept, producer, notes)
 
 
@@ -129,8 +130,9 @@ def _decode(family: Family, given: dict[str, Tensor], chunks: list[int]) -> dict
 
 
 def _forward(
-    family: Family, given: dict[str, Tensor], stored: dict[str, Tensor], definition: dict[str, Any], dtype: torch.dtype
-) -> dict[str, Tensor]:
+    family: Family, given: dict[str, Tensor], stored: dict[str, Tensor], definition: dict[str, Any], dtype: torch.dtype,
+    notes: list[str],
+) -> dict[str, Tensor]:  # fmt: skip
     """The taps of a forward call, and of what follows it."""
     gradients = definition["run"] == "gradients"
     shapes = tap_shapes({**definition, "run": "loss"} if gradients else definition, stored)
@@ -141,6 +143,8 @@ def _forward(
     for tap, value in {**late, **losses}.items():
         if tap in shapes:
             recorder.taps[tap] = whole(value)
+    if recorder.parts:
+        notes.append(f"tensor parallelism: this rank has only a part of {', '.join(recorder.parts)}: not recorded")
     if gradients:
         recorder.taps.update(_gradients(family, losses))
     return recorder.taps
@@ -161,15 +165,3 @@ def _gradients(family: Family, losses: dict[str, Tensor]) -> dict[str, Tensor]:
     for _, _, tensor in tensors:
         tensor.grad = None
     return found
-
-
-def _stored_weights(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The weights as they are saved: no file holds float64, so such weights must be float32 numbers."""
-    if dtype != torch.float64:
-        return weights
-    stored = {name: value.to(torch.float32) for name, value in weights.items()}
-    for name, value in stored.items():
-        if not torch.equal(value.to(torch.float64), weights[name]):
-            raise ForgecheckError(f"parameter {name}: has values that are not float32 numbers, which weights are; the "
-                                  f"types of models are {', '.join(DTYPES.values())}")  # fmt: skip
-    return stored

@@ -8,7 +8,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from forgecheck.errors import ForgecheckError
 from forgecheck.family import Family
 
-DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float64: "float64"}
+DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
 def check_supported(family: Family) -> torch.dtype:
@@ -52,7 +52,8 @@ def _dtype(family: Family) -> torch.dtype:
         raise ForgecheckError("the model has no parameters")
     dtype, name = next(iter(found.items()))
     if dtype not in DTYPES:
-        raise ForgecheckError(f"parameter {name}: is {dtype}; the reference computes in {', '.join(DTYPES.values())}")
+        raise ForgecheckError(f"parameter {name}: is {dtype}: models are judged in {' and '.join(DTYPES.values())}, against "
+                              "an oracle in float64")  # fmt: skip
     if torch.is_autocast_enabled(device):
         raise ForgecheckError(
             f"autocast is on ({torch.get_autocast_dtype(device)}): layers then compute in different types, which no case "
