@@ -74,6 +74,21 @@ def test_a_model_with_other_names_matches_by_a_name_map(tokens):
     assert {f"layers.0.{tap}" for tap in TAPS_OF_A_LAYER} <= names(report)
 
 
+def test_the_module_at_fault_is_named_as_its_owner_names_it(tokens):
+    model = forgecheck.seed(toy.Other(), 7, names=toy.Other.NAMES)
+    model.blocks[1].n2.forward = lambda x: x
+    report = forgecheck.check(model, tokens, case=toy.PLAIN_CASE, names=toy.Other.NAMES)
+    assert (report.first_divergence.tap, report.first_divergence.module) == ("layers.1.mlp_norm", "blocks.1.n2")
+    assert "  in your model: blocks.1.n2\n" in str(report)
+
+
+def test_a_wrong_input_of_a_module_is_named_as_that(tokens):
+    model = forgecheck.seed(toy.Other(), 7, names=toy.Other.NAMES)
+    model.blocks[0].wo.register_forward_pre_hook(lambda module, inputs: (2 * inputs[0],), prepend=True)
+    report = forgecheck.check(model, tokens, case=toy.PLAIN_CASE, names=toy.Other.NAMES)
+    assert report.first_divergence.module == "the input of blocks.0.wo"
+
+
 def test_an_addition_in_place_does_not_change_what_was_recorded(tokens, tmp_path):
     """The block's input is the block before it plus what it adds in place: recorded before that."""
     from safetensors.torch import load_file

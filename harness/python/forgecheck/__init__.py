@@ -13,9 +13,10 @@ from forgecheck.errors import ForgecheckError
 
 if TYPE_CHECKING:
     from forgecheck.filling import seed
-    from forgecheck.judging import check, verify
+    from forgecheck.checking import check
     from forgecheck.recording import record
     from forgecheck.report import FirstDivergence, Report, Tap, WorstElement
+    from forgecheck.verifying import verify
 
 try:
     __version__ = version("forgecheck")
@@ -28,7 +29,7 @@ __all__ = [
 
 # Where each name is: loaded when it is asked for, since most of them need PyTorch.
 _MODULES = {
-    "seed": "filling", "check": "judging", "verify": "judging", "record": "recording", "Report": "report",
+    "seed": "filling", "check": "checking", "verify": "verifying", "record": "recording", "Report": "report",
     "FirstDivergence": "report", "Tap": "report", "WorstElement": "report",
 }  # fmt: skip
 

@@ -98,7 +98,8 @@ class _Reader:
 def _unquoted(token: str) -> str:
     if not token.startswith('"'):
         return token
-    return re.sub(r"\\(.)", lambda escape: {"n": "\n"}.get(escape[1], escape[1]), token[1:-1])
+    text: str = re.sub(r"\\(.)", lambda escape: "\n" if escape[1] == "n" else str(escape[1]), token[1:-1])
+    return text
 
 
 def _scalar(token: str) -> Any:

@@ -64,10 +64,10 @@ class Family:
     def tensors(self) -> Iterator[tuple[str, str, Tensor]]:
         """Every parameter, and every buffer that is part of the case, by its own name and by its name in forgecheck,
         which may hold braces and #."""
-        for own, tensor in self.module.named_parameters(remove_duplicate=False):
+        for own, parameter in self.module.named_parameters(remove_duplicate=False):
             target = self.names.find(own)
             if target is not None:
-                yield own, target, tensor
+                yield own, target, parameter
         for own, tensor in self.module.named_buffers():
             target = self.names.find(own)
             if target is not None and find_kind(target) is not None:
@@ -120,9 +120,12 @@ def read_output(output: Any) -> Output:
     """Logits and loss of whatever a model returned: a tensor, a tuple of logits and loss, or an object with them."""
     if isinstance(output, Tensor):
         return Output(output)
-    if isinstance(output, Mapping) or hasattr(output, "logits"):
-        get = output.get if isinstance(output, Mapping) else lambda name: getattr(output, name, None)
-        logits, loss = get("logits"), get("loss")
+    logits: Any
+    loss: Any
+    if isinstance(output, Mapping):
+        logits, loss = output.get("logits"), output.get("loss")
+    elif hasattr(output, "logits"):
+        logits, loss = output.logits, getattr(output, "loss", None)
     elif isinstance(output, tuple) and output:
         logits, loss = output[0], output[1] if len(output) > 1 else None
     else:

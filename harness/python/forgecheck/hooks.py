@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor
 from forgecheck.description import Shapes
 from forgecheck.errors import ForgecheckError
 from forgecheck.family import Family
+from forgecheck.names import plain_name
 from forgecheck.tensors import fitted, whole
 
 # A projection at the end of a block: what it reads is a tap, and what it returns is the output of the block.
@@ -42,6 +43,7 @@ class Recorder:
         self.taps: dict[str, Tensor] = {}
         self._family = family
         self._shapes = shapes
+        self.modules: dict[str, str] = {}  # where each tap was taken, as the model's owner writes it
         self._dtype = dtype
         self.parts: list[str] = []  # taps of which a rank has a part only, so that they are not kept
         self._sharded = any(isinstance(tensor, DTensor) for _, _, tensor in family.tensors())
@@ -72,7 +74,7 @@ class Recorder:
                 continue  # the logits are what the model returns
             read = input_tap(target)
             if read in self._shapes:
-                self._handles.callback(module.register_forward_pre_hook(self._input_hook(read)).remove)
+                self._handles.callback(module.register_forward_pre_hook(self._input_hook(own, read)).remove)
             hook = self._output_hook(own, block_tap(target, claimed))
             self._handles.callback(module.register_forward_hook(hook).remove)
         return self
@@ -80,10 +82,10 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._handles.close()
 
-    def _input_hook(self, tap: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    def _input_hook(self, own: str, tap: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
             if inputs and isinstance(inputs[0], Tensor):
-                self.add(tap, inputs[0])
+                self.add(tap, inputs[0], f"the input of {plain_name(own)}")
 
         return hook
 
@@ -99,7 +101,7 @@ class Recorder:
             for tap, value in parts.items():
                 if tap in self._shapes and isinstance(value, Tensor):
                     self._check_dtype(own, module, tap, value)
-                    self.add(tap, value)
+                    self.add(tap, value, plain_name(own))
 
         return hook
 
@@ -110,7 +112,7 @@ class Recorder:
         if value.dtype != self._dtype:
             raise ForgecheckError(f"module {own}: returned {value.dtype}, its weights are {self._dtype}: a case has one type")
 
-    def add(self, tap: str, value: Tensor) -> None:
+    def add(self, tap: str, value: Tensor, module: str) -> None:
         """Keeps a copy: the model may change the tensor in place later."""
         if tap in self.taps:
             raise ForgecheckError(f"{tap}: was computed twice in one run; a trace holds one")
@@ -120,7 +122,7 @@ class Recorder:
         if self._sharded and tuple(fit.shape) != self._shapes[tap]:
             self.parts.append(tap)
         else:
-            self.taps[tap] = whole(fit)
+            self.taps[tap], self.modules[tap] = whole(fit), module
 
 
 def is_compiled(module: nn.Module) -> bool:

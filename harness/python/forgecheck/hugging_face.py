@@ -108,7 +108,7 @@ class HuggingFace(Family):
         name = "cache" if "cache" in accepted else "past_key_values"
         parts = [
             self.entry(input_ids=part, use_cache=True, **{name: cache}).logits
-            for part in inputs["tokens"].split(chunks, dim=1)
+            for part in torch.split(inputs["tokens"], chunks, dim=1)
         ]
         taps = {"logits": torch.cat(parts, dim=1)}
         for index, layer in enumerate(cache.layers):

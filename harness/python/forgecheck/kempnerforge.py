@@ -130,11 +130,12 @@ class KempnerForge(Family):
     def losses(self, output: Output, labels: Tensor) -> dict[str, Tensor]:
         """The objective of its training loop, on the logits in float32."""
         cross_entropy = self._own("training.loss", "cross_entropy_loss")(output.logits.float(), labels)
-        total, config = cross_entropy, self.module.config
-        if config.is_moe:  # type: ignore[union-attr]
+        total = cross_entropy
+        config: Any = self.module.config
+        if config.is_moe:
             routers = self._router_losses()
-            total = total + config.moe_aux_loss_weight * routers["aux_loss"]  # type: ignore[union-attr]
-            total = total + config.moe_router_z_loss_weight * routers["z_loss"]  # type: ignore[union-attr]
+            total = total + config.moe_aux_loss_weight * routers["aux_loss"]
+            total = total + config.moe_router_z_loss_weight * routers["z_loss"]
         return {"loss.cross_entropy": cross_entropy, "loss.total": total}
 
     def _router_losses(self) -> dict[str, Tensor]:
@@ -160,7 +161,7 @@ class KempnerForge(Family):
         cache = self._own("model.attention", "KVCache")
         size = (batch, length, config.n_kv_heads, config.head_dim)
         caches = [cache(*size, parameter.dtype, parameter.device) for _ in range(config.n_layers)]
-        parts = [self.entry(part, kv_caches=caches) for part in inputs["tokens"].split(chunks, dim=1)]
+        parts = [self.entry(part, kv_caches=caches) for part in torch.split(inputs["tokens"], chunks, dim=1)]
         taps = {"logits": torch.cat([whole(part) for part in parts], dim=1)}
         for layer, cached in enumerate(caches):
             taps[f"layers.{layer}.kv_cache.k"] = cached.k[:, :, : cached.seq_len]

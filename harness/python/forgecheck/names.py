@@ -9,7 +9,7 @@ dotted name, and stands for the same part in the target. The target None leaves 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -139,8 +139,9 @@ class Names:
 
 def _filled(target: str, parts: tuple[str, ...]) -> str:
     """The target with every `*` replaced by what it stands for."""
-    replacements: Callable[[re.Match[str]], str] = lambda _, rest=iter(parts): next(rest)  # noqa: E731
-    return re.sub(r"\*", replacements, target)
+    for part in parts:
+        target = target.replace("*", part, 1)
+    return target
 
 
 def _joined(target: str, rest: list[str]) -> str:

@@ -20,7 +20,7 @@ def page(report: Report) -> str:
     if report.message:
         parts.append(escape(report.message))
     if first := report.first_divergence:
-        rows = [("first divergence", first.tap), ("operation", first.formula), ("hint", first.hint)]
+        rows = [("first divergence", first.tap), ("in your model", first.module), ("operation", first.formula), ("hint", first.hint)]
         parts += [f"{label}: <code>{escape(text)}</code>" for label, text in rows if text]
     parts += [f"note: {escape(note)}" for note in report.notes]
     return f'<div class="forgecheck"><p>{"<br>".join(parts)}</p>{module_map(report.taps)}</div>'

@@ -35,6 +35,7 @@ class Recording:
     weights: dict[str, Tensor]  # empty where they are the seeded ones
     producer: dict[str, str]
     notes: list[str] = field(default_factory=list)
+    modules: dict[str, str] = field(default_factory=dict)  # which module each tap is from
 
     def write(self, path: Path) -> None:
         """Writes the trace, and beside it the weights where they are not the seeded ones."""
@@ -95,15 +96,19 @@ def run(
     stored = {name: whole(value) for name, value in given.items()}
     if "labels" in stored:
         stored["labels"] = family.labels(stored["labels"])
+    modules: dict[str, str] = {}
     notes = [COMPILED] if any(is_compiled(part) for part in [family.entry, *family.module.modules()]) else []
     if definition["run"] == "decode":
         taps = _decode(family, given, definition["chunks"])
     else:
-        taps = _forward(family, given, stored, definition, dtype, notes)
+        recorder = _forward(family, given, stored, definition, dtype)
+        taps, modules = recorder.taps, recorder.modules
+        if recorder.parts:
+            notes.append(f"tensor parallelism: this rank has only a part of {', '.join(recorder.parts)}: not recorded")
     producer = {"backend": family.backend, "version": family.version, "torch": torch.__version__.split("+")[0],
                 "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type}  # fmt: skip
     kept = {} if seed is not None else weights
-    return Recording(definition, stored, taps, kept, producer, notes)
+    return Recording(definition, stored, taps, kept, producer, notes, modules)
 
 
 def _run_fields(
@@ -130,9 +135,8 @@ def _decode(family: Family, given: dict[str, Tensor], chunks: list[int]) -> dict
 
 
 def _forward(
-    family: Family, given: dict[str, Tensor], stored: dict[str, Tensor], definition: dict[str, Any], dtype: torch.dtype,
-    notes: list[str],
-) -> dict[str, Tensor]:  # fmt: skip
+    family: Family, given: dict[str, Tensor], stored: dict[str, Tensor], definition: dict[str, Any], dtype: torch.dtype
+) -> Recorder:
     """The taps of a forward call, and of what follows it."""
     gradients = definition["run"] == "gradients"
     shapes = tap_shapes({**definition, "run": "loss"} if gradients else definition, stored)
@@ -143,11 +147,9 @@ def _forward(
     for tap, value in {**late, **losses}.items():
         if tap in shapes:
             recorder.taps[tap] = whole(value)
-    if recorder.parts:
-        notes.append(f"tensor parallelism: this rank has only a part of {', '.join(recorder.parts)}: not recorded")
     if gradients:
         recorder.taps.update(_gradients(family, losses))
-    return recorder.taps
+    return recorder
 
 
 def _gradients(family: Family, losses: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -155,7 +157,7 @@ def _gradients(family: Family, losses: dict[str, Tensor]) -> dict[str, Tensor]:
     tensors = list(family.tensors())
     for _, _, tensor in tensors:
         tensor.grad = None
-    losses.get("loss.total", losses["loss.cross_entropy"]).backward()
+    torch.autograd.backward(losses.get("loss.total", losses["loss.cross_entropy"]))
     found = {
         f"grad.{piece.name}": piece.value.contiguous().clone()
         for own, target, tensor in tensors

@@ -42,7 +42,7 @@ def seeded_values(name: str, shape: tuple[int, ...], seed: int, scale: float, of
     draws = numpy.arange(math.prod(shape), dtype=numpy.uint64)
     draws += numpy.uint64(seeded_key(name, seed))
     draws = splitmix64(draws) >> numpy.uint64(40)
-    values = (draws.astype(numpy.int32) - numpy.int32(2**23)).astype(numpy.float32)
+    values: NDArray[numpy.float32] = (draws.astype(numpy.int32) - numpy.int32(2**23)).astype(numpy.float32)
     values *= numpy.float32(2.0**-23)
     values *= numpy.float32(scale)
     values += numpy.float32(offset)
