@@ -46,7 +46,7 @@ class _Reader:
 
     def __init__(self, whole: str, text: str) -> None:
         self.whole = whole
-        self.tokens = [token for token in _TOKEN.findall(text) if token.strip()]
+        self.tokens: list[str] = [token for token in _TOKEN.findall(text) if token.strip()]
 
     def fields(self) -> dict[str, Any]:
         return self._entries(None)
@@ -98,8 +98,11 @@ class _Reader:
 def _unquoted(token: str) -> str:
     if not token.startswith('"'):
         return token
-    text: str = re.sub(r"\\(.)", lambda escape: "\n" if escape[1] == "n" else str(escape[1]), token[1:-1])
-    return text
+    return re.sub(r"\\(.)", _unescaped, token[1:-1])
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return "\n" if escape[1] == "n" else str(escape[1])
 
 
 def _scalar(token: str) -> Any:
