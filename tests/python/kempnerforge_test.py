@@ -109,6 +109,16 @@ def test_noise_in_training_is_refused(tokens):
         forgecheck.check(model, {"tokens": tokens, "prefix_embeds": images(), "modality_ids": modality_ids()})
 
 
+def test_a_vision_language_wrapper_is_answered_with_what_to_give():
+    class VLMWrapper(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.transformer = build()
+
+    with pytest.raises(forgecheck.ForgecheckError, match="VLMWrapper: give its .transformer"):
+        forgecheck.seed(VLMWrapper(), 7)
+
+
 class UnscaledAttention(attention.Attention):
     def forward(self, x, *arguments, **options):
         original = attention.F.scaled_dot_product_attention

@@ -1,6 +1,8 @@
 """Models of our own, shaped as KempnerForge's: right ones match, a wrong one is told by the module at fault."""
 from __future__ import annotations
 
+import json
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -179,3 +181,20 @@ def test_gradients_are_recorded_and_not_yet_judged(tokens, tmp_path):
     of_queries = model.layers[1].attention.qkv.weight.grad[: toy.DIM]
     assert torch.equal(recorded["expected.grad.layers.1.attention.q_proj.weight"], of_queries)
     assert torch.equal(recorded["expected.logits"], logits)
+
+
+def test_a_configuration_and_weights_beside_a_trace_are_found(tokens, tmp_path):
+    """A trace by hand: it names a config.json and weights, both beside it."""
+    from forgecheck.recording import run
+    from forgecheck.trace_file import write_tensors, write_trace
+
+    recording = run(toy.Model(lambda: toy.Attention(order=None)), tokens, case=toy.PLAIN_CASE)
+    fields = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+              "num_key_value_heads": 2, "vocab_size": 61, "intermediate_size": 96, "max_position_embeddings": 64,
+              "rms_norm_eps": 1e-5}  # fmt: skip
+    (tmp_path / "mine.json").write_text(json.dumps(fields))
+    write_tensors(tmp_path / "model_of_mine.safetensors", recording.weights, {})
+    path = tmp_path / "trace.safetensors"
+    producer = {"backend": "hand", "version": "1"}
+    write_trace(path, {"config": "mine.json"}, recording.inputs, recording.taps, "model_of_mine.safetensors", producer)
+    assert forgecheck.verify(path).verdict == "match"
