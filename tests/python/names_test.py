@@ -13,6 +13,7 @@ RULES = {
     "blocks.*": "layers.*",
     "blocks.*.wq": "layers.*.attention.q_proj",
     "experts.*.*.w1": "layers.*.mlp.experts.*.gate_proj",
+    "blocks.9.wq": "layers.9.attention.k_proj",
     "extra": None,
     "inner": "",
     "head": "output_head",
@@ -24,6 +25,7 @@ RULES = {
     [
         ("blocks.0.wq", "layers.0.attention.q_proj"),
         ("blocks.10.wq.weight", "layers.10.attention.q_proj.weight"),
+        ("blocks.9.wq", "layers.9.attention.k_proj"),
         ("blocks.1", "layers.1"),
         ("blocks.1.attention.k_proj", "layers.1.attention.k_proj"),
         ("experts.3.5.w1.weight", "layers.3.mlp.experts.5.gate_proj.weight"),

@@ -52,6 +52,15 @@ def test_of_compiled_layers_the_outputs_are_recorded():
     assert "layers.0" in names(report) and "layers.0.mlp" not in names(report) and "layers.1.mlp" in names(report)
 
 
+def test_activation_checkpointing_changes_no_name():
+    from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
+
+    model = toy.Model()
+    model.layers[1] = checkpoint_wrapper(model.layers[1])
+    report = forgecheck.check(forgecheck.seed(model, 7), TOKENS, case=toy.CASE)
+    assert report.verdict == "match" and {"layers.1", "layers.1.mlp"} <= names(report)
+
+
 def test_data_parallel_is_taken_off(group):
     model = torch.nn.parallel.DistributedDataParallel(forgecheck.seed(toy.Model(), 7))
     report = forgecheck.check(model, TOKENS, case=toy.CASE)

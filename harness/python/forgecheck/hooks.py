@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor
 from forgecheck.description import Shapes
 from forgecheck.errors import ForgecheckError
 from forgecheck.family import Family
-from forgecheck.names import plain_name
+from forgecheck.names import is_wrapped, plain_name
 from forgecheck.tensors import fitted, whole
 
 # A projection at the end of a block: what it reads is a tap, and what it returns is the output of the block.
@@ -56,7 +56,7 @@ class Recorder:
         found: dict[str, tuple[nn.Module, str]] = {}
         compiled: list[str] = [""] if is_compiled(self._family.entry) else []
         for own, module in self._family.module.named_modules():
-            if not own or any(name == "" or own.startswith(f"{name}.") for name in compiled):
+            if not own or is_wrapped(own) or any(name == "" or own.startswith(f"{name}.") for name in compiled):
                 continue
             if is_compiled(module):
                 compiled.append(own)

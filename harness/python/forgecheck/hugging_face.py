@@ -111,6 +111,10 @@ class HuggingFace(Family):
             for part in torch.split(inputs["tokens"], chunks, dim=1)
         ]
         taps = {"logits": torch.cat(parts, dim=1)}
-        for index, layer in enumerate(cache.layers):
-            taps[f"layers.{index}.kv_cache.k"], taps[f"layers.{index}.kv_cache.v"] = layer.keys, layer.values
+        if hasattr(cache, "layers"):
+            filled = [(layer.keys, layer.values) for layer in cache.layers]
+        else:  # before version 4.54
+            filled = list(zip(cache.key_cache, cache.value_cache, strict=True))
+        for index, (keys, values) in enumerate(filled):
+            taps[f"layers.{index}.kv_cache.k"], taps[f"layers.{index}.kv_cache.v"] = keys, values
         return taps

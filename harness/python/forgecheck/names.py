@@ -25,6 +25,11 @@ _WRAPPERS = re.compile(r"(^|\.)(_orig_mod|_checkpoint_wrapped_module)(?=\.|$)")
 _DEEPER = {"token_embedding.weight": "token_embedding.embedding.weight", "output_head.weight": "output_head.proj.weight"}
 
 
+def is_wrapped(name: str) -> bool:
+    """Whether the module of this name is what a wrapper wraps: the wrapper itself has the name that counts."""
+    return name.rsplit(".", 1)[-1] in ("_orig_mod", "_checkpoint_wrapped_module")
+
+
 def plain_name(name: str) -> str:
     """A module's name without the parts that wrappers put into it."""
     return _WRAPPERS.sub("", name).removeprefix(".")
@@ -74,8 +79,10 @@ class Names:
                 raise ForgecheckError(f'names["{pattern}"] = "{target}": has more * than the name it is for')
         self.rules = dict(rules)
         self._heads = heads
+        # Those with fewer stars first: a rule for one layer goes before that for all.
         self._compiled = [
-            (re.compile(re.escape(pattern).replace(r"\*", r"([^.]+)")), target) for pattern, target in rules.items()
+            (re.compile(re.escape(pattern).replace(r"\*", r"([^.]+)")), rules[pattern])
+            for pattern in sorted(rules, key=lambda pattern: pattern.count("*"))
         ]
 
     def find(self, name: str) -> str | None:

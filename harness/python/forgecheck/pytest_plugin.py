@@ -73,14 +73,13 @@ def forgecheck_fixture(request: pytest.FixtureRequest) -> Checker:
     return Checker(request)
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(hookwrapper=True)  # which versions before 8 know too
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+) -> Generator[None, Any, None]:
     """Adds a section for each report that is not a success to a failing test."""
-    outcome = yield
-    if outcome.failed and call.when == "call":
+    result: pytest.TestReport = (yield).get_result()
+    if result.failed and call.when == "call":
         for report in item.stash.get(_reports, []):
             if not report:
-                outcome.sections.append(("forgecheck", str(report)))
-    return outcome
+                result.sections.append(("forgecheck", str(report)))
