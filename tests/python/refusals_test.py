@@ -65,6 +65,23 @@ def test_a_parameter_that_is_left_out_by_its_owner_is_not_needed(tokens):
     assert forgecheck.check(model, tokens, case=toy.CASE, names={"extra": None})
 
 
+def test_seeding_changes_nothing_where_the_last_parameter_has_no_name():
+    model = toy.Model()
+    model.scale = torch.nn.Parameter(torch.ones(1))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(ForgecheckError, match="parameter scale: no model has a parameter of this name"):
+        forgecheck.seed(model, 7)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_head_that_the_case_ties_to_the_embedding(tokens):
+    tied = toy.CASE.replace("dim=64", "dim=64,tie_embeddings=true")
+    refused("tie_embeddings = true, but the head has other weights than the embedding", toy.Model(), tokens, case=tied)
+    model = toy.Model()
+    model.output_head.weight = model.token_embedding.weight
+    assert forgecheck.check(model, tokens, case=tied)
+
+
 def test_a_rule_for_nothing(tokens):
     refused('names["blocks.*.wq"]: the model has no module or parameter', toy.Model(), tokens,
             names={"blocks.*.wq": "layers.*.attention.q_proj"})  # fmt: skip
