@@ -1,6 +1,8 @@
 """KempnerForge's own models, where it can be imported: known by themselves, and copies with a mistake told apart."""
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -117,6 +119,22 @@ def test_a_vision_language_wrapper_is_answered_with_what_to_give():
 
     with pytest.raises(forgecheck.ForgecheckError, match="VLMWrapper: give its .transformer"):
         forgecheck.seed(VLMWrapper(), 7)
+
+
+@dataclasses.dataclass
+class ExtendedConfig(ModelConfig):
+    """A copy's configuration with a field of its own."""
+
+    logit_cap: float = 0.0
+
+
+def test_a_field_that_a_copy_adds_is_refused_only_where_it_is_used(tokens):
+    def build_with(**fields):
+        return forgecheck.seed(transformer.Transformer(ExtendedConfig(**SIZES, **fields)), 7)
+
+    assert forgecheck.check(build_with(), tokens).verdict == "match"
+    with pytest.raises(forgecheck.ForgecheckError, match=r"case\.model\.logit_cap: unknown field"):
+        forgecheck.check(build_with(logit_cap=30.0), tokens)
 
 
 class UnscaledAttention(attention.Attention):

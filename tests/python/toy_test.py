@@ -198,3 +198,28 @@ def test_a_configuration_and_weights_beside_a_trace_are_found(tokens, tmp_path):
     producer = {"backend": "hand", "version": "1"}
     write_trace(path, {"config": "mine.json"}, recording.inputs, recording.taps, "model_of_mine.safetensors", producer)
     assert forgecheck.verify(path).verdict == "match"
+
+
+def test_weights_in_several_files_beside_a_trace_are_found(tokens, tmp_path):
+    from forgecheck.recording import run
+    from forgecheck.trace_file import write_tensors, write_trace
+
+    recording = run(toy.Model(), tokens, case=toy.CASE)
+    names = sorted(recording.weights)
+    shards = {"model-1.safetensors": names[:5], "model-2.safetensors": names[5:]}
+    for file, part in shards.items():
+        write_tensors(tmp_path / file, {name: recording.weights[name] for name in part}, {})
+    weight_map = {name: file for file, part in shards.items() for name in part}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    path = tmp_path / "trace.safetensors"
+    producer = {"backend": "hand", "version": "1"}
+    write_trace(path, {"case": recording.case}, recording.inputs, recording.taps, "model.safetensors.index.json", producer)
+    assert forgecheck.verify(path).verdict == "match"
+
+
+def test_the_repeat_command_is_for_the_file_where_it_is_kept(tokens, tmp_path):
+    model = forgecheck.seed(toy.Model(lambda: toy.Attention(order=None, scale=1.0)), 7)
+    assert "repeat:" not in str(forgecheck.check(model, tokens, case=toy.PLAIN_CASE))
+    report = forgecheck.check(model, tokens, case=toy.PLAIN_CASE, path=tmp_path / "mine.safetensors")
+    command = f"  repeat: forgecheck verify --golden {tmp_path} --filter mine --backend golden"
+    assert command in str(report).splitlines() and "forgecheck-" not in str(report)

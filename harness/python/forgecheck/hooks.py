@@ -70,8 +70,6 @@ class Recorder:
     def __enter__(self) -> Recorder:
         claimed = {target for _, target in self._targets.values()}
         for own, (module, target) in self._targets.items():
-            if target == "output_head":
-                continue  # the logits are what the model returns
             read = input_tap(target)
             if read in self._shapes:
                 self._handles.callback(module.register_forward_pre_hook(self._input_hook(own, read)).remove)
