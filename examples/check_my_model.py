@@ -1,4 +1,5 @@
 """Is MyModel the Llama-like model that its configuration says? docs/tutorial.md goes through it."""
+
 from __future__ import annotations
 
 import torch

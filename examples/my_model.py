@@ -1,4 +1,5 @@
 """A small language model as somebody writes it, with names of its own and one mistake, for docs/tutorial.md."""
+
 from __future__ import annotations
 
 import torch

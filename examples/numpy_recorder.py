@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Records a trace of a small Llama-like model in plain numpy, by docs/traces.md alone: no PyTorch, no library for files.
+"""Records a trace of a small Llama-like model in plain numpy, by docs/traces.md alone.
 
     python examples/numpy_recorder.py my_traces/llama.safetensors
     forgecheck verify --golden my_traces --backend golden
 
---mistake NAME makes one of three common mistakes, to be found by the judge: scale (of the attention's scores), rope (pairs
-of neighbours are rotated instead of halves), norm (QK-norm comes after RoPE)."""
+--mistake NAME makes one of three common mistakes, to be found by the judge: scale (of the attention's scores), rope
+(pairs of neighbours are rotated instead of halves), norm (QK-norm comes after RoPE)."""
+
 from __future__ import annotations
 
 import argparse
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-MODEL = {"dim": 64, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "vocab_size": 61, "ffn_hidden_dim": 96, "max_seq_len": 64,
-         "qk_norm": True}  # fmt: skip
+MODEL = {
+    "dim": 64, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "vocab_size": 61, "ffn_hidden_dim": 96, "max_seq_len": 64,
+    "qk_norm": True,
+}  # fmt: skip
 D, H, K, V, F = (MODEL[name] for name in ("dim", "n_heads", "n_kv_heads", "vocab_size", "ffn_hidden_dim"))
 d = D // H  # size of a head
 EPS, THETA, SEED = 1e-5, 10000.0, 7
@@ -131,8 +134,12 @@ def forward(tokens: np.ndarray, mistake: str | None) -> dict[str, np.ndarray]:
 
 def write_trace(path: Path, inputs: dict[str, np.ndarray], taps: dict[str, np.ndarray]) -> None:
     """A .safetensors file: the length of the header, the header, the tensors' bytes."""
-    metadata = {"schema": 1, "weights": "seeded", "producer": {"backend": "numpy", "version": np.__version__},
-                "case": {"model": MODEL, "seed": SEED, "dtype": "float32", "mode": "eval", "run": "forward"}}  # fmt: skip
+    metadata = {
+        "schema": 1,
+        "weights": "seeded",
+        "producer": {"backend": "numpy", "version": np.__version__},
+        "case": {"model": MODEL, "seed": SEED, "dtype": "float32", "mode": "eval", "run": "forward"},
+    }
     tensors = {f"input.{name}": value for name, value in inputs.items()}
     tensors |= {f"expected.{name}": value for name, value in taps.items()}
     header: dict[str, object] = {"__metadata__": {"forgecheck": json.dumps(metadata)}}

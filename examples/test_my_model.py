@@ -1,4 +1,5 @@
 """The same question in a test: pytest examples/test_my_model.py --forgecheck-html pages"""
+
 from __future__ import annotations
 
 from check_my_model import CASE, NAMES, TOKENS

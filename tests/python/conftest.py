@@ -1,4 +1,5 @@
 """What the tests of the Python package share: where the program is, and small inputs."""
+
 from __future__ import annotations
 
 import os

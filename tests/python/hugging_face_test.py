@@ -1,4 +1,5 @@
 """Models of the transformers library, tiny and with random weights: known by themselves, right in both types."""
+
 from __future__ import annotations
 
 import pytest
@@ -48,7 +49,8 @@ def test_a_model_with_its_own_weights_matches(tokens, name, dtype):
     report = forgecheck.check(make(name, dtype=dtype), tokens)
     assert report, report
     assert {"token_embedding", "layers.1.attention_norm", "layers.1.attention.q_proj", "layers.1.attention.context",
-            "layers.1.attention", "layers.1.mlp_norm", "layers.1.mlp", "layers.1", "norm", "logits"} <= names(report)  # fmt: skip
+            "layers.1.attention", "layers.1.mlp_norm", "layers.1.mlp", "layers.1", "norm",
+            "logits"} <= names(report)  # fmt: skip
     if "q3" in name or "qwen3" in name:
         assert "layers.1.attention.k_norm" in names(report)
     experts = {"layers.1.mlp.router.gate"}

@@ -1,4 +1,5 @@
 """Rules from a model's names to forgecheck's, and the parts of fused projections."""
+
 from __future__ import annotations
 
 import pytest
@@ -43,8 +44,15 @@ def test_the_rule_for_the_longest_part_of_a_name_decides(own, name):
     assert Names(RULES).find(own) == name
 
 
-@pytest.mark.parametrize(("own", "name"), [("_orig_mod.layers.0", "layers.0"), ("layers.0._orig_mod.mlp", "layers.0.mlp"),
-                                           ("layers.0._checkpoint_wrapped_module", "layers.0"), ("layers", "layers")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("own", "name"),
+    [
+        ("_orig_mod.layers.0", "layers.0"),
+        ("layers.0._orig_mod.mlp", "layers.0.mlp"),
+        ("layers.0._checkpoint_wrapped_module", "layers.0"),
+        ("layers", "layers"),
+    ],
+)
 def test_what_wrappers_put_into_a_name_is_taken_out(own, name):
     assert plain_name(own) == name
 

@@ -1,4 +1,5 @@
 """The recorder in plain numpy that was written from docs/traces.md alone, and what the page says of itself."""
+
 from __future__ import annotations
 
 import re
@@ -57,7 +58,11 @@ def test_the_values_by_which_the_page_lets_a_reader_check_are_right():
 
 def test_every_parameter_that_the_page_names_is_one():
     (table,) = re.findall(r"\| name \| shape \| kind \|\n(.*?)\n\n", PAGE, re.DOTALL)
-    names = [name for name in re.findall(r"`([\w.{}]+\.weight|[\w.{}]+_w)`", table) if name.startswith(("layers", "norm", "t", "o"))]
+    names = [
+        name
+        for name in re.findall(r"`([\w.{}]+\.weight|[\w.{}]+_w)`", table)
+        if name.startswith(("layers", "norm", "t", "o"))
+    ]
     assert len(names) == 12
     for name in names:
         plain = name.format(i=1, e=0)

@@ -1,4 +1,5 @@
 """What cannot be recorded is refused before the run, with a message that names it and its value."""
+
 from __future__ import annotations
 
 import pytest
@@ -94,7 +95,13 @@ def test_a_rule_that_is_not_text(tokens):
 def test_a_fused_projection_of_another_width(tokens):
     wide = toy.PLAIN_CASE.replace("n_kv_heads=2", "n_kv_heads=4")
     rules = {"layers.*.attention.qkv": "layers.*.attention.{q_proj,k_proj,v_proj}"}
-    refused("the parts are 64 + 64 + 64 wide, the whole is 128", toy.Model(toy.FusedAttention), tokens, case=wide, names=rules)
+    refused(
+        "the parts are 64 + 64 + 64 wide, the whole is 128",
+        toy.Model(toy.FusedAttention),
+        tokens,
+        case=wide,
+        names=rules,
+    )
 
 
 def test_two_parameters_of_one_name(tokens):
@@ -106,7 +113,12 @@ def test_a_weight_of_another_shape_than_the_case_has(tokens):
     model = forgecheck.seed(toy.Model(), 7)
     with torch.no_grad():
         model.norm.weight[0] += 1  # so that the weights are saved
-    refused("layers.0.mlp.gate_proj.weight has shape 96x64, expected 80x64", model, tokens, case=toy.CASE.replace("ffn_hidden_dim=96", "ffn_hidden_dim=80"))
+    refused(
+        "layers.0.mlp.gate_proj.weight has shape 96x64, expected 80x64",
+        model,
+        tokens,
+        case=toy.CASE.replace("ffn_hidden_dim=96", "ffn_hidden_dim=80"),
+    )
 
 
 def test_types_that_are_mixed(tokens):
@@ -117,7 +129,9 @@ def test_types_that_are_mixed(tokens):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_types_that_the_oracle_cannot_judge(tokens, dtype):
-    refused(f"token_embedding.weight: is {dtype}: models are judged in float32 and bfloat16", toy.Model().to(dtype), tokens)
+    refused(
+        f"token_embedding.weight: is {dtype}: models are judged in float32 and bfloat16", toy.Model().to(dtype), tokens
+    )
 
 
 def test_the_meta_device(tokens):
@@ -141,7 +155,9 @@ def test_autocast_inside_the_model(tokens):
             with torch.autocast("cpu", torch.bfloat16):
                 return super().forward(tokens)
 
-    refused("module layers.0.attention.q_proj: returned torch.bfloat16, its weights are torch.float32", Casting(), tokens)
+    refused(
+        "module layers.0.attention.q_proj: returned torch.bfloat16, its weights are torch.float32", Casting(), tokens
+    )
 
 
 def test_dropout_in_training_mode(tokens):
@@ -204,15 +220,23 @@ def test_a_cache_that_nobody_described(tokens):
 
 @pytest.mark.parametrize("chunks", [[6, 5], [13, -1], []])
 def test_chunks_that_are_not_the_row(tokens, chunks):
-    refused(f"chunks = {chunks}: must be positive and add up to the 12 tokens", toy.Model().eval(), tokens, chunks=chunks)
+    refused(
+        f"chunks = {chunks}: must be positive and add up to the 12 tokens", toy.Model().eval(), tokens, chunks=chunks
+    )
 
 
 def test_chunks_in_training_mode(tokens):
     refused("decoding runs in eval mode: call model.eval()", toy.Model(), tokens, chunks=[12])
 
 
-@pytest.mark.parametrize(("name", "words"), [("trace.pt", "must end in .safetensors"), ("model.safetensors", "not begin with"),
-                                             ("no/trace.safetensors", "the folder")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("trace.pt", "must end in .safetensors"),
+        ("model.safetensors", "not begin with"),
+        ("no/trace.safetensors", "the folder"),
+    ],
+)
 def test_a_path_that_no_trace_can_have(tokens, tmp_path, name, words):
     refused(words, toy.Model(), tokens, path=tmp_path / name)
 

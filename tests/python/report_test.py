@@ -1,4 +1,5 @@
 """The report as values, as text, as a page and in a notebook."""
+
 from __future__ import annotations
 
 from html.parser import HTMLParser
@@ -25,7 +26,8 @@ FIRST = {
 def report(**changes):
     result = {
         "case": "dense[dim=64]", "candidate": "golden", "oracle": "reference:f64", "verdict": "mismatch", "used": "inf",
-        "first_divergence": FIRST, "undecided": [], "message": "is wrong", "repeat": "forgecheck verify", "seconds": 0.1,
+        "first_divergence": FIRST, "undecided": [], "message": "is wrong", "repeat": "forgecheck verify",
+        "seconds": 0.1,
         "taps": TAPS, **changes,
     }  # fmt: skip
     return read_report({"schema": 1, "results": [result]}, "the terminal's text", "<html>page</html>", ("a note",))

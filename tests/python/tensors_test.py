@@ -1,4 +1,5 @@
 """Outputs in the shape of their tap."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,5 @@
 """Models shaped as KempnerForge's, of our own: with its names or with others, right or with one mistake."""
+
 from __future__ import annotations
 
 import torch

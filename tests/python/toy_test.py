@@ -1,4 +1,5 @@
 """Models of our own, shaped as KempnerForge's: right ones match, a wrong one is told by the module at fault."""
+
 from __future__ import annotations
 
 import json
@@ -29,7 +30,9 @@ def test_a_right_model_matches_in_every_type(tokens, dtype, seeded):
         forgecheck.seed(model, 7)
     report = forgecheck.check(model.to(dtype).eval(), tokens, case=toy.CASE)
     assert report.verdict == "match", report
-    assert {f"layers.1.{tap}" for tap in TAPS_OF_A_LAYER} | {"token_embedding", "layers.1", "norm", "logits"} <= names(report)
+    assert {f"layers.1.{tap}" for tap in TAPS_OF_A_LAYER} | {"token_embedding", "layers.1", "norm", "logits"} <= names(
+        report
+    )
 
 
 def test_qk_norm_after_rope_is_told_by_the_attention(tokens):
@@ -213,7 +216,9 @@ def test_weights_in_several_files_beside_a_trace_are_found(tokens, tmp_path):
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     path = tmp_path / "trace.safetensors"
     producer = {"backend": "hand", "version": "1"}
-    write_trace(path, {"case": recording.case}, recording.inputs, recording.taps, "model.safetensors.index.json", producer)
+    write_trace(
+        path, {"case": recording.case}, recording.inputs, recording.taps, "model.safetensors.index.json", producer
+    )
     assert forgecheck.verify(path).verdict == "match"
 
 

@@ -1,4 +1,5 @@
 """docs/tutorial.md: its commands give what it shows."""
+
 from __future__ import annotations
 
 import os
@@ -30,7 +31,9 @@ def sessions():
 
 def comparable(lines):
     """Without what another processor rounds otherwise: digits of values, and bars."""
-    return [re.sub(r"\s+", " ", re.sub(r"-?\d+(\.\d+)?(e[+-]\d+)?|#+", "N", line)).strip() for line in lines if line.strip()]
+    return [
+        re.sub(r"\s+", " ", re.sub(r"-?\d+(\.\d+)?(e[+-]\d+)?|#+", "N", line)).strip() for line in lines if line.strip()
+    ]
 
 
 def test_the_commands_print_what_the_page_shows(tmp_path):

@@ -1,4 +1,5 @@
 """Models under the wrappers of PyTorch: compiled, data-parallel, sharded."""
+
 from __future__ import annotations
 
 import pytest
@@ -90,7 +91,9 @@ def on_each_rank(rank, store, way, shared):
             fully_shard(layer, mesh=mesh)
         fully_shard(model, mesh=mesh)
     else:
-        plan = {f"mlp.{name}": ColwiseParallel() for name in ("gate_proj", "up_proj")} | {"mlp.down_proj": RowwiseParallel()}
+        plan = {f"mlp.{name}": ColwiseParallel() for name in ("gate_proj", "up_proj")} | {
+            "mlp.down_proj": RowwiseParallel()
+        }
         for layer in model.layers:
             parallelize_module(layer, mesh, plan)
     forgecheck.seed(model, 7)

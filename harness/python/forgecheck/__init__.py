@@ -3,6 +3,7 @@
     report = forgecheck.check(model, tokens)
 
 records a model on its inputs and judges it, module by module, against a reference in float64."""
+
 from __future__ import annotations
 
 from importlib import import_module

@@ -1,5 +1,6 @@
 """The one-line text of a case's architecture, `dense[dim=64,n_layers=2]`, as the object that trace files hold. The
 program checks fields and values; here only the text is taken apart."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,5 @@
 """check: records a model and judges the trace."""
+
 from __future__ import annotations
 
 import os

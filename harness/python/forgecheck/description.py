@@ -1,4 +1,5 @@
 """What the program knows of a case: asked of itself, so that a configuration is read, and refused, in one place."""
+
 from __future__ import annotations
 
 import json

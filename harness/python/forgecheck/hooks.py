@@ -1,4 +1,5 @@
 """Hooks that record what the modules of a model return, under the names of forgecheck's taps."""
+
 from __future__ import annotations
 
 import re
@@ -108,7 +109,9 @@ class Recorder:
         if next(module.parameters(recurse=False), None) is None or ".router" in tap or not value.is_floating_point():
             return
         if value.dtype != self._dtype:
-            raise ForgecheckError(f"module {own}: returned {value.dtype}, its weights are {self._dtype}: a case has one type")
+            raise ForgecheckError(
+                f"module {own}: returned {value.dtype}, its weights are {self._dtype}: a case has one type"
+            )
 
     def add(self, tap: str, value: Tensor, module: str) -> None:
         """Keeps a copy: the model may change the tensor in place later."""
@@ -126,5 +129,3 @@ class Recorder:
 def is_compiled(module: nn.Module) -> bool:
     """Whether calling the module runs a compiled graph."""
     return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-
-

@@ -1,4 +1,5 @@
 """KempnerForge's Transformer, of any architecture, and copies of it. Names are its own, so no rules are needed."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -43,7 +44,9 @@ class KempnerForge(Family):
     def _package(self) -> str:
         """The package of the model's class or of the one it is derived from: what is before `.model.transformer`."""
         modules = (base.__module__ for base in type(self.module).__mro__)
-        return next((name.removesuffix(".model.transformer") for name in modules if name.endswith(".model.transformer")), "")
+        return next(
+            (name.removesuffix(".model.transformer") for name in modules if name.endswith(".model.transformer")), ""
+        )
 
     def _own(self, module: str, name: str) -> Any:
         """Something of its package."""
@@ -105,16 +108,20 @@ class KempnerForge(Family):
             case = {**case, "vlm": {"arch": "joint_decoder", "max_text_len": max(1, min(MAX_TEXT_LEN, fits))}}
         noisy = case.get("vlm", {}).get("moma_gumbel_noise", False) and self.module.training
         if noisy:
-            raise ForgecheckError("moma_gumbel_noise = true: in training mode the routers draw noise, so that a run "
-                                  "cannot be repeated; call model.eval()")  # fmt: skip
+            raise ForgecheckError(
+                "moma_gumbel_noise = true: in training mode the routers draw noise, so that a run "
+                "cannot be repeated; call model.eval()"
+            )
         return case
 
     def forward(self, inputs: Inputs) -> Output:
         if self.call is not None:
             return super().forward(inputs)
         if vision := [name for name in _VISION if name in inputs]:
-            raise ForgecheckError(f"inputs: {vision[0]} belong to the adapter, which is not part of the Transformer: give "
-                                  "prefix_embeds or image_features")  # fmt: skip
+            raise ForgecheckError(
+                f"inputs: {vision[0]} belong to the adapter, which is not part of the Transformer: give "
+                "prefix_embeds or image_features"
+            )
         arguments: dict[str, Any] = {}
         if context := {name: inputs[name] for name in _CONTEXT if name in inputs}:
             arguments["modality"] = self._own("model.modality", "ModalityContext")(**context)

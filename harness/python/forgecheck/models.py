@@ -1,4 +1,5 @@
 """Which kind of model a module is."""
+
 from __future__ import annotations
 
 import os
@@ -34,8 +35,10 @@ def family_of(
     assert isinstance(module, nn.Module) and isinstance(entry, nn.Module)
     inner = getattr(module, "transformer", None)
     if case is None and isinstance(inner, nn.Module) and is_kempnerforge(inner):
-        raise ForgecheckError(f"{type(module).__name__}: give its .transformer, with what the adapter makes of the images as "
-                              "prefix_embeds or image_features")  # fmt: skip
+        raise ForgecheckError(
+            f"{type(module).__name__}: give its .transformer, with what the adapter makes of the images as "
+            "prefix_embeds or image_features"
+        )
     check_rules(module, names or {})
     given = None if case is None else read_case(case)
     family: Family

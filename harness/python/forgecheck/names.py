@@ -6,6 +6,7 @@ dotted name, and stands for the same part in the target. The target None leaves 
     layers.*.attention.{q_proj,k_proj,v_proj}   several modules in one, outputs side by side in this order
     layers.*.attention.{q_proj|k_proj|v_proj}   the same for each key-value head: its queries, its key, its value
     layers.*.mlp.experts.#.up_proj.weight       a parameter with one more axis in front: # is the index"""
+
 from __future__ import annotations
 
 import re
@@ -22,7 +23,10 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 # Wrappers that put a part into the names of what they wrap: torch.compile, activation checkpointing.
 _WRAPPERS = re.compile(r"(^|\.)(_orig_mod|_checkpoint_wrapped_module)(?=\.|$)")
 # Parameters that KempnerForge keeps one module deeper than its taps.
-_DEEPER = {"token_embedding.weight": "token_embedding.embedding.weight", "output_head.weight": "output_head.proj.weight"}
+_DEEPER = {
+    "token_embedding.weight": "token_embedding.embedding.weight",
+    "output_head.weight": "output_head.proj.weight",
+}
 
 
 def is_wrapped(name: str) -> bool:

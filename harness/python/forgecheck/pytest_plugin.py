@@ -4,6 +4,7 @@
         assert forgecheck.check(model, tokens)
 
 A failing test shows what the terminal shows of every report that is not a success."""
+
 from __future__ import annotations
 
 import os
@@ -25,7 +26,9 @@ _OPTION = "forgecheck_html"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("forgecheck")
-    group.addoption("--forgecheck-html", dest=_OPTION, metavar="DIR", help="write a page for each report to this folder")
+    group.addoption(
+        "--forgecheck-html", dest=_OPTION, metavar="DIR", help="write a page for each report to this folder"
+    )
 
 
 class Checker:
@@ -74,9 +77,7 @@ def forgecheck_fixture(request: pytest.FixtureRequest) -> Checker:
 
 
 @pytest.hookimpl(hookwrapper=True)  # which versions before 8 know too
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, Any, None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     """Adds a section for each report that is not a success to a failing test."""
     result: pytest.TestReport = (yield).get_result()
     if result.failed and call.when == "call":

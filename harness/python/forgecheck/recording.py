@@ -1,4 +1,5 @@
 """record: runs a model once and writes what it computed as a trace file."""
+
 from __future__ import annotations
 
 import os
@@ -122,7 +123,9 @@ def _run_fields(
             raise ForgecheckError("chunks: decoding takes tokens alone")
         length = inputs["tokens"].shape[-1]
         if sum(chunks) != length or min(chunks, default=0) < 1:
-            raise ForgecheckError(f"chunks = {list(chunks)}: must be positive and add up to the {length} tokens of a row")
+            raise ForgecheckError(
+                f"chunks = {list(chunks)}: must be positive and add up to the {length} tokens of a row"
+            )
         return {"run": "decode", "chunks": list(chunks)}
     if gradients and "labels" not in inputs:
         raise ForgecheckError("gradients: are those of the loss, which needs labels")

@@ -1,4 +1,5 @@
 """What the judge found about one trace: `forgecheck verify --json` as values. docs/report.md describes the fields."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

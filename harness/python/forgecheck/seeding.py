@@ -1,5 +1,6 @@
 """Seeded tensors: the values that a parameter has in every language, made of its name, its shape and a seed.
 docs/traces.md describes them; harness/case/seeded.cpp makes the same bits."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """verify: what the program says of a trace. It needs no PyTorch."""
+
 from __future__ import annotations
 
 import json
@@ -23,8 +24,8 @@ def verify(path: str | os.PathLike[str]) -> Report:
 def verify_file(
     trace: Path, kept: Path | None, notes: tuple[str, ...] = (), modules: Mapping[str, str] | None = None
 ) -> Report:
-    """Judges one file. `kept` is where it is afterwards, None if it is removed. `notes` are added to the report, and the
-    name that the module of the first divergence has in the model, if that is another."""
+    """Judges one file. `kept` is where it is afterwards, None if it is removed. `notes` are added to the report, and
+    the name that the module of the first divergence has in the model, if that is another."""
     if not trace.is_file():
         raise ForgecheckError(f"{trace}: is not a file")
     with tempfile.TemporaryDirectory(prefix="forgecheck-") as folder:
