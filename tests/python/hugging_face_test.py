@@ -128,6 +128,13 @@ def test_a_configuration_that_cannot_be_expressed_is_refused_by_field_and_value(
     assert words in str(error.value)
 
 
+def test_dropout_of_the_attention_is_refused_in_training_mode(tokens):
+    model = make("llama", {"attention_dropout": 0.1})
+    assert forgecheck.check(model, tokens)
+    with pytest.raises(forgecheck.ForgecheckError, match="attention_dropout = 0.1: drops values at random"):
+        forgecheck.check(model.train(), tokens)
+
+
 def test_a_model_without_a_head_is_refused(tokens):
     with pytest.raises(forgecheck.ForgecheckError, match="has no lm_head"):
         forgecheck.check(make("llama").model, tokens)

@@ -68,9 +68,9 @@ def test_a_parameter_that_is_left_out_by_its_owner_is_not_needed(tokens):
 
 def test_seeding_changes_nothing_where_the_last_parameter_has_no_name():
     model = toy.Model()
-    model.scale = torch.nn.Parameter(torch.ones(1))
+    model.output_head.scale = torch.nn.Parameter(torch.ones(1))
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(ForgecheckError, match="parameter scale: no model has a parameter of this name"):
+    with pytest.raises(ForgecheckError, match="parameter output_head.scale: no model has a parameter of this name"):
         forgecheck.seed(model, 7)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 

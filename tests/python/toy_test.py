@@ -35,6 +35,12 @@ def test_a_right_model_matches_in_every_type(tokens, dtype, seeded):
     )
 
 
+def test_tokens_may_be_any_integers_or_lists(tokens):
+    model = forgecheck.seed(toy.Model(), 7)
+    for given in (tokens.int(), tokens.tolist(), tokens.numpy()):
+        assert forgecheck.check(model, given, case=toy.CASE).verdict == "match"
+
+
 def test_qk_norm_after_rope_is_told_by_the_attention(tokens):
     model = forgecheck.seed(toy.Model(lambda: toy.Attention(order="after")), 7)
     report = forgecheck.check(model, tokens, case=toy.CASE)

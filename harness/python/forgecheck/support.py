@@ -48,8 +48,6 @@ def _dtype(family: Family) -> torch.dtype:
     for own, _, tensor in family.tensors():
         if tensor.is_meta:
             raise ForgecheckError(f"parameter {own}: is on the meta device and has no values")
-        if own.endswith((".expert_bias", ".expert_ema")):
-            continue  # state of a router, which training keeps in float32
         found.setdefault(tensor.dtype, own)
         device = tensor.device.type
     if len(found) > 1:
