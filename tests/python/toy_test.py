@@ -143,6 +143,12 @@ def test_weights_other_than_the_seeded_are_saved_beside_the_trace(tokens, tmp_pa
     assert not beside.exists()
 
 
+def test_a_head_that_is_the_embedding_needs_no_tied_case(tokens):
+    model = toy.Model()
+    model.output_head.weight = model.token_embedding.weight
+    assert forgecheck.check(forgecheck.seed(model, 7), tokens, case=toy.CASE).verdict == "match"
+
+
 def test_weights_of_an_earlier_seed_are_not_taken_for_the_seeded_ones(tokens):
     model = forgecheck.seed(toy.Model(), 7)
     other = forgecheck.seed(toy.Model(), 8)
