@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 # The folder has KempnerForge's name but is not a package: KempnerForge itself, wherever it is, goes first.
-sys.path.insert(0, str(Path(__file__).resolve().parent / "kempnerforge"))
+SCRIPTS = Path(__file__).resolve().parent
+sys.path[:0] = [str(SCRIPTS / "kempnerforge"), str(SCRIPTS.parent / "harness/python")]
 
 SCHEMA = 1
 # What a process needs for every case: set once by prepare_process.

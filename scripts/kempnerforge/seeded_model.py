@@ -1,15 +1,11 @@
-"""KempnerForge's own model for a case of forgecheck, its weights filled with the seeded tensors of
-harness/case/seeded.cpp: the same bits as forgecheck makes in C++."""
+"""KempnerForge's own model for a case of forgecheck, its weights filled with the seeded tensors."""
 from __future__ import annotations
 
-import math
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-import numpy
 import torch
+from forgecheck.seeding import seeded_parameter
 from kempnerforge.config.adapter import AdapterConfig
 from kempnerforge.config.model import ModelConfig
 from kempnerforge.config.vlm import VLMConfig
@@ -20,64 +16,6 @@ from kempnerforge.model.transformer import Transformer
 from torch import nn
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-PACKED_EXPERTS = re.compile(r"\.(up_w|gate_w|down_w)$")
-
-
-def splitmix64(values: numpy.ndarray) -> numpy.ndarray:
-    """One step of splitmix64 for each 64-bit value, in place."""
-    values += numpy.uint64(0x9E3779B97F4A7C15)
-    values ^= values >> numpy.uint64(30)
-    values *= numpy.uint64(0xBF58476D1CE4E5B9)
-    values ^= values >> numpy.uint64(27)
-    values *= numpy.uint64(0x94D049BB133111EB)
-    values ^= values >> numpy.uint64(31)
-    return values
-
-
-@lru_cache(maxsize=65536)
-def fnv1a64(text: str) -> int:
-    """The 64-bit FNV-1a hash of a text's UTF-8 bytes."""
-    value = 0xCBF29CE484222325
-    for byte in text.encode():
-        value = ((value ^ byte) * 0x100000001B3) % 2**64
-    return value
-
-
-def seeded_key(name: str, seed: int) -> int:
-    """Where the seeded values of one tensor begin."""
-    return fnv1a64(name) ^ int(splitmix64(numpy.array([seed], numpy.uint64))[0])
-
-
-def seeded_values(name: str, shape: tuple[int, ...], seed: int, scale: float, offset: float) -> numpy.ndarray:
-    """The float32 tensor of this name. A draw has 24 bits, exact in float32, so float32 arithmetic rounds just
-    twice, as forgecheck does: after the product and after the sum."""
-    draws = numpy.arange(math.prod(shape), dtype=numpy.uint64)
-    draws += numpy.uint64(seeded_key(name, seed))
-    draws = splitmix64(draws) >> numpy.uint64(40)
-    values = (draws.astype(numpy.int32) - numpy.int32(2**23)).astype(numpy.float32)
-    values *= numpy.float32(2.0**-23)
-    values *= numpy.float32(scale)
-    values += numpy.float32(offset)
-    return values.reshape(shape)
-
-
-def scale_and_offset(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
-    """The range of a parameter's seeded values, by its kind, which follows from name and shape."""
-    if name.endswith(".expert_bias"):
-        return 0.25, 0.0
-    if name.endswith(".expert_ema"):
-        return 0.5 / shape[0], 1.0 / shape[0]
-    if PACKED_EXPERTS.search(name):
-        return math.sqrt(3.0 / shape[1]), 0.0
-    if name.endswith(".bias"):
-        return 0.25, 0.0
-    if not name.endswith(".weight"):
-        raise ValueError(f"no rule for the seeded values of {name}")
-    if len(shape) == 1:
-        return 0.25, 1.0
-    if name.startswith("token_embedding."):
-        return math.sqrt(3.0), 0.0
-    return math.sqrt(3.0 / shape[-1]) * (2.0 if name.endswith(".router.gate.weight") else 1.0), 0.0
 
 
 @torch.no_grad()
@@ -86,8 +24,7 @@ def fill(module: nn.Module, seed: int, prefix: str = "", renamed: dict[str, str]
     tensor takes if it has none of its own."""
     for own_name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         name = (renamed or {}).get(own_name, prefix + own_name)
-        shape = tuple(tensor.shape)
-        tensor.copy_(torch.from_numpy(seeded_values(name, shape, seed, *scale_and_offset(name, shape))))
+        tensor.copy_(torch.from_numpy(seeded_parameter(name, tuple(tensor.shape), seed)))
 
 
 def skip_initialisation() -> None:

@@ -1,4 +1,5 @@
 """The one-line text of an architecture, taken apart."""
+
 from __future__ import annotations
 
 import pytest

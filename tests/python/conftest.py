@@ -1,20 +1,21 @@
 """What the tests of the Python package share: where the program is, and small inputs."""
+
 from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PLUGIN = "forgecheck.pytest_plugin"
+INSTALLED = any(entry.value == PLUGIN for entry in entry_points(group="pytest11"))
 pytest_plugins = ["pytester"]
-# The package of the source tree, where none is installed.
-try:
-    import forgecheck  # noqa: F401
-except ModuleNotFoundError:
+if not INSTALLED:  # then it is the package of the source tree that is tested
     sys.path.insert(0, str(ROOT / "harness/python"))
-    pytest_plugins.append("forgecheck.pytest_plugin")
+    pytest_plugins.append(PLUGIN)
 
 
 def pytest_configure() -> None:

@@ -1,4 +1,5 @@
 """How the program is found and called."""
+
 from __future__ import annotations
 
 import pytest

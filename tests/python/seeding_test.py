@@ -1,4 +1,5 @@
 """The seeded tensors, to the bit."""
+
 from __future__ import annotations
 
 import json
@@ -34,7 +35,9 @@ def test_every_tensor_has_the_bits_of_the_test_vectors(vector):
     assert numpy.float32(offset) == float.fromhex(vector["offset"])
     values = seeded_parameter(name, shape, seed)
     assert values.shape == shape and values.dtype == numpy.float32
-    assert [float(value) for value in values.ravel()[: len(vector["first"])]] == list(map(float.fromhex, vector["first"]))
+    assert [float(value) for value in values.ravel()[: len(vector["first"])]] == list(
+        map(float.fromhex, vector["first"])
+    )
     expected = int(vector["fnv1a64_of_little_endian_bytes"], 16)
     assert fnv1a64_of_bytes(values.astype("<f4").tobytes()) == expected
 

@@ -3,6 +3,7 @@
     report = forgecheck.check(model, tokens)
 
 records a model on its inputs and judges it, module by module, against a reference in float64."""
+
 from __future__ import annotations
 
 from importlib import import_module
@@ -13,9 +14,10 @@ from forgecheck.errors import ForgecheckError
 
 if TYPE_CHECKING:
     from forgecheck.filling import seed
-    from forgecheck.judging import check, verify
+    from forgecheck.checking import check
     from forgecheck.recording import record
     from forgecheck.report import FirstDivergence, Report, Tap, WorstElement
+    from forgecheck.verifying import verify
 
 try:
     __version__ = version("forgecheck")
@@ -28,7 +30,7 @@ __all__ = [
 
 # Where each name is: loaded when it is asked for, since most of them need PyTorch.
 _MODULES = {
-    "seed": "filling", "check": "judging", "verify": "judging", "record": "recording", "Report": "report",
+    "seed": "filling", "check": "checking", "verify": "verifying", "record": "recording", "Report": "report",
     "FirstDivergence": "report", "Tap": "report", "WorstElement": "report",
 }  # fmt: skip
 

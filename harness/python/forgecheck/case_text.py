@@ -1,5 +1,6 @@
 """The one-line text of a case's architecture, `dense[dim=64,n_layers=2]`, as the object that trace files hold. The
 program checks fields and values; here only the text is taken apart."""
+
 from __future__ import annotations
 
 import re
@@ -46,7 +47,7 @@ class _Reader:
 
     def __init__(self, whole: str, text: str) -> None:
         self.whole = whole
-        self.tokens = [token for token in _TOKEN.findall(text) if token.strip()]
+        self.tokens: list[str] = [token for token in _TOKEN.findall(text) if token.strip()]
 
     def fields(self) -> dict[str, Any]:
         return self._entries(None)
@@ -98,7 +99,11 @@ class _Reader:
 def _unquoted(token: str) -> str:
     if not token.startswith('"'):
         return token
-    return re.sub(r"\\(.)", lambda escape: {"n": "\n"}.get(escape[1], escape[1]), token[1:-1])
+    return re.sub(r"\\(.)", _unescaped, token[1:-1])
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return "\n" if escape[1] == "n" else str(escape[1])
 
 
 def _scalar(token: str) -> Any:

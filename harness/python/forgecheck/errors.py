@@ -1,4 +1,5 @@
 """The exception of this package."""
+
 from __future__ import annotations
 
 

@@ -1,4 +1,5 @@
 """A model as forgecheck sees it: its case, the names of its parts, and how it is run."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
@@ -64,10 +65,10 @@ class Family:
     def tensors(self) -> Iterator[tuple[str, str, Tensor]]:
         """Every parameter, and every buffer that is part of the case, by its own name and by its name in forgecheck,
         which may hold braces and #."""
-        for own, tensor in self.module.named_parameters(remove_duplicate=False):
+        for own, parameter in self.module.named_parameters(remove_duplicate=False):
             target = self.names.find(own)
             if target is not None:
-                yield own, target, tensor
+                yield own, target, parameter
         for own, tensor in self.module.named_buffers():
             target = self.names.find(own)
             if target is not None and find_kind(target) is not None:
@@ -79,14 +80,17 @@ class Family:
             return read_output(self.call(self.entry, inputs))
         if inputs.keys() - {"tokens", "labels"}:
             others = ", ".join(sorted(inputs.keys() - {"tokens", "labels"}))
-            raise ForgecheckError(f"inputs: how the model takes {others} is not known: give call=lambda model, inputs: ...")
+            raise ForgecheckError(
+                f"inputs: how the model takes {others} is not known: give call=lambda model, inputs: ..."
+            )
         arguments = [inputs[name] for name in ("tokens", "labels") if name in inputs]
         return read_output(self.entry(*arguments))
 
     def decode(self, inputs: Inputs, chunks: list[int]) -> dict[str, Tensor]:
         """Runs the tokens chunk by chunk through a KV cache: logits and the filled caches."""
-        raise ForgecheckError("chunks: how this model takes a KV cache is not known; it is for KempnerForge's and "
-                              "transformers' models")  # fmt: skip
+        raise ForgecheckError(
+            "chunks: how this model takes a KV cache is not known; it is for KempnerForge's and transformers' models"
+        )
 
     def parts(self, target: str, output: Any) -> dict[str, Tensor]:
         """The tensors in a module's output that is not one tensor, by tap."""
@@ -120,14 +124,17 @@ def read_output(output: Any) -> Output:
     """Logits and loss of whatever a model returned: a tensor, a tuple of logits and loss, or an object with them."""
     if isinstance(output, Tensor):
         return Output(output)
-    if isinstance(output, Mapping) or hasattr(output, "logits"):
-        get = output.get if isinstance(output, Mapping) else lambda name: getattr(output, name, None)
-        logits, loss = get("logits"), get("loss")
+    logits: Any
+    loss: Any
+    if isinstance(output, Mapping):
+        logits, loss = output.get("logits"), output.get("loss")
+    elif hasattr(output, "logits"):
+        logits, loss = output.logits, getattr(output, "loss", None)
     elif isinstance(output, tuple) and output:
         logits, loss = output[0], output[1] if len(output) > 1 else None
     else:
         logits, loss = None, None
     if not isinstance(logits, Tensor):
-        raise ForgecheckError(f"the model returned {type(output).__name__}: logits are needed, alone, first of a tuple, "
-                              "or as .logits")  # fmt: skip
+        found = type(output).__name__
+        raise ForgecheckError(f"the model returned {found}: logits are needed, alone, first of a tuple, or as .logits")
     return Output(logits, loss if isinstance(loss, Tensor) and loss.dim() == 0 else None)

@@ -1,4 +1,5 @@
 """seed: fills a model's parameters with the seeded tensors."""
+
 from __future__ import annotations
 
 from torch import nn
@@ -8,9 +9,7 @@ from forgecheck.models import CaseLike, NameRules, family_of
 from forgecheck.weights import fill
 
 
-def seed(
-    model: nn.Module, seed: int, *, case: CaseLike | None = None, names: NameRules | None = None
-) -> nn.Module:  # fmt: skip
+def seed(model: nn.Module, seed: int, *, case: CaseLike | None = None, names: NameRules | None = None) -> nn.Module:
     """Gives every parameter of the model the values that its name and the seed determine, so that a trace need not
     carry weights. Raises ForgecheckError, before anything is changed, where a parameter has no name that forgecheck
     knows. `case` is needed only to split a fused projection of queries, keys and values. Returns the model."""

@@ -1,4 +1,5 @@
 """Hooks that record what the modules of a model return, under the names of forgecheck's taps."""
+
 from __future__ import annotations
 
 import re
@@ -9,10 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from forgecheck.description import Shapes
 from forgecheck.errors import ForgecheckError
 from forgecheck.family import Family
+from forgecheck.names import is_wrapped, plain_name
 from forgecheck.tensors import fitted, whole
 
 # A projection at the end of a block: what it reads is a tap, and what it returns is the output of the block.
@@ -41,7 +44,10 @@ class Recorder:
         self.taps: dict[str, Tensor] = {}
         self._family = family
         self._shapes = shapes
+        self.modules: dict[str, str] = {}  # where each tap was taken, as the model's owner writes it
         self._dtype = dtype
+        self.parts: list[str] = []  # taps of which a rank has a part only, so that they are not kept
+        self._sharded = any(isinstance(tensor, DTensor) for _, _, tensor in family.tensors())
         self._handles = ExitStack()
         self._targets = self._hookable()
 
@@ -51,7 +57,7 @@ class Recorder:
         found: dict[str, tuple[nn.Module, str]] = {}
         compiled: list[str] = [""] if is_compiled(self._family.entry) else []
         for own, module in self._family.module.named_modules():
-            if not own or any(name == "" or own.startswith(f"{name}.") for name in compiled):
+            if not own or is_wrapped(own) or any(name == "" or own.startswith(f"{name}.") for name in compiled):
                 continue
             if is_compiled(module):
                 compiled.append(own)
@@ -65,11 +71,9 @@ class Recorder:
     def __enter__(self) -> Recorder:
         claimed = {target for _, target in self._targets.values()}
         for own, (module, target) in self._targets.items():
-            if target == "output_head":
-                continue  # the logits are what the model returns
             read = input_tap(target)
             if read in self._shapes:
-                self._handles.callback(module.register_forward_pre_hook(self._input_hook(read)).remove)
+                self._handles.callback(module.register_forward_pre_hook(self._input_hook(own, read)).remove)
             hook = self._output_hook(own, block_tap(target, claimed))
             self._handles.callback(module.register_forward_hook(hook).remove)
         return self
@@ -77,10 +81,10 @@ class Recorder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._handles.close()
 
-    def _input_hook(self, tap: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    def _input_hook(self, own: str, tap: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
             if inputs and isinstance(inputs[0], Tensor):
-                self.add(tap, inputs[0])
+                self.add(tap, inputs[0], f"the input of {plain_name(own)}")
 
         return hook
 
@@ -96,7 +100,7 @@ class Recorder:
             for tap, value in parts.items():
                 if tap in self._shapes and isinstance(value, Tensor):
                     self._check_dtype(own, module, tap, value)
-                    self.add(tap, value)
+                    self.add(tap, value, plain_name(own))
 
         return hook
 
@@ -105,19 +109,23 @@ class Recorder:
         if next(module.parameters(recurse=False), None) is None or ".router" in tap or not value.is_floating_point():
             return
         if value.dtype != self._dtype:
-            raise ForgecheckError(f"module {own}: returned {value.dtype}, its weights are {self._dtype}: a case has one type")
+            raise ForgecheckError(
+                f"module {own}: returned {value.dtype}, its weights are {self._dtype}: a case has one type"
+            )
 
-    def add(self, tap: str, value: Tensor) -> None:
+    def add(self, tap: str, value: Tensor, module: str) -> None:
         """Keeps a copy: the model may change the tensor in place later."""
         if tap in self.taps:
             raise ForgecheckError(f"{tap}: was computed twice in one run; a trace holds one")
         fit = fitted(value.detach(), self._shapes[tap], self._family.heads_first)
-        if fit is not None:
-            self.taps[tap] = whole(fit)
+        if fit is None:
+            return
+        if self._sharded and tuple(fit.shape) != self._shapes[tap]:
+            self.parts.append(tap)
+        else:
+            self.taps[tap], self.modules[tap] = whole(fit), module
 
 
 def is_compiled(module: nn.Module) -> bool:
     """Whether calling the module runs a compiled graph."""
     return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-
-

@@ -1,4 +1,5 @@
 """Causal language models of the transformers library that the reference can express."""
+
 from __future__ import annotations
 
 import inspect
@@ -68,13 +69,16 @@ class HuggingFace(Family):
     def read_case(self) -> dict[str, Any]:
         module: Any = self.module
         if not hasattr(module, "lm_head"):
-            raise ForgecheckError(f"{type(module).__name__}: has no lm_head: give the model for causal language "
-                                  "modelling")  # fmt: skip
+            raise ForgecheckError(
+                f"{type(module).__name__}: has no lm_head: give the model for causal language modelling"
+            )
         case = architecture_of_config("config.json", config_text(module.config))
         # Its loss leaves the routers' out, unless it returns their logits.
         if getattr(module.config, "output_router_logits", False):
-            raise ForgecheckError("config.json: output_router_logits = true: its loss of the routers is not the sum over "
-                                  "the layers that the reference computes")  # fmt: skip
+            raise ForgecheckError(
+                "config.json: output_router_logits = true: its loss of the routers is not the sum over "
+                "the layers that the reference computes"
+            )
         if "num_experts" in case["model"]:
             case["model"]["moe_aux_loss_weight"] = 0.0
         return case
@@ -108,9 +112,13 @@ class HuggingFace(Family):
         name = "cache" if "cache" in accepted else "past_key_values"
         parts = [
             self.entry(input_ids=part, use_cache=True, **{name: cache}).logits
-            for part in inputs["tokens"].split(chunks, dim=1)
+            for part in torch.split(inputs["tokens"], chunks, dim=1)
         ]
         taps = {"logits": torch.cat(parts, dim=1)}
-        for index, layer in enumerate(cache.layers):
-            taps[f"layers.{index}.kv_cache.k"], taps[f"layers.{index}.kv_cache.v"] = layer.keys, layer.values
+        if hasattr(cache, "layers"):
+            filled = [(layer.keys, layer.values) for layer in cache.layers]
+        else:  # before version 4.54
+            filled = list(zip(cache.key_cache, cache.value_cache, strict=True))
+        for index, (keys, values) in enumerate(filled):
+            taps[f"layers.{index}.kv_cache.k"], taps[f"layers.{index}.kv_cache.v"] = keys, values
         return taps

@@ -1,4 +1,5 @@
 """The inputs of a run, by name."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -41,7 +42,9 @@ def typed(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
         return tensor.to(torch.int64)
     if name in MASKS:
         if tensor.dtype != torch.bool:
-            raise ForgecheckError(f"inputs: {name} is {tensor.dtype}: must be bool, true where there is something to read")
+            raise ForgecheckError(
+                f"inputs: {name} is {tensor.dtype}: must be bool, true where there is something to read"
+            )
         return tensor
     if name not in FLOATS:
         known = ", ".join((*INTEGERS, *MASKS, *FLOATS))
@@ -55,5 +58,6 @@ def check_attention_mask(mask: Tensor) -> None:
     """transformers' mask of text: all ones says nothing, and padding cannot be said of text."""
     hidden = (mask == 0).nonzero()
     if len(hidden):
-        raise ForgecheckError(f"inputs: attention_mask is 0 at {hidden[0].tolist()}: text has no padding here; give rows "
-                              "of one length")  # fmt: skip
+        raise ForgecheckError(
+            f"inputs: attention_mask is 0 at {hidden[0].tolist()}: text has no padding here; give rows of one length"
+        )

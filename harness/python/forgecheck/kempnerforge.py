@@ -1,4 +1,5 @@
 """KempnerForge's Transformer, of any architecture, and copies of it. Names are its own, so no rules are needed."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -43,7 +44,9 @@ class KempnerForge(Family):
     def _package(self) -> str:
         """The package of the model's class or of the one it is derived from: what is before `.model.transformer`."""
         modules = (base.__module__ for base in type(self.module).__mro__)
-        return next((name.removesuffix(".model.transformer") for name in modules if name.endswith(".model.transformer")), "")
+        return next(
+            (name.removesuffix(".model.transformer") for name in modules if name.endswith(".model.transformer")), ""
+        )
 
     def _own(self, module: str, name: str) -> Any:
         """Something of its package."""
@@ -105,16 +108,20 @@ class KempnerForge(Family):
             case = {**case, "vlm": {"arch": "joint_decoder", "max_text_len": max(1, min(MAX_TEXT_LEN, fits))}}
         noisy = case.get("vlm", {}).get("moma_gumbel_noise", False) and self.module.training
         if noisy:
-            raise ForgecheckError("moma_gumbel_noise = true: in training mode the routers draw noise, so that a run "
-                                  "cannot be repeated; call model.eval()")  # fmt: skip
+            raise ForgecheckError(
+                "moma_gumbel_noise = true: in training mode the routers draw noise, so that a run "
+                "cannot be repeated; call model.eval()"
+            )
         return case
 
     def forward(self, inputs: Inputs) -> Output:
         if self.call is not None:
             return super().forward(inputs)
         if vision := [name for name in _VISION if name in inputs]:
-            raise ForgecheckError(f"inputs: {vision[0]} belong to the adapter, which is not part of the Transformer: give "
-                                  "prefix_embeds or image_features")  # fmt: skip
+            raise ForgecheckError(
+                f"inputs: {vision[0]} belong to the adapter, which is not part of the Transformer: give "
+                "prefix_embeds or image_features"
+            )
         arguments: dict[str, Any] = {}
         if context := {name: inputs[name] for name in _CONTEXT if name in inputs}:
             arguments["modality"] = self._own("model.modality", "ModalityContext")(**context)
@@ -130,11 +137,12 @@ class KempnerForge(Family):
     def losses(self, output: Output, labels: Tensor) -> dict[str, Tensor]:
         """The objective of its training loop, on the logits in float32."""
         cross_entropy = self._own("training.loss", "cross_entropy_loss")(output.logits.float(), labels)
-        total, config = cross_entropy, self.module.config
-        if config.is_moe:  # type: ignore[union-attr]
+        total = cross_entropy
+        config: Any = self.module.config
+        if config.is_moe:
             routers = self._router_losses()
-            total = total + config.moe_aux_loss_weight * routers["aux_loss"]  # type: ignore[union-attr]
-            total = total + config.moe_router_z_loss_weight * routers["z_loss"]  # type: ignore[union-attr]
+            total = total + config.moe_aux_loss_weight * routers["aux_loss"]
+            total = total + config.moe_router_z_loss_weight * routers["z_loss"]
         return {"loss.cross_entropy": cross_entropy, "loss.total": total}
 
     def _router_losses(self) -> dict[str, Tensor]:
@@ -160,7 +168,7 @@ class KempnerForge(Family):
         cache = self._own("model.attention", "KVCache")
         size = (batch, length, config.n_kv_heads, config.head_dim)
         caches = [cache(*size, parameter.dtype, parameter.device) for _ in range(config.n_layers)]
-        parts = [self.entry(part, kv_caches=caches) for part in inputs["tokens"].split(chunks, dim=1)]
+        parts = [self.entry(part, kv_caches=caches) for part in torch.split(inputs["tokens"], chunks, dim=1)]
         taps = {"logits": torch.cat([whole(part) for part in parts], dim=1)}
         for layer, cached in enumerate(caches):
             taps[f"layers.{layer}.kv_cache.k"] = cached.k[:, :, : cached.seq_len]

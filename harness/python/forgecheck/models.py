@@ -1,4 +1,5 @@
 """Which kind of model a module is."""
+
 from __future__ import annotations
 
 import os
@@ -32,6 +33,12 @@ def family_of(
     entry = model.module if isinstance(model, DistributedDataParallel) else model
     module = entry._orig_mod if hasattr(entry, "_orig_mod") else entry
     assert isinstance(module, nn.Module) and isinstance(entry, nn.Module)
+    inner = getattr(module, "transformer", None)
+    if case is None and isinstance(inner, nn.Module) and is_kempnerforge(inner):
+        raise ForgecheckError(
+            f"{type(module).__name__}: give its .transformer, with what the adapter makes of the images as "
+            "prefix_embeds or image_features"
+        )
     check_rules(module, names or {})
     given = None if case is None else read_case(case)
     family: Family

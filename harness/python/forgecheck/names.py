@@ -6,10 +6,11 @@ dotted name, and stands for the same part in the target. The target None leaves 
     layers.*.attention.{q_proj,k_proj,v_proj}   several modules in one, outputs side by side in this order
     layers.*.attention.{q_proj|k_proj|v_proj}   the same for each key-value head: its queries, its key, its value
     layers.*.mlp.experts.#.up_proj.weight       a parameter with one more axis in front: # is the index"""
+
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +23,15 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 # Wrappers that put a part into the names of what they wrap: torch.compile, activation checkpointing.
 _WRAPPERS = re.compile(r"(^|\.)(_orig_mod|_checkpoint_wrapped_module)(?=\.|$)")
 # Parameters that KempnerForge keeps one module deeper than its taps.
-_DEEPER = {"token_embedding.weight": "token_embedding.embedding.weight", "output_head.weight": "output_head.proj.weight"}
+_DEEPER = {
+    "token_embedding.weight": "token_embedding.embedding.weight",
+    "output_head.weight": "output_head.proj.weight",
+}
+
+
+def is_wrapped(name: str) -> bool:
+    """Whether the module of this name is what a wrapper wraps: the wrapper itself has the name that counts."""
+    return name.rsplit(".", 1)[-1] in ("_orig_mod", "_checkpoint_wrapped_module")
 
 
 def plain_name(name: str) -> str:
@@ -74,8 +83,10 @@ class Names:
                 raise ForgecheckError(f'names["{pattern}"] = "{target}": has more * than the name it is for')
         self.rules = dict(rules)
         self._heads = heads
+        # Those with fewer stars first: a rule for one layer goes before that for all.
         self._compiled = [
-            (re.compile(re.escape(pattern).replace(r"\*", r"([^.]+)")), target) for pattern, target in rules.items()
+            (re.compile(re.escape(pattern).replace(r"\*", r"([^.]+)")), rules[pattern])
+            for pattern in sorted(rules, key=lambda pattern: pattern.count("*"))
         ]
 
     def find(self, name: str) -> str | None:
@@ -139,8 +150,9 @@ class Names:
 
 def _filled(target: str, parts: tuple[str, ...]) -> str:
     """The target with every `*` replaced by what it stands for."""
-    replacements: Callable[[re.Match[str]], str] = lambda _, rest=iter(parts): next(rest)  # noqa: E731
-    return re.sub(r"\*", replacements, target)
+    for part in parts:
+        target = target.replace("*", part, 1)
+    return target
 
 
 def _joined(target: str, rest: list[str]) -> str:

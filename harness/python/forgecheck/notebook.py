@@ -1,4 +1,5 @@
 """A report in a notebook: the verdict, and a map of the modules, a row for each layer and a column for each module."""
+
 from __future__ import annotations
 
 import re
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from forgecheck.report import Report, Tap
 
 _BLOCK = re.compile(r"((?:cross_attention_)?layers\.\d+)\.?(.*)")
-# Within the tolerance blue, the darker the more of it is used; beyond it orange, with a sign for those who see no colour.
+# Within the tolerance blue, the darker the more of it is used; beyond it orange, with a sign.
 _WITHIN = ("#f2f6fa", "#d6e4f0", "#a9c8e2", "#6fa3cd")
 _BEYOND = "#e8843c"
 
@@ -20,7 +21,12 @@ def page(report: Report) -> str:
     if report.message:
         parts.append(escape(report.message))
     if first := report.first_divergence:
-        rows = [("first divergence", first.tap), ("operation", first.formula), ("hint", first.hint)]
+        rows = [
+            ("first divergence", first.tap),
+            ("in your model", first.module),
+            ("operation", first.formula),
+            ("hint", first.hint),
+        ]
         parts += [f"{label}: <code>{escape(text)}</code>" for label, text in rows if text]
     parts += [f"note: {escape(note)}" for note in report.notes]
     return f'<div class="forgecheck"><p>{"<br>".join(parts)}</p>{module_map(report.taps)}</div>'

@@ -1,4 +1,5 @@
 """The names of parameters, which are those of KempnerForge's state_dict, and the kind of each."""
+
 from __future__ import annotations
 
 import difflib

@@ -1,4 +1,5 @@
 """The program `forgecheck`: where it is, and how it is called."""
+
 from __future__ import annotations
 
 import os

@@ -4,6 +4,7 @@
         assert forgecheck.check(model, tokens)
 
 A failing test shows what the terminal shows of every report that is not a success."""
+
 from __future__ import annotations
 
 import os
@@ -25,7 +26,9 @@ _OPTION = "forgecheck_html"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("forgecheck")
-    group.addoption("--forgecheck-html", dest=_OPTION, metavar="DIR", help="write a page for each report to this folder")
+    group.addoption(
+        "--forgecheck-html", dest=_OPTION, metavar="DIR", help="write a page for each report to this folder"
+    )
 
 
 class Checker:
@@ -73,14 +76,11 @@ def forgecheck_fixture(request: pytest.FixtureRequest) -> Checker:
     return Checker(request)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(hookwrapper=True)  # which versions before 8 know too
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     """Adds a section for each report that is not a success to a failing test."""
-    outcome = yield
-    if outcome.failed and call.when == "call":
+    result: pytest.TestReport = (yield).get_result()
+    if result.failed and call.when == "call":
         for report in item.stash.get(_reports, []):
             if not report:
-                outcome.sections.append(("forgecheck", str(report)))
-    return outcome
+                result.sections.append(("forgecheck", str(report)))

@@ -1,4 +1,5 @@
 """record: runs a model once and writes what it computed as a trace file."""
+
 from __future__ import annotations
 
 import os
@@ -35,6 +36,7 @@ class Recording:
     weights: dict[str, Tensor]  # empty where they are the seeded ones
     producer: dict[str, str]
     notes: list[str] = field(default_factory=list)
+    modules: dict[str, str] = field(default_factory=dict)  # which module each tap is from
 
     def write(self, path: Path) -> None:
         """Writes the trace, and beside it the weights where they are not the seeded ones."""
@@ -79,30 +81,35 @@ def run(
 ) -> Recording:
     """Runs the model once, with hooks."""
     family = family_of(model, case, names, call)
+    architecture = family.case
     dtype = check_supported(family)
     device = next(tensor.device for _, _, tensor in family.tensors())
     given = read_inputs(inputs, device, dtype)
     weights = take_weights(family)
     seed = seed_of(family, weights)
     definition = {
-        **family.complete(family.case, given),
+        **family.complete(architecture, given),
         "seed": seed or 0,
         "mode": "train" if family.module.training else "eval",
-        "dtype": "bfloat16" if dtype == torch.bfloat16 else "float32",
+        "dtype": DTYPES[dtype],
         **_run_fields(family, given, chunks, gradients),
     }
     stored = {name: whole(value) for name, value in given.items()}
     if "labels" in stored:
         stored["labels"] = family.labels(stored["labels"])
+    modules: dict[str, str] = {}
+    notes = [COMPILED] if any(is_compiled(part) for part in [family.entry, *family.module.modules()]) else []
     if definition["run"] == "decode":
         taps = _decode(family, given, definition["chunks"])
     else:
-        taps = _forward(family, given, stored, definition, dtype)
+        recorder = _forward(family, given, stored, definition, dtype)
+        taps, modules = recorder.taps, recorder.modules
+        if recorder.parts:
+            notes.append(f"tensor parallelism: this rank has only a part of {', '.join(recorder.parts)}: not recorded")
     producer = {"backend": family.backend, "version": family.version, "torch": torch.__version__.split("+")[0],
                 "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type}  # fmt: skip
-    notes = [COMPILED] if any(is_compiled(part) for part in [family.entry, *family.module.modules()]) else []
-    kept = {} if seed is not None else _stored_weights(weights, dtype)
-    return Recording(definition, stored, taps, kept, producer, notes)
+    kept = {} if seed is not None else weights
+    return Recording(definition, stored, taps, kept, producer, notes, modules)
 
 
 def _run_fields(
@@ -116,7 +123,9 @@ def _run_fields(
             raise ForgecheckError("chunks: decoding takes tokens alone")
         length = inputs["tokens"].shape[-1]
         if sum(chunks) != length or min(chunks, default=0) < 1:
-            raise ForgecheckError(f"chunks = {list(chunks)}: must be positive and add up to the {length} tokens of a row")
+            raise ForgecheckError(
+                f"chunks = {list(chunks)}: must be positive and add up to the {length} tokens of a row"
+            )
         return {"run": "decode", "chunks": list(chunks)}
     if gradients and "labels" not in inputs:
         raise ForgecheckError("gradients: are those of the loss, which needs labels")
@@ -130,7 +139,7 @@ def _decode(family: Family, given: dict[str, Tensor], chunks: list[int]) -> dict
 
 def _forward(
     family: Family, given: dict[str, Tensor], stored: dict[str, Tensor], definition: dict[str, Any], dtype: torch.dtype
-) -> dict[str, Tensor]:
+) -> Recorder:
     """The taps of a forward call, and of what follows it."""
     gradients = definition["run"] == "gradients"
     shapes = tap_shapes({**definition, "run": "loss"} if gradients else definition, stored)
@@ -143,7 +152,7 @@ def _forward(
             recorder.taps[tap] = whole(value)
     if gradients:
         recorder.taps.update(_gradients(family, losses))
-    return recorder.taps
+    return recorder
 
 
 def _gradients(family: Family, losses: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -151,7 +160,7 @@ def _gradients(family: Family, losses: dict[str, Tensor]) -> dict[str, Tensor]:
     tensors = list(family.tensors())
     for _, _, tensor in tensors:
         tensor.grad = None
-    losses.get("loss.total", losses["loss.cross_entropy"]).backward()
+    torch.autograd.backward(losses.get("loss.total", losses["loss.cross_entropy"]))
     found = {
         f"grad.{piece.name}": piece.value.contiguous().clone()
         for own, target, tensor in tensors
@@ -161,15 +170,3 @@ def _gradients(family: Family, losses: dict[str, Tensor]) -> dict[str, Tensor]:
     for _, _, tensor in tensors:
         tensor.grad = None
     return found
-
-
-def _stored_weights(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    """The weights as they are saved: no file holds float64, so such weights must be float32 numbers."""
-    if dtype != torch.float64:
-        return weights
-    stored = {name: value.to(torch.float32) for name, value in weights.items()}
-    for name, value in stored.items():
-        if not torch.equal(value.to(torch.float64), weights[name]):
-            raise ForgecheckError(f"parameter {name}: has values that are not float32 numbers, which weights are; the "
-                                  f"types of models are {', '.join(DTYPES.values())}")  # fmt: skip
-    return stored

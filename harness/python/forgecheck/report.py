@@ -1,4 +1,5 @@
 """What the judge found about one trace: `forgecheck verify --json` as values. docs/report.md describes the fields."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class FirstDivergence:
     worst: WorstElement | None = None
     hint: str | None = None
     note: str | None = None
+    module: str | None = None  # its name in the model that was checked, where that is known
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ class Report:
         return Path(path)
 
 
-def read_report(document: dict[str, Any], text: str, html: str, notes: tuple[str, ...] = ()) -> Report:
+def read_report(
+    document: dict[str, Any], text: str, html: str, notes: tuple[str, ...] = (), module: str | None = None
+) -> Report:
     """The only result of a report. Raises ForgecheckError where the trace was not judged, since its case, its inputs
     or the file itself were refused."""
     (result,) = document["results"]
@@ -110,7 +114,7 @@ def read_report(document: dict[str, Any], text: str, html: str, notes: tuple[str
         case=result["case"],
         message=result["message"],
         used=number(result["used"]),
-        first_divergence=_first_divergence(result["first_divergence"]),
+        first_divergence=_first_divergence(result["first_divergence"], module),
         taps=tuple(_tap(tap) for tap in result["taps"]),
         notes=(*result.get("notes", ()), *notes),
         text=text,
@@ -124,7 +128,7 @@ def _tap(tap: dict[str, Any]) -> Tap:
     return Tap(name=tap["name"], verdict=tap["verdict"], message=tap.get("message", ""), **numbers)
 
 
-def _first_divergence(first: dict[str, Any] | None) -> FirstDivergence | None:
+def _first_divergence(first: dict[str, Any] | None, module: str | None) -> FirstDivergence | None:
     if first is None:
         return None
     operation, worst = first.get("operation", {}), first.get("worst")
@@ -143,4 +147,5 @@ def _first_divergence(first: dict[str, Any] | None) -> FirstDivergence | None:
         ),
         hint=first.get("hint"),
         note=first.get("note"),
+        module=module,
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """Seeded tensors: the values that a parameter has in every language, made of its name, its shape and a seed.
 docs/traces.md describes them; harness/case/seeded.cpp makes the same bits."""
+
 from __future__ import annotations
 
 import math
@@ -42,7 +43,7 @@ def seeded_values(name: str, shape: tuple[int, ...], seed: int, scale: float, of
     draws = numpy.arange(math.prod(shape), dtype=numpy.uint64)
     draws += numpy.uint64(seeded_key(name, seed))
     draws = splitmix64(draws) >> numpy.uint64(40)
-    values = (draws.astype(numpy.int32) - numpy.int32(2**23)).astype(numpy.float32)
+    values: NDArray[numpy.float32] = (draws.astype(numpy.int32) - numpy.int32(2**23)).astype(numpy.float32)
     values *= numpy.float32(2.0**-23)
     values *= numpy.float32(scale)
     values += numpy.float32(offset)

@@ -1,4 +1,5 @@
 """Tensors of any device and layout as plain ones on the CPU, and back."""
+
 from __future__ import annotations
 
 import torch

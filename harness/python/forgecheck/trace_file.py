@@ -1,4 +1,5 @@
 """Trace files: one .safetensors file with the inputs of a run and what it computed. docs/traces.md describes them."""
+
 from __future__ import annotations
 
 import json
@@ -47,7 +48,7 @@ def write_trace(
 
 
 def weights_path(path: Path) -> Path:
-    """Where the weights of a trace are saved: beside it, under a name by which the program knows that it is no trace."""
+    """Where the weights of a trace are saved: beside it, under a name that says that it is no trace."""
     return path.with_name(f"model.{path.name}")
 
 

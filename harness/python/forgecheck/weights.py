@@ -1,4 +1,5 @@
 """The weights of a model under forgecheck's names: filled with seeded values, recognised as such, or taken out."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
