@@ -76,7 +76,6 @@ constexpr Known kKnown[] = {
 std::vector<BackendStatus> list_backends() {
   std::vector<BackendStatus> rows;
   for (const Known& known : kKnown) rows.push_back({known.name, known.description, known.unavailable()});
-  rows.push_back({"exec:COMMAND", "any program that speaks JSON lines (docs/workers.md)", ""});
   return rows;
 }
 

@@ -60,6 +60,7 @@ class ExecBackend : public Backend {
 
   Trace run(const Problem& problem, const TapFilter& wants) override {
     std::filesystem::remove(folder_ / "out.safetensors");
+    std::ofstream(folder_ / "errors");  // emptied: a message shows what this case made it say
     try {
       write_case(problem);
       ask(problem, wants);

@@ -16,6 +16,7 @@ void add_backends(CLI::App& app, Invocation& invocation) {
             backend.unavailable.empty() ? "" : " [unavailable: " + backend.unavailable + "]";
         fmt::print("{:<16} {}{}\n", backend.name, backend.description, state);
       }
+      fmt::print("{:<16} any program that speaks JSON lines (docs/workers.md)\n", "exec:COMMAND");
       return kAllMatch;
     };
   });
