@@ -142,6 +142,20 @@ TEST_F(ExecBackendTest, AnErrorOfTheProgramIsABackendErrorWithItsStandardError) 
       AllOf(HasSubstr("ValueError: no such layer"), HasSubstr("standard error ends:\na trace of calls")));
 }
 
+TEST_F(ExecBackendTest, AnErrorIsShownWithWhatItsOwnCaseMadeTheProgramSay) {
+  const auto backend = worker(
+      "    print('case', request['id'], file=sys.stderr, flush=True)\n"
+      "    right(request) if request['id'] == 1 else answer(request, ok=False, kind='ValueError', "
+      "message='no')\n");
+  (void)backend->run(problem_, {});
+  EXPECT_THAT(failure_of(*backend), AllOf(HasSubstr("case 2"), testing::Not(HasSubstr("case 1"))));
+}
+
+TEST_F(ExecBackendTest, AProgramThatIsEndedBySignalIsNamedWithIt) {
+  EXPECT_THAT(failure_of(*make_exec_backend("exec:kill -TERM $$", {})),
+              HasSubstr("was ended by signal 15 (Terminated)"));
+}
+
 TEST_F(ExecBackendTest, AProgramThatEndsIsStartedAgain) {
   EXPECT_THAT(failure_once("sys.exit(3)"), HasSubstr("ended with exit status 3"));
 }
@@ -152,12 +166,14 @@ TEST_F(ExecBackendTest, AProgramThatCrashesIsStartedAgain) {
 }
 
 TEST_F(ExecBackendTest, AProgramThatHangsIsEnded) {
-  EXPECT_THAT(failure_once("time.sleep(1000)", {.seconds = 0.5}), HasSubstr("gave no answer in 0.5 s"));
+  EXPECT_THAT(failure_once("time.sleep(8); right(request)", {.seconds = 0.5}),
+              HasSubstr("gave no answer in 0.5 s"));
 }
 
 TEST_F(ExecBackendTest, AProgramThatTakesTooMuchMemoryIsEnded) {
-  EXPECT_THAT(failure_once("keep = bytearray(400_000_000); time.sleep(1000)", {.gigabytes = 0.3}),
-              HasSubstr("GB of memory, 0.3 are allowed"));
+  EXPECT_THAT(
+      failure_once("keep = bytearray(400_000_000); time.sleep(8); right(request)", {.gigabytes = 0.3}),
+      HasSubstr("GB of memory, 0.3 are allowed"));
 }
 
 TEST_F(ExecBackendTest, ALineThatIsNoAnswerIsAnError) {
@@ -166,8 +182,10 @@ TEST_F(ExecBackendTest, ALineThatIsNoAnswerIsAnError) {
 }
 
 TEST_F(ExecBackendTest, ALineWithoutEndIsAnError) {
-  EXPECT_THAT(failure_once("sys.stdout.write('x' * 3_000_000); sys.stdout.flush(); time.sleep(1000)"),
-              HasSubstr("a line of more than a megabyte"));
+  EXPECT_THAT(
+      failure_once(
+          "sys.stdout.write('x' * 3_000_000); sys.stdout.flush(); time.sleep(8); print(); right(request)"),
+      HasSubstr("a line of more than a megabyte"));
 }
 
 TEST_F(ExecBackendTest, AnAnswerToAnotherRequestIsAnError) {
