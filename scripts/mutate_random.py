@@ -5,7 +5,8 @@
 
 A drawn line has the same chance as any other of the folder's .cpp, .cu and .cuh files that a change fits on
 (scripts/mutation_sites.py). The changed file is compiled and linked with the rest of the build (scripts/mutation.py), and the
-tests run: the folder's own first, then all others, and `forgecheck verify`. A mutant is caught if one fails, crashes or hangs.
+tests run: the folder's own first, then all others but the slowest, and `forgecheck verify`. A mutant is caught if one fails,
+crashes or hangs.
 One whose object is the honest one's to the byte is the same program; one that stands in tests/mutants/equivalent.toml has been
 reviewed. What else passes everything has survived: a line that no test pins. Survivors are listed with file and line.
 """
@@ -13,7 +14,6 @@ reviewed. What else passes everything has survived: a line that no test pins. Su
 import argparse
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -28,14 +28,16 @@ from mutation_sites import sites
 
 EQUIVALENT = ROOT / "tests" / "mutants" / "equivalent.toml"
 TIME_LIMIT = 240  # seconds for one program
-MEMORY_LIMIT = 8 << 30  # bytes
 # An index past the end of a vector must not pass by luck.
 FLAGS = ("-D_GLIBCXX_ASSERTIONS",)
 
+# Tests that judge each recording many times: what they catch, `verify` or another test catches in a second.
+TOO_SLOW = "*ChangedValue*:*EveryGolden*"
+
 # Programs of tests, the quick ones first.
 PROGRAMS = ("test_harness_io", "test_harness_case", "test_harness_tap", "test_harness_report", "test_harness_golden",
-            "test_reference", "test_properties", "test_gpu_simt", "test_gpu_simt_check", "test_harness_verdict",
-            "test_harness_hint", "test_harness_fuzz", "test_harness_backend", "test_gpu", "forgecheck")
+            "test_reference", "test_properties", "test_harness_backend", "forgecheck", "test_gpu_simt", "test_gpu_simt_check",
+            "test_harness_verdict", "test_harness_fuzz", "test_gpu", "test_harness_hint")
 OWN = {"reference": ("test_reference", "test_properties"), "gpu": ("test_gpu",),
        "gpu/simt": ("test_gpu_simt", "test_gpu_simt_check"), "harness/cli": ("forgecheck",)}
 
@@ -105,14 +107,10 @@ def paths_for(file):
     return [path_of(program) for program in programs_for(file)]
 
 
-def limit_memory():
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-
-
 def passes(command, folder, environment=None):
     try:
         done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=TIME_LIMIT,
-                              preexec_fn=limit_memory, env={**os.environ, **(environment or {})})
+                              env={**os.environ, **(environment or {})})
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
@@ -126,7 +124,7 @@ def catches(build, mutant, objects, name, folder):
     """Whether the tests of a program, or those that run forgecheck, notice the mutant."""
     program = build.link_objects(mutant, objects, path_of(name), folder)
     if name != "forgecheck":
-        return not passes([program, "--gtest_fail_fast"], folder)
+        return not passes([program, "--gtest_fail_fast", f"--gtest_filter=-{TOO_SLOW}"], folder)
     cli = build.folder / "tests" / "test_harness_cli"
     return not passes([cli, "--gtest_fail_fast"], folder, {"FORGECHECK_PROGRAM": str(program)}) or not passes(
         [program, "verify", "--strict", "--golden", ROOT / "golden"], folder)

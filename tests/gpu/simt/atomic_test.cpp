@@ -46,6 +46,17 @@ TEST_F(Atomic, IntegersOfEveryType) {
   expect_all<unsigned long long>();
 }
 
+__global__ void exchange(int* cells) {
+  cells[2] = atomicCAS(&cells[0], 5, 6);  // it holds 5
+  cells[3] = atomicCAS(&cells[1], 5, 6);  // it holds 7
+}
+
+TEST_F(Atomic, AnExchangeReturnsWhatItFoundWhetherItWonOrLost) {
+  const DeviceArray<int> cells({5, 7, 0, 0});
+  simt::launch(exchange, 1, 1, 0, nullptr, cells.data());
+  EXPECT_EQ(cells.values(), (std::vector<int>{6, 7, 5, 7}));
+}
+
 __global__ void negative(int* cells) {
   atomicMax(&cells[0], -5);
   atomicMin(&cells[1], -5);

@@ -39,7 +39,7 @@ class WorkerProgram : public ProgramTest {
   /// The verdicts of a, b and c on the worker, and the message of b's.
   std::vector<std::string> verdicts_with(const std::string& wrong) {
     const Outcome outcome = run({"verify", "--golden", "store", "--backend", worker_with(wrong),
-                                 "--worker-seconds", "2", "--worker-memory", "0.5", "--json", "report.json"});
+                                 "--worker-seconds", "6", "--worker-memory", "0.5", "--json", "report.json"});
     const nlohmann::json report = nlohmann::json::parse(file_text(at("report.json")));
     std::vector<std::string> found{std::to_string(outcome.status)};
     std::string message;
@@ -55,7 +55,7 @@ class WorkerProgram : public ProgramTest {
 
 TEST_F(WorkerProgram, ThatBreaksIsOneResultAndTheRestGoesOn) {
   for (const auto& [wrong, verdict, message] : std::vector<std::array<std::string, 3>>{
-           {"time.sleep(1000)", "crashed", "gave no answer in 2 s"},
+           {"time.sleep(1000)", "crashed", "gave no answer in 6 s"},
            {"os._exit(7)", "crashed", "ended with exit status 7"},
            {"keep = bytearray(700_000_000); time.sleep(1000)", "crashed", "GB of memory"},
            {"print('hello', flush=True)", "crashed", "is not valid JSON"},
