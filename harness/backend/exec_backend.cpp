@@ -60,7 +60,7 @@ class ExecBackend : public Backend {
 
   Trace run(const Problem& problem, const TapFilter& wants) override {
     std::filesystem::remove(folder_ / "out.safetensors");
-    std::ofstream(folder_ / "errors");  // emptied: a message shows what this case made it say
+    forget_errors();
     try {
       write_case(problem);
       ask(problem, wants);
@@ -124,6 +124,9 @@ class ExecBackend : public Backend {
     }
     return trace;
   }
+
+  /// A message shows what its own case made the program say.
+  void forget_errors() const { const std::ofstream emptied(folder_ / "errors"); }
 
   /// The last lines that the program wrote to its standard error, in words for a message, or "".
   std::string end_of_errors() const {
