@@ -28,6 +28,20 @@ TEST(OtherRounding, TheSameBitsAreExcused) {
   EXPECT_EQ(result->used, 0);
 }
 
+// Two neighbours of 8 are 2^-4 apart (8 bits), two of 2 2^-6.
+TEST(OtherRounding, TheFarthestNeighbourIsReported) {
+  Tensor<double> values({20});
+  std::ranges::fill(values.data, 2.0);
+  values[3] = 8.0;
+  const Array other = bfloat16s(values);
+  values[3] = neighbour(8.0);
+  values[7] = neighbour(2.0);
+  const auto result = compare_other_rounding("tap", bfloat16s(values), other);
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->error, 0x1p-4);
+  EXPECT_EQ(result->tolerance, 0x1p-4);
+}
+
 TEST(OtherRounding, OneInTenMayBeTheNeighbour) {
   Tensor<double> values = numbers();
   for (std::int64_t i = 0; i < 4; ++i) values[3 * i] = neighbour(values[3 * i]);
