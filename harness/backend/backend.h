@@ -46,7 +46,7 @@ std::vector<std::string> default_backends();
 /// What a backend is made with.
 struct BackendOptions {
   std::int64_t gpu_runs = 1;  // how often a GPU backend runs each case, see make_gpu_backend()
-  ChildLimits worker;         // what a program may take for a case, see make_exec_backend()
+  ChildLimits worker = {};    // what a program may take for a case, see make_exec_backend()
 };
 
 /// "reference" (the case's dtype), "reference:f64", "cpu:permuted", "cpu:openblas", "cpu:onednn", "gpu:cuda",

@@ -33,6 +33,8 @@ class ChildProcess {
  private:
   /// Ends the group, and says how the program itself ended: by itself, with a status or by a signal, or "".
   std::string end();
+  /// Throws BackendError where it has taken longer, or has more memory.
+  void require_within(const ChildLimits& limits, double seconds) const;
 
   pid_t group_ = -1;
   int input_ = -1;   // what it reads

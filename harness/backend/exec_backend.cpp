@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,7 @@
 #include "harness/backend/run_inputs.h"
 #include "harness/golden/golden_file.h"
 #include "harness/io/safetensors.h"
+#include "harness/io/scratch_folder.h"
 #include "harness/io/strict_json.h"
 #include "harness/tap/tap_table.h"
 #include "reference/error.h"
@@ -21,30 +21,8 @@ namespace forgecheck {
 namespace {
 
 constexpr std::string_view kPrefix = "exec:";
-constexpr std::string_view kExpected = "expected.";
 /// What an answer calls an error with which a program refuses a case; all other kinds are failures.
 constexpr std::string_view kRefusals[] = {"ConfigError", "ShapeError", "Unsupported"};
-
-/// A folder that lives as long as this does.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "forgecheck-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw BackendError("cannot make a folder " + name);
-    path_ = name;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  std::filesystem::path operator/(const char* name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 class ExecBackend : public Backend {
  public:
@@ -59,12 +37,14 @@ class ExecBackend : public Backend {
   }
 
   Trace run(const Problem& problem, const TapFilter& wants) override {
-    std::filesystem::remove(folder_ / "out.safetensors");
+    std::filesystem::remove(folder_.path() / "out.safetensors");
     forget_errors();
     try {
       write_case(problem);
       ask(problem, wants);
-      return read_trace(wants);
+      Trace trace = read_trace(wants);
+      computed_double_ = computed_type(trace, problem.definition) == Dtype::f64;
+      return trace;
     } catch (const ConfigError&) {
       throw;
     } catch (const Error& error) {
@@ -75,20 +55,20 @@ class ExecBackend : public Backend {
 
  private:
   void write_case(const Problem& problem) const {
-    write_golden(folder_ / "case.safetensors", problem, Trace(), this_producer("forgecheck"),
+    write_golden(folder_.path() / "case.safetensors", problem, Trace(), this_producer("forgecheck"),
                  problem.seeded ? "seeded" : "weights.safetensors");
     if (problem.seeded) return;
-    write_safetensors(folder_ / "weights.safetensors", {problem.parameters.begin(), problem.parameters.end()},
-                      {});
+    write_safetensors(folder_.path() / "weights.safetensors",
+                      {problem.parameters.begin(), problem.parameters.end()}, {});
   }
 
   /// Sends the request and reads the answer. Throws ConfigError where the program refuses the case.
   void ask(const Problem& problem, const TapFilter& wants) {
-    if (!child_) child_.emplace(command_, folder_ / "errors");
+    if (!child_) child_.emplace(command_, folder_.path() / "errors");
     const std::int64_t id = ++asked_;
     const nlohmann::json request = {{"id", id},
-                                    {"case", (folder_ / "case.safetensors").string()},
-                                    {"out", (folder_ / "out.safetensors").string()},
+                                    {"case", (folder_.path() / "case.safetensors").string()},
+                                    {"out", (folder_.path() / "out.safetensors").string()},
                                     {"taps", taps_for(problem, wants)}};
     child_->send(request.dump());
     const std::string line = child_->receive(limits_);
@@ -111,27 +91,25 @@ class ExecBackend : public Backend {
     return names;
   }
 
-  Trace read_trace(const TapFilter& wants) {
-    const SafetensorsFile file = read_safetensors(folder_ / "out.safetensors");
+  Trace read_trace(const TapFilter& wants) const {
+    const SafetensorsFile file = read_safetensors(folder_.path() / "out.safetensors");
     Trace trace;
-    computed_double_ = false;
     for (const auto& [name, value] : file.tensors) {
       if (!name.starts_with(kExpected)) continue;
       const std::string tap = name.substr(kExpected.size());
       if (wants && !wants(tap)) continue;
       trace.add(tap, value);
-      computed_double_ = computed_double_ || value.dtype() == Dtype::f64;
     }
     return trace;
   }
 
   /// A message shows what its own case made the program say.
-  void forget_errors() const { const std::ofstream emptied(folder_ / "errors"); }
+  void forget_errors() const { const std::ofstream emptied(folder_.path() / "errors"); }
 
   /// The last lines that the program wrote to its standard error, in words for a message, or "".
   std::string end_of_errors() const {
     constexpr std::size_t kShown = 2000;
-    std::ifstream file(folder_ / "errors", std::ios::binary);
+    std::ifstream file(folder_.path() / "errors", std::ios::binary);
     std::string text{std::istreambuf_iterator<char>(file), {}};
     if (text.size() > kShown) text = "..." + text.substr(text.size() - kShown);
     while (!text.empty() && text.back() == '\n') text.pop_back();

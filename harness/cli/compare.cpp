@@ -21,9 +21,6 @@ struct CompareOptions {
   ReportOptions report;
 };
 
-constexpr std::string_view kExpected = "expected.";
-constexpr std::string_view kInput = "input.";
-
 /// The taps of any program's file: its "expected." tensors, or, without any, all but the inputs.
 Trace read_taps(const std::string& path) {
   const SafetensorsFile file = read_safetensors(path);
@@ -39,14 +36,6 @@ Trace read_taps(const std::string& path) {
 
 bool is_golden(const std::string& path) {
   return read_safetensors(path).metadata.contains("forgecheck");
-}
-
-/// The type that a trace was computed in: float64 if it holds any, else the case's.
-Dtype type_of(const Trace& trace, const Case& definition) {
-  for (const auto& [name, array] : trace.entries()) {
-    if (array.dtype() == Dtype::f64) return Dtype::f64;
-  }
-  return definition.dtype;
 }
 
 void require_file(const std::string& path) {
@@ -102,7 +91,7 @@ class TraceComparison {
     for (const std::string& path : {options_.a, options_.b}) {
       const Trace taps = read_taps(path);
       const Judgement judged = with_file_name(with_case, [&] {
-        return judge(golden.problem, taps, type_of(taps, golden.problem.definition), false);
+        return judge(golden.problem, taps, computed_type(taps, golden.problem.definition), false);
       });
       Judgement judgement = judged_by(options_.report, judged);
       const std::string worst = worst_tap(judgement);

@@ -18,9 +18,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kSchema = 1;
-constexpr std::string_view kInput = "input.";
 constexpr std::string_view kGumbel = "input.gumbel.";
-constexpr std::string_view kExpected = "expected.";
 constexpr std::string_view kGreedyFrom = "greedy_from_";
 
 /// A member that is text where it is there at all.
@@ -62,7 +60,6 @@ void read_tensors(const SafetensorsFile& file, Golden& golden) {
       inputs.gumbel.emplace(name.substr(kGumbel.size()), array);
     } else if (name.starts_with(kExpected)) {
       golden.expected.add(name.substr(kExpected.size()), array);
-      if (array.dtype() == Dtype::f64) golden.type = Dtype::f64;
     } else {
       const bool known = set_input(inputs, name, array);
       if (!known) {
@@ -112,7 +109,7 @@ Golden parse(const std::filesystem::path& path, const std::string& name) {
     definition = read_case(metadata.at("case"));
   }
   definition.inputs = sizes_of(golden.problem.inputs, definition.architecture);
-  if (golden.type != Dtype::f64) golden.type = definition.dtype;
+  golden.type = computed_type(golden.expected, definition);
   if (golden.expected.empty()) throw FormatError("has no expected tap");
   return golden;
 }
@@ -125,6 +122,13 @@ Producer this_producer(const std::string& name) {
 
 std::string metadata_source(const std::filesystem::path& path) {
   return fmt::format("{}: metadata {}", path.string(), kMetadata);
+}
+
+Dtype computed_type(const Trace& trace, const Case& definition) {
+  for (const auto& [name, array] : trace.entries()) {
+    if (array.dtype() == Dtype::f64) return Dtype::f64;
+  }
+  return definition.dtype;
 }
 
 Golden read_golden(const std::filesystem::path& path, const std::string& name) {

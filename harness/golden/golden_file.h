@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "harness/backend/problem.h"
 #include "reference/trace.h"
@@ -19,13 +20,18 @@ struct Producer {
   nlohmann::json json;
 };
 
-inline constexpr char kMetadata[] = "forgecheck";  // the key of the JSON in the file's metadata
+inline constexpr char kMetadata[] = "forgecheck";           // the key of the JSON in the file's metadata
+inline constexpr std::string_view kExpected = "expected.";  // the names of tensors that are taps begin so
+inline constexpr std::string_view kInput = "input.";        // and those of inputs
 
 /// Where messages say that JSON of the metadata comes from: "<path>: metadata forgecheck".
 std::string metadata_source(const std::filesystem::path& path);
 
 /// This program's own backend `name`.
 Producer this_producer(const std::string& name);
+
+/// The type that a trace was computed in: float64 if any of it is, else the case's.
+Dtype computed_type(const Trace& trace, const Case& definition);
 
 struct Golden {
   std::string name;  // path below the golden folder, without ".safetensors"

@@ -9,6 +9,13 @@ namespace {
 
 using testing::HasSubstr;
 
+/// On the emulator, another order of threads and streams for each seed; a device has its own.
+void take_order([[maybe_unused]] std::uint64_t seed) {
+#ifdef FORGECHECK_SIMT
+  simt::set_seed(seed);
+#endif
+}
+
 TEST_F(GpuTest, UploadAndDownloadKeepEveryBit) {
   const Tensor<float> values({2, 3}, {1.5F, -0.0F, 3e-42F, INFINITY, -7, 0.1F});
   const Array back = device.download(put<float>(values));
@@ -121,9 +128,7 @@ TEST_F(GpuTest, TheRecorderKeepsTheOrderAndTheFilter) {
 // The memory of a tap that nothing else holds must not be freed before it is copied on the other stream.
 TEST_F(GpuTest, TheRecorderHoldsWhatItCopies) {
   for (std::uint64_t seed = 0; seed < 16; ++seed) {
-#ifdef FORGECHECK_SIMT
-    simt::set_seed(seed);
-#endif
+    take_order(seed);
     Recorder recorder(device, nullptr);
     recorder.tap("a", put<float>(Tensor<float>({2}, {1, 2})));
     const DeviceTensor<float> next = device.make<float>({2}, "next");
@@ -135,9 +140,7 @@ TEST_F(GpuTest, TheRecorderHoldsWhatItCopies) {
 // As where a rule is broken half way through a model: its copies must not run into memory that is gone.
 TEST_F(GpuTest, ARecorderMayBeDroppedBeforeItsCopiesRan) {
   for (std::uint64_t seed = 0; seed < 16; ++seed) {
-#ifdef FORGECHECK_SIMT
-    simt::set_seed(seed);
-#endif
+    take_order(seed);
     {
       Recorder recorder(device, nullptr);
       recorder.tap("a", put<float>(Tensor<float>({2}, {1, 2})));
@@ -149,9 +152,7 @@ TEST_F(GpuTest, ARecorderMayBeDroppedBeforeItsCopiesRan) {
 // The copy stream must wait for the kernels before the tap: without its event the result depends on the seed.
 TEST_F(GpuTest, TheRecorderWaitsForTheValue) {
   for (std::uint64_t seed = 0; seed < 16; ++seed) {
-#ifdef FORGECHECK_SIMT
-    simt::set_seed(seed);
-#endif
+    take_order(seed);
     Recorder recorder(device, nullptr);
     const DeviceTensor<float> zeros = device.make<float>({64}, "zeros");
     FORGECHECK_CUDA(cudaMemsetAsync(zeros.get(), 0, 64 * sizeof(float), device.stream()));

@@ -189,7 +189,7 @@ TEST_F(GpuBackendTest, ARunAfterARefusedOneIsRight) {
 int runs_of(std::int64_t gpu_runs) {
   const std::string name = simt_unavailable().empty() ? "gpu:simt" : "gpu:cuda";
   int runs = 0;
-  make_backend(name, {.gpu_runs = gpu_runs, .worker = {}})
+  make_backend(name, {.gpu_runs = gpu_runs})
       ->run(seeded_problem(parse_case_text(kDense)), [&](std::string_view tap) {
         if (tap == "logits") ++runs;
         return false;
