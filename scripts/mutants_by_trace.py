@@ -130,10 +130,10 @@ def record(program, cases, folder):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIME_LIMIT)
 
 
-def judge(program, folder):
-    """The honest program's results for the recordings below `folder`."""
+def judge(program, folder, traces=None):
+    """The honest program's results for the recordings below `folder`, or for `traces`."""
     report = folder / "report.json"
-    command = [program, "verify", "--golden", folder / "traces", "--backend", "golden", "--json", report]
+    command = [program, "verify", "--golden", traces or folder / "traces", "--backend", "golden", "--json", report]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIME_LIMIT)
     if done.returncode not in (0, 1):
         raise TableError(f"the honest program failed: {done.stderr}")

@@ -6,9 +6,8 @@
 A drawn line has the same chance as any other of the folder's .cpp, .cu and .cuh files that a change fits on
 (scripts/mutation_sites.py). The changed file is compiled and linked with the rest of the build (scripts/mutation.py), and the
 tests run: the folder's own first, then all others but the slowest, and `forgecheck verify`. A mutant is caught if one fails,
-crashes or hangs.
-One whose object is the honest one's to the byte is the same program; one that stands in tests/mutants/equivalent.toml has been
-reviewed. What else passes everything has survived: a line that no test pins. Survivors are listed with file and line.
+crashes or hangs. One whose object is the honest one's to the byte is the same program; one that stands in
+tests/mutants/equivalent.toml has been reviewed. What else passes everything has survived: a line that no test pins. Survivors are listed with file and line.
 """
 
 import argparse
@@ -147,16 +146,20 @@ def run(build, site, equivalent):
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         folder = Path(name)
         try:
-            objects = build.compile(mutant, paths_for(site.file), folder, *FLAGS)
+            return outcome_of(build, mutant, folder)
         except BuildError:
             return Outcome("does not build")
-        own, *others = [name for name in programs_for(site.file) if build.objects(site.file, path_of(name))]
-        if catches(build, mutant, objects, own, folder):
-            return Outcome("caught", own)
-        if is_same_program(build, mutant, objects, folder):
-            return Outcome("same")
-        by = next((name for name in others if catches(build, mutant, objects, name, folder)), None)
-        return Outcome("caught", by) if by else Outcome("survived")
+
+
+def outcome_of(build, mutant, folder):
+    objects = build.compile(mutant, paths_for(mutant.file), folder, *FLAGS)
+    own, *others = [name for name in programs_for(mutant.file) if build.objects(mutant.file, path_of(name))]
+    if catches(build, mutant, objects, own, folder):
+        return Outcome("caught", own)
+    if is_same_program(build, mutant, objects, folder):
+        return Outcome("same")
+    by = next((name for name in others if catches(build, mutant, objects, name, folder)), None)
+    return Outcome("caught", by) if by else Outcome("survived")
 
 
 def show(site, outcome):

@@ -64,6 +64,12 @@ class Outcomes(unittest.TestCase):
     def test_what_does_not_build_is_no_mutant(self):
         self.assertEqual(outcome(FakeBuild(builds=False)), Outcome("does not build"))
 
+    def test_what_does_not_link_is_no_mutant(self):
+        mutant = mutate_random.Mutant(SITE, "x.cpp:3", SITE.file, "honest", "mutated")
+        with mock.patch.object(mutate_random, "catches", mock.Mock(side_effect=BuildError("does not link"))), \
+                mock.patch.object(mutate_random, "mutant_of", lambda _: mutant):
+            self.assertEqual(mutate_random.run(FakeBuild(), SITE, ()), Outcome("does not build"))
+
     def test_the_folder_s_own_tests_run_first_and_all_others_after_them(self):
         for file, own in [("harness/io/x.cpp", "test_harness_io"), ("reference/ops/x.cpp", "test_reference"),
                           ("gpu/ops/x.cu", "test_gpu"), ("gpu/simt/x.cpp", "test_gpu_simt"), ("harness/cli/x.cpp", "forgecheck")]:
