@@ -84,7 +84,7 @@ DeviceTensor<T> connect(Run<T>& run, const AdapterConfig& config, const DeviceTe
 
 }  // namespace
 
-Inputs behind_adapter(const Architecture& architecture, const Inputs& inputs) {
+Inputs after_adapter(const Architecture& architecture, const Inputs& inputs) {
   if (!inputs.vision_features) {
     if (inputs.frame_mask) throw ShapeError("[adapter] frame_mask needs vision_features with frames");
     return inputs;

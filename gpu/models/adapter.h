@@ -11,7 +11,7 @@ namespace forgecheck::gpu {
 /// become prefix_embeds, or image_features with cross_attention, filled with zeros; frame_mask becomes
 /// key_padding_mask, or image_mask. Inputs without vision_features are returned unchanged. Throws ShapeError
 /// if the inputs break a rule.
-Inputs behind_adapter(const Architecture& architecture, const Inputs& inputs);
+Inputs after_adapter(const Architecture& architecture, const Inputs& inputs);
 
 /// The embeddings that replace those zeros, (B, frames * tokens, D), tapped as "adapter". Frames are folded
 /// into the batch, and their tokens are joined in frame order.

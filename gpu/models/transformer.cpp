@@ -185,7 +185,7 @@ ForwardResult<T> forward(Device& device, const Architecture& architecture, const
                          const Inputs& given, const ForwardOptions& options, Recorder& recorder,
                          std::vector<KvCache<T>>* caches) {
   // 1. every rule, on the host
-  const Inputs inputs = behind_adapter(architecture, given);
+  const Inputs inputs = after_adapter(architecture, given);
   validate_inputs(architecture, inputs, caches != nullptr);
   if (inputs.tokens) check_tokens(*inputs.tokens, architecture.model.vocab_size);
   if (caches != nullptr) check_room(*caches, residual_length(inputs));

@@ -38,9 +38,11 @@ std::string describe(const Thread& thread) {
     case State::in_collective:
       return std::string("waiting in ") + name_of(thread.kind) + " at " + place(thread.where) +
              " with mask " + hexadecimal(thread.mask);
-    default:
+    case State::ready:
+    case State::in_active_mask:
       return "running";
   }
+  return "";
 }
 
 /// Every thread waits at a barrier: releases them all, with the combined predicates.

@@ -49,9 +49,11 @@ unsigned source_lane(const Thread& thread) {
       return thread.argument >= end - lane ? lane : lane + thread.argument;
     case Collective::shfl_xor:
       return (lane ^ thread.argument) >= end ? lane : lane ^ thread.argument;
-    default:
+    case Collective::syncwarp:
+    case Collective::ballot:
       return lane;
   }
+  return lane;
 }
 
 /// Gives every lane of `group` its result, and releases it.

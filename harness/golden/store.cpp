@@ -31,7 +31,7 @@ bool is_safetensors(const std::filesystem::directory_entry& entry) {
     if (leads_nowhere || std::filesystem::is_directory(status)) {
       throw FormatError(
           fmt::format("{}: is a symbolic link {}", entry.path().string(),
-                      leads_nowhere ? "that leads nowhere" : "to a folder, which is not followed"));
+                      leads_nowhere ? "whose target is missing" : "to a folder, which is not followed"));
     }
   }
   return named && (std::filesystem::is_regular_file(status) || entry.is_symlink());

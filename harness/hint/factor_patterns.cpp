@@ -84,7 +84,25 @@ std::vector<Quantity> quantities(const WrongTap& wrong) {
     case TapKind::logit_z:
       found.push_back({wrong.problem.definition.loss.z_loss_weight, "z_loss_weight"});
       break;
-    default:
+    case TapKind::unknown:
+    case TapKind::embedding:
+    case TapKind::adapter:
+    case TapKind::norm:
+    case TapKind::attention:
+    case TapKind::expansion:
+    case TapKind::hidden:
+    case TapKind::mlp:
+    case TapKind::router_gate:
+    case TapKind::indices:
+    case TapKind::expert_counts:
+    case TapKind::block:
+    case TapKind::logits:
+    case TapKind::staged_logits:
+    case TapKind::expert_bias:
+    case TapKind::expert_ema:
+    case TapKind::cross_entropy:
+    case TapKind::total_loss:
+    case TapKind::tokens:
       break;
   }
   if (wrong.numbers->oracle.size() >= kFew) found.push_back({number(model.dim), "dim"});

@@ -139,9 +139,35 @@ std::int64_t head_dim_of(const WrongTap& wrong) {
       return wrong.place.cross()
                  ? architecture.model.dim / architecture.vlm->resolved_heads(architecture.model)
                  : architecture.model.head_dim();
-    default:
+    case TapKind::unknown:
+    case TapKind::embedding:
+    case TapKind::adapter:
+    case TapKind::norm:
+    case TapKind::attention:
+    case TapKind::expansion:
+    case TapKind::hidden:
+    case TapKind::mlp:
+    case TapKind::router_gate:
+    case TapKind::indices:
+    case TapKind::router_weights:
+    case TapKind::router_scores:
+    case TapKind::expert_counts:
+    case TapKind::moe:
+    case TapKind::expert_choice:
+    case TapKind::block:
+    case TapKind::logits:
+    case TapKind::staged_logits:
+    case TapKind::aux_loss:
+    case TapKind::z_loss:
+    case TapKind::expert_bias:
+    case TapKind::expert_ema:
+    case TapKind::cross_entropy:
+    case TapKind::logit_z:
+    case TapKind::total_loss:
+    case TapKind::tokens:
       return 0;
   }
+  return 0;
 }
 
 std::string head_hint(const WrongTap& wrong) {

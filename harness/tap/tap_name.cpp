@@ -25,6 +25,41 @@ bool is_of_router(TapPart part) {
   return std::ranges::find(kOfRouter, part, &PartWord::part) != std::end(kOfRouter);
 }
 
+/// The parts that are written right after a module's own word.
+PartTable parts_of(TapModule module) {
+  switch (module) {
+    case TapModule::token_embedding:
+      return kOfEmbedding;
+    case TapModule::adapter:
+      return kOfAdapter;
+    case TapModule::output_head:
+      return kOfHead;
+    case TapModule::logits:
+      return kOfLogits;
+    case TapModule::loss:
+      return kOfLoss;
+    case TapModule::attention:
+    case TapModule::attn:
+      return kOfAttention;
+    case TapModule::kv_cache:
+      return kOfCache;
+    case TapModule::none:
+    case TapModule::norm:
+    case TapModule::mot_norms:
+    case TapModule::aux_loss:
+    case TapModule::z_loss:
+    case TapModule::tokens:
+    case TapModule::greedy_from:
+    case TapModule::attention_norm:
+    case TapModule::attn_norm:
+    case TapModule::mlp_norm:
+    case TapModule::mlp:  // a mixture's parts stand deeper
+    case TapModule::expert_group:
+      return {};
+  }
+  return {};
+}
+
 /// A number as to_string writes it: no sign, no leading zero.
 std::optional<std::int64_t> number_of(std::string_view word) {
   std::int64_t value = 0;
@@ -73,20 +108,7 @@ class Reader {
     const Words rest = words.subspan(1);
     if (name.module == TapModule::mot_norms) return read_modality(rest, name) && rest.size() == 1;
     if (rest.empty()) return name.module != TapModule::loss;
-    switch (name.module) {
-      case TapModule::token_embedding:
-        return read_part(rest, kOfEmbedding, name);
-      case TapModule::adapter:
-        return read_part(rest, kOfAdapter, name);
-      case TapModule::output_head:
-        return read_part(rest, kOfHead, name);
-      case TapModule::logits:
-        return read_part(rest, kOfLogits, name);
-      case TapModule::loss:
-        return read_part(rest, kOfLoss, name);
-      default:
-        return false;  // they have no parts
-    }
+    return read_part(rest, parts_of(name.module), name);
   }
 
   /// Names inside a block.
@@ -121,26 +143,10 @@ class Reader {
   }
 
   bool read_of_module(Words words, TapName& name) const {
-    switch (name.module) {
-      case TapModule::attention_norm:
-      case TapModule::attn_norm:
-      case TapModule::mlp_norm:
-        return read_own_modality(words, name);
-      case TapModule::attention:
-      case TapModule::attn:
-        return read_attention(words, name);
-      case TapModule::mlp:
-        return read_mlp(words, name);
-      case TapModule::kv_cache:
-        return !words.empty() && read_part(words, kOfCache, name);
-      default:
-        return false;
-    }
-  }
-
-  bool read_attention(Words words, TapName& name) const {
+    if (name.module == TapModule::mlp) return read_mlp(words, name);
+    if (name.module == TapModule::kv_cache) return read_part(words, parts_of(name.module), name);
     if (read_own_modality(words, name)) return true;  // perhaps one that is called like a part
-    return !words.empty() && read_part(words.first(1), kOfAttention, name) &&
+    return !words.empty() && read_part(words.first(1), parts_of(name.module), name) &&
            read_own_modality(words.subspan(1), name);
   }
 

@@ -13,8 +13,11 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-bool is_output(TapKind kind) {
-  switch (kind) {
+/// Which round of questions asks for a tap first.
+enum class Round { outputs, stream, suspects };
+
+Round round_of(const TapPlace& place) {
+  switch (place.kind) {
     case TapKind::logits:
     case TapKind::staged_logits:
     case TapKind::tokens:
@@ -27,25 +30,31 @@ bool is_output(TapKind kind) {
     case TapKind::expert_counts:
     case TapKind::expert_bias:
     case TapKind::expert_ema:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool is_stream(const TapPlace& place) {
-  switch (place.kind) {
+      return Round::outputs;
     case TapKind::embedding:
     case TapKind::adapter:
     case TapKind::block:
     case TapKind::cached_keys:
     case TapKind::cached_values:
-      return true;
+      return Round::stream;
     case TapKind::norm:
-      return place.name.block == BlockKind::none;
-    default:
-      return false;
+      return place.name.block == BlockKind::none ? Round::stream : Round::suspects;
+    case TapKind::unknown:
+    case TapKind::head_norm:
+    case TapKind::projection:
+    case TapKind::context:
+    case TapKind::attention:
+    case TapKind::expansion:
+    case TapKind::hidden:
+    case TapKind::mlp:
+    case TapKind::router_gate:
+    case TapKind::router_weights:
+    case TapKind::router_scores:
+    case TapKind::moe:
+    case TapKind::expert_choice:
+      return Round::suspects;
   }
+  return Round::suspects;
 }
 
 std::string count_of(std::size_t count, const std::string& what) {
@@ -69,9 +78,8 @@ class Bisector {
 
   Bisection run() {
     const Architecture& architecture = problem_.definition.architecture;
-    step("outputs, choices and state",
-         taps_where([&](const TapPlace& place) { return is_output(place.kind); }), Detail::verdicts);
-    if (failed()) step("the residual stream", taps_where(is_stream), Detail::location);
+    step("outputs, choices and state", taps_of(Round::outputs), Detail::verdicts);
+    if (failed()) step("the residual stream", taps_of(Round::stream), Detail::location);
     // What may be to blame, until all of it has been asked for.
     while (failed()) {
       const FirstDivergence& first = *result_.judgement.first_divergence;
@@ -85,12 +93,11 @@ class Bisector {
   }
 
  private:
-  template <class Wanted>
-  Names taps_where(const Wanted& wanted) const {
+  Names taps_of(Round round) const {
     Names names;
-    for (const std::string& name : all_) {
-      if (wanted(place_of(name, problem_.definition.architecture))) names.push_back(name);
-    }
+    std::ranges::copy_if(all_, std::back_inserter(names), [&](const std::string& name) {
+      return round_of(place_of(name, problem_.definition.architecture)) == round;
+    });
     return names;
   }
 

@@ -39,7 +39,7 @@ bool one_document_a_row(const std::optional<Array>& doc_ids) {
 
 void note_masks(Notes& notes, const Inputs& inputs) {
   const auto note = [&notes](const char* input, const char* what) {
-    notes.push_back(fmt::format("{} {}: nothing is shown about it", input, what));
+    notes.push_back(fmt::format("{} {}: the trace does not test it", input, what));
   };
   if (masks_nothing(inputs.key_padding_mask)) note("key_padding_mask", "is true everywhere");
   if (masks_nothing(inputs.image_mask)) note("image_mask", "is true everywhere");
@@ -80,13 +80,13 @@ void note_routers(Notes& notes, const Problem& problem, const ReferenceRun& orac
     drops = drops || (capacity_factor > 0 && drops_a_token(decision, capacity_factor));
     const std::vector<std::int64_t> idle = idle_experts(decision);
     if (idle.empty()) continue;
-    notes.push_back(fmt::format("{} gives no token to expert {} (of {}): nothing is shown about {}", name,
+    notes.push_back(fmt::format("{} gives no token to expert {} (of {}): the trace does not test {}", name,
                                 fmt::join(idle, ", "), decision.scores.width(),
                                 idle.size() == 1 ? "it" : "them"));
   }
   if (routes && capacity_factor > 0 && !drops && !problem.seeded) {
     notes.push_back(
-        fmt::format("moe_capacity_factor = {} drops no token: nothing is shown about it", capacity_factor));
+        fmt::format("moe_capacity_factor = {} drops no token: the trace does not test it", capacity_factor));
   }
 }
 
@@ -130,13 +130,13 @@ void note_weights(Notes& notes, const Problem& problem, const Trace& candidate) 
   if (architecture.model.qk_norm && !has_head_norm_tap && head_gains_are_equal(problem)) {
     notes.emplace_back(
         "the gains of QK-norm are all equal and the trace has no q_norm or k_norm tap: whether QK-norm comes "
-        "before RoPE is not shown");
+        "before RoPE is not tested");
   }
   if (all_are(problem, 1.0, [](const auto& info) { return info.kind == ParameterKind::norm_weight; })) {
-    notes.emplace_back("the weight of every norm is 1: that norms multiply by it is not shown");
+    notes.emplace_back("the weight of every norm is 1: that norms multiply by it is not tested");
   }
   if (all_are(problem, 0.0, [](const auto& info) { return info.kind == ParameterKind::expert_bias; })) {
-    notes.emplace_back("expert_bias is zero in every router: what it does to the choices is not shown");
+    notes.emplace_back("expert_bias is zero in every router: what it does to the choices is not tested");
   }
 }
 
@@ -161,7 +161,7 @@ std::vector<std::string> notes_on(const Problem& problem, const Trace& candidate
   note_weights(notes, problem, candidate);
   if (!problem.seeded && has_one_position(problem)) {
     notes.emplace_back(
-        "the sequence has one position: RoPE and the causal mask change nothing, so nothing is shown about "
+        "the sequence has one position: RoPE and the causal mask change nothing, so the trace does not test "
         "them");
   }
   return notes;

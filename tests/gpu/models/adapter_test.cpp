@@ -26,7 +26,7 @@ Problem problem_of(const std::string& arch, const std::string& rest) {
 
 std::string refusal(const Problem& problem) {
   try {
-    behind_adapter(problem.definition.architecture, problem.inputs);
+    after_adapter(problem.definition.architecture, problem.inputs);
   } catch (const ShapeError& error) {
     return error.what();
   }
@@ -40,7 +40,7 @@ Array values(const Shape& shape) {
 TEST(BehindAdapter, FramesAreJoinedAndMaskedInFrontOfTheText) {
   Problem problem = problem_of("joint_decoder", "batch=2,text_len=3,patches=4,frames=2,padding=true/seed=1");
   problem.inputs.frame_mask = Array::from(Tensor<std::uint8_t>({2, 2}, {1, 0, 0, 1}));
-  const Inputs inputs = behind_adapter(problem.definition.architecture, problem.inputs);
+  const Inputs inputs = after_adapter(problem.definition.architecture, problem.inputs);
   EXPECT_FALSE(inputs.vision_features || inputs.frame_mask || inputs.image_features);
   EXPECT_EQ(inputs.prefix_embeds->shape(), (Shape{2, 2, 16}));  // a 2x2 grid becomes one token
   EXPECT_THAT(inputs.key_padding_mask->to_int64().data, ElementsAre(1, 0, 1, 1, 1, 0, 1, 1, 1, 1));
@@ -50,7 +50,7 @@ TEST(BehindAdapter, UnderCrossAttentionTheyAreASideChannel) {
   Problem problem =
       problem_of("cross_attention", "batch=1,text_len=3,patches=16,frames=2,padding=true/seed=1");
   problem.inputs.frame_mask = Array::from(Tensor<std::uint8_t>({1, 2}, {0, 1}));
-  const Inputs inputs = behind_adapter(problem.definition.architecture, problem.inputs);
+  const Inputs inputs = after_adapter(problem.definition.architecture, problem.inputs);
   EXPECT_FALSE(inputs.prefix_embeds || inputs.key_padding_mask);
   EXPECT_EQ(inputs.image_features->shape(), (Shape{1, 8, 16}));  // 4x4 patches become four tokens a frame
   EXPECT_THAT(inputs.image_mask->to_int64().data, ElementsAre(0, 0, 0, 0, 1, 1, 1, 1));
@@ -58,7 +58,7 @@ TEST(BehindAdapter, UnderCrossAttentionTheyAreASideChannel) {
 
 TEST(BehindAdapter, InputsWithoutVisionStayAsTheyAre) {
   const Problem problem = problem_of("joint_decoder", "batch=2,text_len=3,image_tokens=4/seed=1");
-  const Inputs inputs = behind_adapter(problem.definition.architecture, problem.inputs);
+  const Inputs inputs = after_adapter(problem.definition.architecture, problem.inputs);
   EXPECT_EQ(inputs.prefix_embeds->bytes().data(), problem.inputs.prefix_embeds->bytes().data());
 }
 

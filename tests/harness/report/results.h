@@ -31,7 +31,7 @@ inline Result full_result() {
   Judgement& judgement = result.judgement;
   judgement.used = kInfinity;
   judgement.message = "layers.0.mlp is nan";
-  judgement.notes = {"image_mask is true everywhere: nothing is shown about it"};
+  judgement.notes = {"image_mask is true everywhere: the trace does not test it"};
   judgement.taps = {{"norm", Verdict::match, 1e-7, 1e-6, 0.1, "", 0.0, 0.0},
                     {"layers.0.mlp", Verdict::mismatch, kInfinity, 2e-7, kInfinity, "is nan", 0.5, 3e-8}};
   judgement.undecided = {{"layers.0.mlp.router.indices", 4, {0, 3}, {0, 2}, 1e-9, 1e-7}};
@@ -49,6 +49,12 @@ inline Result full_result() {
   first.histogram = {1, 20, 400, 30, 2, 0, 1};
   first.map = {2, 3, 4, 16, {0.0, 0.1, 1.0 / 3, 1e300, kInfinity, 5e-324}};
   return result;
+}
+
+/// What read_json_report makes of the text.
+inline Report read_back(const std::string& text) {
+  const TemporaryDirectory directory;
+  return read_json_report(directory.write("r.json", text));
 }
 
 /// A match with these notes.

@@ -151,7 +151,7 @@ TEST(PrintSummary, NamesNoTapWhereNoneUsedTheWorst) {
 }
 
 TEST(PrintNotes, EachOnceWithTheResultsThatItIsAbout) {
-  const std::string note = "image_mask is true everywhere: nothing is shown about it";
+  const std::string note = "image_mask is true everywhere: the trace does not test it";
   std::vector<Result> results(6, noted_result({note}));
   for (std::size_t i = 1; i < results.size(); ++i)
     results[i].file = "vlm/" + std::to_string(i) + ".safetensors";

@@ -44,7 +44,7 @@ TEST(Notes, ACaseThatShowsEverythingHasNone) {
 }
 
 TEST(Notes, ADocumentMaskWithOneDocumentIsNoted) {
-  const std::string note = "doc_ids has one document in every row: nothing is shown about it";
+  const std::string note = "doc_ids has one document in every row: the trace does not test it";
   Problem problem = small_problem(std::string(kDense) + "/documents=2");
   EXPECT_THAT(notes_of(problem), IsEmpty());
   problem.inputs.doc_ids = Array::from(Tensor<std::int64_t>({2, 6}, std::vector<std::int64_t>(12, 5)));
@@ -83,7 +83,7 @@ TEST(Notes, AMaskThatIsTrueEverywhereIsNotedAndIsNoFault) {
     Tensor<std::uint8_t> all((problem.inputs.*mask)->shape());
     std::ranges::fill(all.data, std::uint8_t{1});
     problem.inputs.*mask = Array::from(all);
-    EXPECT_THAT(notes_of(problem), ElementsAre(name + " is true everywhere: nothing is shown about it"));
+    EXPECT_THAT(notes_of(problem), ElementsAre(name + " is true everywhere: the trace does not test it"));
   }
 }
 
@@ -104,7 +104,7 @@ TEST(Notes, AnExpertWithoutTokensIsNoted) {
   EXPECT_THAT(notes_of(problem), IsEmpty());
   set_parameter(problem, "layers.0.mlp.router.gate.weight", 0.0F);  // equal scores: the lower index
   EXPECT_THAT(notes_of(problem), ElementsAre("layers.0.mlp.router.indices gives no token to expert 1 (of 2): "
-                                             "nothing is shown about it"));
+                                             "the trace does not test it"));
 }
 
 TEST(Notes, FewTokensMayLeaveAnExpertOut) {
@@ -131,7 +131,7 @@ TEST(Notes, ACapacityThatDropsNoTokenOfARealBatchIsNoted) {
            factor + "]/batch=2/text_len=6/seed=7";
   };
   EXPECT_THAT(notes_of(trained(with_factor("2"))),
-              ElementsAre("moe_capacity_factor = 2 drops no token: nothing is shown about it"));
+              ElementsAre("moe_capacity_factor = 2 drops no token: the trace does not test it"));
   EXPECT_THAT(notes_of(trained(with_factor("0.5"))), IsEmpty());
   EXPECT_THAT(notes_of(small_problem(with_factor("2"))), IsEmpty()) << "the case was made that way";
 }
@@ -151,7 +151,7 @@ std::vector<std::string> notes_of_choices(const std::vector<Tensor<std::int64_t>
 // Two tokens in two slots: the capacity is ceil(2 * 2 / 3 * 0.5) = 1 in each slot.
 TEST(Notes, AnExpertDropsTokensWhereASlotHasMoreThanItsCapacity) {
   using Indices = Tensor<std::int64_t>;
-  const std::string note = "moe_capacity_factor = 0.5 drops no token: nothing is shown about it";
+  const std::string note = "moe_capacity_factor = 0.5 drops no token: the trace does not test it";
   const Indices full({2, 2}, {0, 1, 2, 0}), over({2, 2}, {0, 1, 0, 2}), over_second({2, 2}, {0, 1, 2, 1});
   EXPECT_THAT(notes_of_choices({full}), ElementsAre(note)) << "expert 0 has one token in each slot";
   EXPECT_THAT(notes_of_choices({over}), IsEmpty());
@@ -169,7 +169,7 @@ TEST(Notes, ARouterBiasOfZeroIsNoted) {
   EXPECT_THAT(notes_of(problem), IsEmpty());
   set_parameter(problem, "layers.0.mlp.router.expert_bias", 0.0F);
   EXPECT_THAT(notes_of(problem),
-              ElementsAre("expert_bias is zero in every router: what it does to the choices is not shown"));
+              ElementsAre("expert_bias is zero in every router: what it does to the choices is not tested"));
 }
 
 TEST(Notes, NormGainsOfOneAreNoted) {
@@ -180,7 +180,7 @@ TEST(Notes, NormGainsOfOneAreNoted) {
   EXPECT_THAT(notes_of(problem), IsEmpty()) << "the last norm's gains still show";
   set_parameter(problem, "norm.weight", 1.0F);
   EXPECT_THAT(notes_of(problem),
-              ElementsAre("the weight of every norm is 1: that norms multiply by it is not shown"));
+              ElementsAre("the weight of every norm is 1: that norms multiply by it is not tested"));
 }
 
 class QkNorm : public testing::Test {
@@ -195,7 +195,7 @@ class QkNorm : public testing::Test {
   }
   static constexpr const char* kNote =
       "the gains of QK-norm are all equal and the trace has no q_norm or k_norm tap: whether QK-norm comes "
-      "before RoPE is not shown";
+      "before RoPE is not tested";
 
   Problem problem_ =
       small_problem("dense[dim=16,n_layers=1,n_heads=2,vocab_size=23,qk_norm=true]/text_len=6/seed=7");
@@ -215,7 +215,7 @@ TEST_F(QkNorm, EqualGainsWithoutNormTapsHideTheOrder) {
 
 TEST(Notes, ASequenceOfOnePositionInARealBatchIsNoted) {
   const std::string note =
-      "the sequence has one position: RoPE and the causal mask change nothing, so nothing is shown about "
+      "the sequence has one position: RoPE and the causal mask change nothing, so the trace does not test "
       "them";
   const std::string model = "[dim=16,n_layers=1,n_heads=2,vocab_size=23,max_seq_len=16";
   const std::vector<std::string> single = {
