@@ -11,7 +11,8 @@
 namespace forgecheck {
 
 static_assert(is_complete<kNormTypes>() && is_complete<kActivations>() && is_complete<kRouterTypes>() &&
-              is_complete<kBiasSchedules>() && is_complete<kVlmArchs>() && is_complete<kAdapterTypes>());
+              is_complete<kBiasSchedules>() && is_complete<kVlmArchs>() && is_complete<kAdapterTypes>() &&
+              is_complete<kRopeScalings>());
 
 namespace {
 
@@ -48,7 +49,13 @@ std::int64_t ModelConfig::computed_ffn_hidden_dim() const {
   return raw <= 0 ? 0 : 256 * ceil_div(raw, 256);
 }
 
+RopeOptions ModelConfig::rope() const {
+  return {rope_theta,           rope_scaling,          rope_factor,
+          rope_low_freq_factor, rope_high_freq_factor, rope_original_max_seq_len};
+}
+
 std::int64_t ModelConfig::computed_expert_ffn_hidden_dim() const {
+  if (moe_ffn_hidden_dim.has_value()) return *moe_ffn_hidden_dim;
   const double width = static_cast<double>(computed_ffn_hidden_dim()) * moe_expert_ffn_multiplier;
   const std::int64_t raw = truncated_width(width, "moe_expert_ffn_multiplier", moe_expert_ffn_multiplier);
   if (raw <= 0) return 16;
@@ -206,6 +213,10 @@ std::string to_string(BiasSchedule value) {
 
 std::string to_string(VlmArch value) {
   return std::string(name_of(kVlmArchs, "vlm.arch", value));
+}
+
+std::string to_string(RopeScaling value) {
+  return std::string(name_of(kRopeScalings, "model.rope_scaling", value));
 }
 
 std::string to_string(AdapterType value) {

@@ -17,6 +17,7 @@ enum class Activation { silu, gelu, relu };
 enum class RouterType { softmax_topk, sigmoid_topk };
 enum class BiasSchedule { constant, cosine_decay, linear_warmup };
 enum class VlmArch { joint_decoder, cross_attention, mot, moma };
+enum class RopeScaling { none, linear, llama3 };
 enum class AdapterType { mlp_2layer, linear, avgpool, attentional_pool };
 
 inline constexpr Named<NormType> kNormTypes[] = {
@@ -43,6 +44,11 @@ inline constexpr Named<VlmArch> kVlmArchs[] = {
     {VlmArch::mot, "mot"},
     {VlmArch::moma, "moma"},
 };
+inline constexpr Named<RopeScaling> kRopeScalings[] = {
+    {RopeScaling::none, "none"},
+    {RopeScaling::linear, "linear"},
+    {RopeScaling::llama3, "llama3"},
+};
 inline constexpr Named<AdapterType> kAdapterTypes[] = {
     {AdapterType::mlp_2layer, "mlp_2layer"},
     {AdapterType::linear, "linear"},
@@ -62,6 +68,18 @@ bool pools(AdapterType type);
 bool images_in_residual(VlmArch arch);
 /// Whether layers process each modality separately, so that they must know the modality of every token.
 bool needs_modality_ids(VlmArch arch);
+
+/// What the frequencies of rotary positions follow from.
+struct RopeOptions {
+  double theta = 10000.0;
+  RopeScaling scaling = RopeScaling::none;
+  double factor = 1.0;  // by which positions shrink
+  /// llama3: wavelengths below original_max_seq_len / high_freq_factor stay as they are, those above
+  /// original_max_seq_len / low_freq_factor grow by the factor, and those between by something between.
+  double low_freq_factor = 1.0;
+  double high_freq_factor = 4.0;
+  std::int64_t original_max_seq_len = 8192;
+};
 
 /// Section [model]; source: kempnerforge/config/model.py.
 struct ModelConfig {
@@ -96,14 +114,26 @@ struct ModelConfig {
   double moe_expert_ffn_multiplier = 1.0;
   double moe_router_z_loss_weight = 0.0;
 
-  /// Not a key of the file: KempnerForge fixes it at 1e-5; a Hugging Face checkpoint has its own.
+  // What KempnerForge fixes, as by the defaults here, and checkpoints of other families choose. Source:
+  // transformers, models/{llama,qwen2,qwen3,mistral,mixtral}. All but qk_norm_eps: text models only.
   double qk_norm_eps = 1e-5;
+  std::optional<std::int64_t> head_dim;  // none: dim / n_heads
+  bool qkv_bias = false;                 // q_proj, k_proj and v_proj have a bias
+  std::int64_t sliding_window = 0;       // positions that a query sees, its own the last; 0: all before it
+  RopeScaling rope_scaling = RopeScaling::none;
+  double rope_factor = 1.0;
+  double rope_low_freq_factor = 1.0;
+  double rope_high_freq_factor = 4.0;
+  std::int64_t rope_original_max_seq_len = 8192;
+  std::optional<std::int64_t> moe_ffn_hidden_dim;  // width of an expert; none: derived from the dense one
 
   std::int64_t kv_heads() const { return n_kv_heads.value_or(n_heads); }
-  std::int64_t head_dim() const { return dim / n_heads; }
+  std::int64_t computed_head_dim() const { return head_dim.value_or(dim / n_heads); }
+  RopeOptions rope() const;
   /// ffn_hidden_dim, or else trunc(4 dim * (2/3) * ffn_dim_multiplier) rounded up to a multiple of 256.
   std::int64_t computed_ffn_hidden_dim() const;
-  /// trunc(F * moe_expert_ffn_multiplier) rounded to a multiple of 16 (half to even), at least 16.
+  /// moe_ffn_hidden_dim, or else trunc(F * moe_expert_ffn_multiplier) rounded to a multiple of 16 (half to
+  /// even), at least 16.
   std::int64_t computed_expert_ffn_hidden_dim() const;
   /// Whether layer i (from 0) has a mixture of experts: num_experts > 0 and (i + 1) % moe_frequency == 0.
   bool is_moe_layer(std::int64_t layer) const;
@@ -180,6 +210,7 @@ std::string to_string(Activation value);
 std::string to_string(RouterType value);
 std::string to_string(BiasSchedule value);
 std::string to_string(VlmArch value);
+std::string to_string(RopeScaling value);
 std::string to_string(AdapterType value);
 
 /// Throws ConfigError "<section>.<field> = <value>: <rule>" for the first rule that is broken.

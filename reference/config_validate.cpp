@@ -87,13 +87,48 @@ void validate_moe(const ModelConfig& config) {
   require_non_negative("model.moe_router_z_loss_weight", config.moe_router_z_loss_weight);
   require_non_negative("model.moe_capacity_factor", config.moe_capacity_factor);
   require_non_negative("model.moe_shared_experts", config.moe_shared_experts);
+  if (config.moe_ffn_hidden_dim) require_positive("model.moe_ffn_hidden_dim", *config.moe_ffn_hidden_dim);
+}
+
+/// Heads, rotary positions and the window.
+void validate_positions(const ModelConfig& config) {
+  const std::int64_t head_dim = config.computed_head_dim();
+  if (config.head_dim) {
+    require_positive("model.head_dim", head_dim);
+    require(head_dim % 2 == 0, "model.head_dim", head_dim, "must be even for rotary positions");
+    require_fits("model.head_dim", head_dim, {config.n_heads, head_dim, config.dim},
+                 "n_heads * head_dim * dim");
+  }
+  require(head_dim % 2 == 0, "model.dim", config.dim,
+          "dim / n_heads = " + text(head_dim) + " must be even for rotary positions");
+  require_non_negative("model.sliding_window", config.sliding_window);
+  require_positive("model.rope_factor", config.rope_factor);
+  require_positive("model.rope_low_freq_factor", config.rope_low_freq_factor);
+  require_positive("model.rope_high_freq_factor", config.rope_high_freq_factor);
+  require(config.rope_high_freq_factor > config.rope_low_freq_factor, "model.rope_high_freq_factor",
+          config.rope_high_freq_factor,
+          "must be larger than rope_low_freq_factor = " + text(config.rope_low_freq_factor));
+  require_positive("model.rope_original_max_seq_len", config.rope_original_max_seq_len);
+}
+
+/// What upstream's image models do not have.
+void require_no_text_options(const ModelConfig& config) {
+  const std::string rule = "is for text models only";
+  require(!config.head_dim, "model.head_dim", config.computed_head_dim(), rule);
+  require(!config.qkv_bias, "model.qkv_bias", std::string("true"), rule);
+  require(config.sliding_window == 0, "model.sliding_window", config.sliding_window, rule);
+  require(config.rope_scaling == RopeScaling::none, "model.rope_scaling", to_string(config.rope_scaling),
+          rule);
+  require(!config.moe_ffn_hidden_dim, "model.moe_ffn_hidden_dim", config.moe_ffn_hidden_dim.value_or(0),
+          rule);
 }
 
 /// All layers, each with `copies` of its parts. A layer and its cross-attention block have at most
-/// 8 D^2 elements in attention, 6 D F in dense and shared MLPs, and (3 F + 1) D E in experts and router.
+/// 8 D A elements in attention, A the width of all heads, 6 D F in dense and shared MLPs, and (3 F + 1) D E in experts and router.
 void require_layers_fit(const ModelConfig& config, std::int64_t copies) {
   const std::int64_t widest =
-      std::max({config.dim, config.computed_ffn_hidden_dim(), config.computed_expert_ffn_hidden_dim() + 1});
+      std::max({config.dim, saturating_product({config.n_heads, config.computed_head_dim()}),
+                config.computed_ffn_hidden_dim(), config.computed_expert_ffn_hidden_dim() + 1});
   require_fits(
       "model.n_layers", config.n_layers,
       {config.n_layers, copies, 20, std::max<std::int64_t>(1, config.num_experts), config.dim, widest},
@@ -191,12 +226,11 @@ void validate(const ModelConfig& config) {
   require_positive("model.n_heads", config.n_heads);
   require_positive("model.vocab_size", config.vocab_size);
   require_positive("model.n_kv_heads", config.kv_heads());
-  require(config.dim % config.n_heads == 0, "model.n_heads", config.n_heads,
-          "must divide dim = " + text(config.dim));
+  require(config.head_dim || config.dim % config.n_heads == 0, "model.n_heads", config.n_heads,
+          "must divide dim = " + text(config.dim) + " where head_dim is not given");
   require(config.n_heads % config.kv_heads() == 0, "model.n_kv_heads", config.kv_heads(),
           "must divide n_heads = " + text(config.n_heads));
-  require(config.head_dim() % 2 == 0, "model.dim", config.dim,
-          "dim / n_heads = " + text(config.head_dim()) + " must be even for rotary positions");
+  validate_positions(config);
   require_option("model.sdpa_backend", config.sdpa_backend, {"auto", "flash", "efficient", "cudnn", "math"});
   require_option("model.model_type", config.model_type, {"transformer"});
   if (config.ffn_hidden_dim) require_positive("model.ffn_hidden_dim", *config.ffn_hidden_dim);
@@ -246,7 +280,10 @@ void validate(const AdapterConfig& config) {
 void validate(const Architecture& architecture) {
   const ModelConfig& model = architecture.model;
   validate(model);
-  if (architecture.vlm) validate(*architecture.vlm, model);
+  if (architecture.vlm) {
+    require_no_text_options(model);
+    validate(*architecture.vlm, model);
+  }
   if (architecture.vision_encoder) validate(*architecture.vision_encoder);
   require_non_negative("feature_dim", architecture.feature_dim);
   require_non_negative("num_image_tokens", architecture.num_image_tokens);

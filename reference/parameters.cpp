@@ -8,6 +8,9 @@
 #include "reference/error.h"
 
 namespace forgecheck {
+
+static_assert(is_complete<kParameterKinds>());
+
 namespace {
 
 /// Collects tensors whose names begin with a prefix that ends in a dot (or is empty).
@@ -49,10 +52,14 @@ class Table {
 void Table::attention(const std::string& prefix, std::int64_t heads, std::int64_t kv_heads, bool qk_norm,
                       const std::vector<std::string>& suffixes) {
   const std::int64_t dim = config_.dim;
-  const std::int64_t head_dim = dim / heads;
-  for (const auto& s : suffixes) linear(prefix + "q_proj" + s, heads * head_dim, dim);
-  for (const auto& s : suffixes) linear(prefix + "k_proj" + s, kv_heads * head_dim, dim);
-  for (const auto& s : suffixes) linear(prefix + "v_proj" + s, kv_heads * head_dim, dim);
+  const std::int64_t head_dim = config_.head_dim.value_or(dim / heads);
+  const auto projection = [&](const std::string& name, std::int64_t out) {
+    linear(name, out, dim);
+    if (config_.qkv_bias) add(name + ".bias", {out}, ParameterKind::linear_bias);
+  };
+  for (const auto& s : suffixes) projection(prefix + "q_proj" + s, heads * head_dim);
+  for (const auto& s : suffixes) projection(prefix + "k_proj" + s, kv_heads * head_dim);
+  for (const auto& s : suffixes) projection(prefix + "v_proj" + s, kv_heads * head_dim);
   for (const auto& s : suffixes) linear(prefix + "o_proj" + s, dim, heads * head_dim);
   if (!qk_norm) return;
   for (const char* norm : {"q_norm", "k_norm"}) {

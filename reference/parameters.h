@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "reference/config.h"
+#include "reference/enum_table.h"
 #include "reference/tensor.h"
 
 namespace forgecheck {
@@ -23,6 +24,21 @@ enum class ParameterKind {
   expert_ema,      // (E), a buffer, not a parameter
   adapter_weight,  // (out, in)
   adapter_bias,    // (out)
+  linear_bias,     // (out)
+};
+
+inline constexpr Named<ParameterKind> kParameterKinds[] = {
+    {ParameterKind::linear, "linear"},
+    {ParameterKind::packed_linear, "packed_linear"},
+    {ParameterKind::router_gate, "router_gate"},
+    {ParameterKind::embedding, "embedding"},
+    {ParameterKind::norm_weight, "norm_weight"},
+    {ParameterKind::norm_bias, "norm_bias"},
+    {ParameterKind::expert_bias, "expert_bias"},
+    {ParameterKind::expert_ema, "expert_ema"},
+    {ParameterKind::adapter_weight, "adapter_weight"},
+    {ParameterKind::adapter_bias, "adapter_bias"},
+    {ParameterKind::linear_bias, "linear_bias"},
 };
 
 struct ParameterInfo {

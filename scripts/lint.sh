@@ -52,7 +52,7 @@ fi
 if [ "${#units[@]}" -gt 0 ]; then
   echo "lint: clang-tidy on ${#units[@]} files"
   # A separate build folder, configured but never built, where every file has a command.
-  cmake --preset dev -B build/lint > /dev/null
+  cmake --preset dev -B build/lint -DFORGECHECK_UNITY=OFF > /dev/null
   printf '%s\n' "${units[@]}" | xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p build/lint 2> /dev/null
 fi
 echo "lint: no findings"

@@ -36,6 +36,11 @@ def require_replacement(where, file, pattern, old, new):
         raise TableError(f"{where}: old occurs {found} times in {file}, expected once, and new must differ")
 
 
+def is_unity(file):
+    """Whether CMake made the file, which includes a whole folder of harness/."""
+    return "/Unity/" in file
+
+
 class Build:
     """A finished build: how it compiles a file and links a program."""
 
@@ -97,12 +102,18 @@ class Build:
         entry = self.commands[name]
         command = shlex.split(entry["command"])
         command[command.index("-o") + 1] = str(target)
-        if entry["file"] == str(ROOT / mutant.file):
+        original = str(ROOT / mutant.file)
+        if entry["file"] == original:
             command[command.index(entry["file"])] = str(changed)
+        elif is_unity(entry["file"]):
+            whole = target.with_suffix(".cpp")
+            whole.write_text(Path(entry["file"]).read_text().replace(f'"{original}"', f'"{changed}"'))
+            command[command.index(entry["file"])] = str(whole)
         folder = changed.parents[len(Path(mutant.file).parts) - 1]
         command[1:1] = [f"-I{folder}", f"-I{folder / EMULATED}"]
         # Wrong code may leave a variable unused. The harness is quick enough without optimisation.
-        optimisation = ["-O0"] if entry["file"].startswith(str(ROOT / "harness")) else []
+        harness = is_unity(entry["file"]) or entry["file"].startswith(str(ROOT / "harness"))
+        optimisation = ["-O0"] if harness else []
         self.run_or_raise(mutant, [*command, "-w", "-g0", *optimisation, *flags])
         return str(target)
 

@@ -26,6 +26,11 @@ DeviceTensor<T> Run<T>::linear(const std::string& name, const DeviceTensor<T>& x
 }
 
 template <class T>
+DeviceTensor<T> Run<T>::biased_linear(const std::string& name, const DeviceTensor<T>& x) const {
+  return gpu::linear(device, x, weights.at(name + ".weight"), weights.at(name + ".bias"));
+}
+
+template <class T>
 DeviceTensor<T> Run<T>::tapped_linear(const std::string& name, const DeviceTensor<T>& x) const {
   DeviceTensor<T> out = linear(name, x);
   recorder.tap(name, out);

@@ -63,7 +63,9 @@ struct Run {
 
   /// x (..., in) through the linear module `name`.
   DeviceTensor<T> linear(const std::string& name, const DeviceTensor<T>& x) const;
-  /// The same, tapped under the module's name.
+  /// The same with the module's bias.
+  DeviceTensor<T> biased_linear(const std::string& name, const DeviceTensor<T>& x) const;
+  /// linear(), tapped under the module's name.
   DeviceTensor<T> tapped_linear(const std::string& name, const DeviceTensor<T>& x) const;
   /// x through the norm module `name` of the configured type; tapped under that name.
   DeviceTensor<T> norm(const std::string& name, const DeviceTensor<T>& x, double eps) const;

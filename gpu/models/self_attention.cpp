@@ -14,7 +14,7 @@ namespace {
 template <class T>
 DeviceTensor<T> attend_to_cache(Run<T>& run, const Heads<T>& heads, KvCache<T>& cache) {
   append_to_cache(run.device, cache.k, cache.v, heads.k, heads.v, cache.seq_len);
-  const Visibility visibility{true, cache.seq_len, nullptr, nullptr};
+  const Visibility visibility{true, cache.seq_len, nullptr, nullptr, run.model().sliding_window};
   cache.seq_len += heads.q.dim(1);
   const KeyValues<T> all = key_values_of_cache(cache.k, cache.v, cache.seq_len);
   return heads.q.dim(1) == 1 ? decode_attention(run.device, heads.q, all, visibility)
@@ -28,8 +28,10 @@ Heads<T> project_heads(Run<T>& run, const std::string& prefix, const std::string
                        const DeviceTensor<T>& x, std::int64_t first_position) {
   const ModelConfig& model = run.model();
   const auto project = [&](const char* projection, std::int64_t heads) {
-    return run.tapped_linear(prefix + projection + suffix, x)
-        .reshaped({x.dim(0), x.dim(1), heads, model.head_dim()});
+    const std::string name = prefix + projection + suffix;
+    const DeviceTensor<T> out = model.qkv_bias ? run.biased_linear(name, x) : run.linear(name, x);
+    run.recorder.tap(name, out);
+    return out.reshaped({x.dim(0), x.dim(1), heads, model.computed_head_dim()});
   };
   const auto normalised = [&](const char* norm, const DeviceTensor<T>& heads) {
     if (!model.qk_norm) return heads;
@@ -56,7 +58,8 @@ template <class T>
 DeviceTensor<T> self_attention(Run<T>& run, const std::string& name, const DeviceTensor<T>& x,
                                KvCache<T>* cache) {
   const Heads<T> heads = project_heads(run, name + ".", "", x, cache == nullptr ? 0 : cache->seq_len);
-  const Visibility visibility{true, 0, run.inputs.doc_ids.get(), run.inputs.key_padding_mask.get()};
+  const Visibility visibility{true, 0, run.inputs.doc_ids.get(), run.inputs.key_padding_mask.get(),
+                              run.model().sliding_window};
   const DeviceTensor<T> context =
       cache == nullptr ? attention(run.device, heads.q, key_values(heads.k, heads.v), visibility)
                        : attend_to_cache(run, heads, *cache);

@@ -40,7 +40,7 @@ Run<T> begin_run(Device& device, const Architecture& architecture, const DeviceW
           weights,
           recorder,
           options,
-          rope_table<T>(device, model.head_dim(), positions, model.rope_theta),
+          rope_table<T>(device, model.computed_head_dim(), positions, model.rope()),
           upload_layer_inputs<T>(device, architecture, inputs),
           zeros<float>(device, {}),
           zeros<float>(device, {})};
@@ -171,7 +171,7 @@ std::vector<std::int64_t> stage_begins(const ModelConfig& model, std::int64_t st
 template <class T>
 std::vector<KvCache<T>> make_kv_caches(Device& device, const ModelConfig& model, std::int64_t batch,
                                        std::int64_t max_positions) {
-  const Shape shape{batch, model.kv_heads(), max_positions, model.head_dim()};
+  const Shape shape{batch, model.kv_heads(), max_positions, model.computed_head_dim()};
   std::vector<KvCache<T>> caches(static_cast<std::size_t>(model.n_layers));
   for (KvCache<T>& cache : caches) {
     cache.k = device.make<T>(shape, "KV cache, keys");

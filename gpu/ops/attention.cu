@@ -67,7 +67,7 @@ __global__ void attend_tiles(T* out, const T* q, KeyValues<T> keys, Visibility v
 
   load_tile(q_tile, rows, q + ((b * queries + first_query) * heads + h) * head_dim, heads * head_dim,
             queries - first_query, head_dim);
-  Sight sight{-1, nullptr, 0, nullptr};
+  Sight sight{0, -1, nullptr, 0, nullptr};
   if (is_query) sight = sight_of(visibility, b, visibility.first_position + query, keys.length);
   const float* const my_q = q_tile + row * stride;
   float* const my_weights = weight_tile + row * kWeightStride;

@@ -31,7 +31,7 @@ template <class T>
 KeyValues<T> key_values_of_cache(const DeviceTensor<T>& k, const DeviceTensor<T>& v, std::int64_t length);
 
 /// Which keys a query may see. Query i is at position first_position + i and sees key j iff
-///   j <= first_position + i (causal only), and doc_ids[b, j] == doc_ids[b, first_position + i] (when given),
+///   j <= first_position + i (causal only), and j > first_position + i - window (causal, window > 0), and doc_ids[b, j] == doc_ids[b, first_position + i] (when given),
 ///   and key_mask[b, j] != 0 (when given).
 /// A query that would see nothing sees every key of its row. Cross-attention: not causal, key_mask is the
 /// image mask.
@@ -40,6 +40,7 @@ struct Visibility {
   std::int64_t first_position = 0;
   const std::int64_t* doc_ids = nullptr;   // device memory, (B, keys), or null
   const std::uint8_t* key_mask = nullptr;  // device memory, (B, keys), or null
+  std::int64_t window = 0;                 // 0: none
 };
 
 /// q (B, S, H, d), d at most 256; returns (B, S, H * d). Query head h reads key-value head h / (H / K).

@@ -16,6 +16,7 @@ __host__ __device__ constexpr std::int64_t key_offset(const KeyValues<T>& keys, 
 
 /// What one query may see of the keys of its row.
 struct Sight {
+  std::int64_t first;            // no key before this one
   std::int64_t last;             // no key after this one; -1: none
   const std::int64_t* doc_ids;   // of the row's keys, or null
   std::int64_t document;         // the only one that is seen, where there are doc_ids
@@ -23,7 +24,8 @@ struct Sight {
 };
 
 __device__ inline bool sees(const Sight& sight, std::int64_t key) {
-  return key <= sight.last && (sight.doc_ids == nullptr || sight.doc_ids[key] == sight.document) &&
+  return key >= sight.first && key <= sight.last &&
+         (sight.doc_ids == nullptr || sight.doc_ids[key] == sight.document) &&
          (sight.key_mask == nullptr || sight.key_mask[key] != 0);
 }
 
@@ -31,18 +33,21 @@ __device__ inline bool sees(const Sight& sight, std::int64_t key) {
 /// every key, so that softmax stays finite.
 __device__ inline Sight sight_of(const Visibility& visibility, std::int64_t b, std::int64_t position,
                                  std::int64_t length) {
-  Sight sight{length - 1, nullptr, 0, nullptr};
+  Sight sight{0, length - 1, nullptr, 0, nullptr};
   if (visibility.causal && position < length) sight.last = position;
+  if (visibility.causal && visibility.window > 0 && position >= visibility.window) {
+    sight.first = position - visibility.window + 1;
+  }
   if (visibility.doc_ids != nullptr) {
     sight.doc_ids = visibility.doc_ids + b * length;
     sight.document = sight.doc_ids[position];
   }
   if (visibility.key_mask != nullptr) sight.key_mask = visibility.key_mask + b * length;
   // From the last key backwards: a query usually sees itself.
-  for (std::int64_t key = sight.last; key >= 0; --key) {
+  for (std::int64_t key = sight.last; key >= sight.first; --key) {
     if (sees(sight, key)) return sight;
   }
-  return {length - 1, nullptr, 0, nullptr};
+  return {0, length - 1, nullptr, 0, nullptr};
 }
 
 /// What is subtracted from a score before exp: the maximum, or 0 as long as only -inf was seen.

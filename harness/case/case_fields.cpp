@@ -77,8 +77,17 @@ std::vector<CaseField> model_fields() {
       field(kModel, "moe_packed_experts", &C::moe_packed_experts),
       field(kModel, "moe_expert_ffn_multiplier", &C::moe_expert_ffn_multiplier),
       field(kModel, "moe_router_z_loss_weight", &C::moe_router_z_loss_weight),
-      // Not a key of upstream's files, but a case of a Hugging Face checkpoint must not lose it.
+      // Not keys of upstream's files, but a case of a Hugging Face checkpoint must not lose them.
       field(kModel, "qk_norm_eps", &C::qk_norm_eps),
+      field(kModel, "head_dim", &C::head_dim),
+      field(kModel, "qkv_bias", &C::qkv_bias),
+      field(kModel, "sliding_window", &C::sliding_window),
+      choice(kModel, "rope_scaling", &C::rope_scaling, named(kRopeScalings)),
+      field(kModel, "rope_factor", &C::rope_factor),
+      field(kModel, "rope_low_freq_factor", &C::rope_low_freq_factor),
+      field(kModel, "rope_high_freq_factor", &C::rope_high_freq_factor),
+      field(kModel, "rope_original_max_seq_len", &C::rope_original_max_seq_len),
+      field(kModel, "moe_ffn_hidden_dim", &C::moe_ffn_hidden_dim),
   };
 }
 

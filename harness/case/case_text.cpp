@@ -88,8 +88,9 @@ void read_bracket_field(Case& result, const std::string& name, const FieldValue&
   const CaseField* const field = field_in_text(Place::brackets, name);
   const bool usable = field != nullptr && (field->section != "vlm" || result.architecture.vlm);
   if (usable) return set_field(result, field->section, field->name, value);
-  constexpr std::string_view kAdapter = "adapter.";
-  if (name.starts_with(kAdapter)) return set_field(result, "adapter", name.substr(kAdapter.size()), value);
+  constexpr std::string_view kAdapterPrefix = "adapter.";
+  if (name.starts_with(kAdapterPrefix))
+    return set_field(result, "adapter", name.substr(kAdapterPrefix.size()), value);
   set_field(result, "model", name, value);  // throws: it has no such field
 }
 

@@ -78,6 +78,7 @@ SeededRule seeded_rule(const ParameterInfo& parameter) {
     case ParameterKind::norm_bias:
     case ParameterKind::expert_bias:
     case ParameterKind::adapter_bias:
+    case ParameterKind::linear_bias:
       return {0.25F, 0.0F};
     case ParameterKind::expert_ema: {
       const double experts = axis_size(parameter, 0);

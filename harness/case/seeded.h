@@ -38,7 +38,8 @@ struct SeededRule {
 ///   router_gate                              2 sqrt(3 / in)   0
 ///   embedding                                sqrt(3)          0
 ///   norm_weight                              0.25             1
-///   norm_bias, expert_bias, adapter_bias     0.25             0
+///   norm_bias, expert_bias, adapter_bias,
+///   linear_bias                              0.25             0
 ///   expert_ema                               0.5 / E          1 / E
 ///
 /// Throws ShapeError where the shape has no such axis, or one of size 0.

@@ -62,12 +62,12 @@ void require_folder_of(const std::string& option, const std::string& path) {
 }
 
 std::string shell_line(const std::vector<std::string>& words) {
-  constexpr std::string_view kPlain =
+  constexpr std::string_view kUnquoted =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
   std::string line;
   for (const std::string& word : words) {
     if (!line.empty()) line += ' ';
-    if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) {
+    if (!word.empty() && word.find_first_not_of(kUnquoted) == std::string::npos) {
       line += word;
       continue;
     }

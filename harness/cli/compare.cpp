@@ -4,6 +4,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/cli/report_options.h"
+#include "harness/golden/any_trace.h"
 #include "harness/golden/golden_file.h"
 #include "harness/io/file_name.h"
 #include "harness/io/safetensors.h"
@@ -20,19 +21,6 @@ struct CompareOptions {
   std::string a, b;
   ReportOptions report;
 };
-
-/// The taps of any program's file: its "expected." tensors, or, without any, all but the inputs.
-Trace read_taps(const std::string& path) {
-  const SafetensorsFile file = read_safetensors(path);
-  bool prefixed = false;
-  for (const auto& [name, array] : file.tensors) prefixed = prefixed || name.starts_with(kExpected);
-  Trace trace;
-  for (const auto& [name, array] : file.tensors) {
-    if (prefixed && name.starts_with(kExpected)) trace.add(name.substr(kExpected.size()), array);
-    if (!prefixed && !name.starts_with(kInput)) trace.add(name, array);
-  }
-  return trace;
-}
 
 bool is_golden(const std::string& path) {
   return read_safetensors(path).metadata.contains("forgecheck");
@@ -68,7 +56,8 @@ class TraceComparison {
     } else if (is_golden(options_.b)) {
       judge_both(options_.b);
     } else {
-      add(options_.b, options_.a, "", difference(read_taps(options_.a), read_taps(options_.b)));
+      add(options_.b, options_.a, "",
+          difference(taps_of(read_safetensors(options_.a)), taps_of(read_safetensors(options_.b))));
     }
     print_notes(out_, report_);
     out_ << summary_line(report_) << "\n";
@@ -89,7 +78,7 @@ class TraceComparison {
     }
     load_weights(golden);
     for (const std::string& path : {options_.a, options_.b}) {
-      const Trace taps = read_taps(path);
+      const Trace taps = taps_of(read_safetensors(path));
       const Judgement judged = with_file_name(with_case, [&] {
         return judge(golden.problem, taps, computed_type(taps, golden.problem.definition), false);
       });

@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include "harness/backend/backend.h"
+#include "harness/cli/checkpoint_options.h"
 #include "harness/cli/command.h"
 #include "harness/cli/worker_options.h"
 #include "harness/io/checkpoint.h"
@@ -11,33 +12,13 @@ namespace forgecheck {
 namespace {
 
 struct GenerateArguments {
-  std::string checkpoint;
-  std::string config;
-  std::string tokens;
+  CheckpointOptions model;
   std::string backend = "reference";
-  std::string dtype = "float32";
   std::string seed = "0";
   std::string eos_token_id;
   GenerateOptions options;
   ChildLimits worker;
 };
-
-/// "1,2,3", every part an integer.
-std::vector<std::int64_t> parse_tokens(const std::string& text) {
-  std::vector<std::int64_t> tokens;
-  std::size_t begin = 0;
-  while (true) {
-    const std::size_t comma = text.find(',', begin);
-    const std::string part = text.substr(begin, comma - begin);
-    if (part.empty()) {
-      throw ConfigError("--tokens \"" + text + "\": token " + std::to_string(tokens.size() + 1) +
-                        " is empty");
-    }
-    tokens.push_back(parse_integer("--tokens", part));
-    if (comma == std::string::npos) return tokens;
-    begin = comma + 1;
-  }
-}
 
 std::int64_t parse_eos(const std::string& text, std::int64_t vocab_size) {
   const std::int64_t token = parse_integer("--eos-token-id", text);
@@ -49,7 +30,7 @@ std::int64_t parse_eos(const std::string& text, std::int64_t vocab_size) {
 
 int generate_tokens(const GenerateArguments& arguments) {
   Problem problem;
-  problem.definition.architecture = load_config(arguments.config);
+  problem.definition.architecture = load_architecture(arguments.model);
   problem.definition.run = RunKind::generate;
   problem.definition.seed = parse_unsigned("--seed", arguments.seed);
   problem.definition.generate = arguments.options;
@@ -57,15 +38,11 @@ int generate_tokens(const GenerateArguments& arguments) {
     problem.definition.generate.eos_token_id =
         parse_eos(arguments.eos_token_id, problem.definition.architecture.model.vocab_size);
   }
-  const std::vector<std::int64_t> prompt = parse_tokens(arguments.tokens);
-  if (arguments.dtype != "float32" && arguments.dtype != "bfloat16") {
-    throw ConfigError("--dtype " + arguments.dtype + ": must be float32 or bfloat16");
-  }
-  problem.definition.dtype = arguments.dtype == "float32" ? Dtype::f32 : Dtype::bf16;
+  problem.inputs.tokens = parse_tokens(arguments.model.tokens);
+  problem.definition.dtype = parse_dtype(arguments.model, Dtype::f32);
   validate(problem.definition);
-  problem.parameters = load_parameters(arguments.checkpoint, problem.definition.architecture);
-  const std::int64_t length = std::ssize(prompt);
-  problem.inputs.tokens = Array::from(Tensor<std::int64_t>({1, length}, prompt));
+  problem.parameters = load_parameters(arguments.model.checkpoint, problem.definition.architecture);
+  const std::int64_t length = problem.inputs.tokens->shape()[1];
 
   const Trace trace = make_backend(arguments.backend, {.worker = arguments.worker})->run(problem, {});
   const Tensor<std::int64_t> tokens = trace.at("tokens").to_int64();
@@ -77,19 +54,13 @@ int generate_tokens(const GenerateArguments& arguments) {
 }  // namespace
 
 void add_generate(CLI::App& app, Invocation& invocation) {
-  CLI::App* command = add_command(
-      app, "generate",
-      "Continue a prompt with the KV cache, greedily or by sampling, and print the new tokens",
-      "forgecheck generate --checkpoint model.safetensors --config config.toml --tokens 1,2,3 -n 32");
+  CLI::App* command =
+      add_command(app, "generate",
+                  "Continue a prompt with the KV cache, greedily or by sampling, and print the new tokens",
+                  "forgecheck generate --checkpoint model/ --tokens 1,2,3 -n 32");
   auto arguments = std::make_shared<GenerateArguments>();
-  command
-      ->add_option("--checkpoint", arguments->checkpoint,
-                   "model.safetensors, its index.json, or their folder")
-      ->required();
-  command->add_option("--config", arguments->config, "KempnerForge's .toml or Hugging Face's config.json")
-      ->required();
-  command->add_option("--tokens", arguments->tokens, "The prompt: token ids, separated by commas")
-      ->required();
+  add_checkpoint_options(*command, arguments->model, "float32");
+  for (const char* needed : {"--checkpoint", "--tokens"}) command->get_option(needed)->required();
   command->add_option("-n,--max-new-tokens", arguments->options.max_new_tokens, "How many tokens to add")
       ->required();
   command->add_option("--temperature", arguments->options.sampling.temperature, "0 (the default) is greedy");
@@ -101,7 +72,6 @@ void add_generate(CLI::App& app, Invocation& invocation) {
   command->add_option("--eos-token-id", arguments->eos_token_id, "Stop at this token");
   command->add_option("--backend", arguments->backend, "Backend (default: reference)");
   add_worker_options(*command, arguments->worker);
-  command->add_option("--dtype", arguments->dtype, "float32 (the default) or bfloat16");
   command->callback(
       [arguments, &invocation] { invocation.action = [arguments] { return generate_tokens(*arguments); }; });
 }

@@ -37,6 +37,7 @@ int run(int argc, char** argv) {
   forgecheck::add_taps(app, invocation);
   forgecheck::add_generate(app, invocation);
   forgecheck::add_bisect(app, invocation);
+  forgecheck::add_judge(app, invocation);
   forgecheck::add_compare(app, invocation);
   forgecheck::add_backends(app, invocation);
   forgecheck::add_calibrate(app, invocation);

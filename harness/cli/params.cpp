@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "harness/case/seeded.h"
 #include "harness/cli/command.h"
 #include "harness/io/checkpoint.h"
 #include "reference/parameters.h"
@@ -35,7 +36,10 @@ int print_parameters(const std::string& config, bool totals_only) {
   const std::vector<ParameterInfo> adapter = adapter_parameters(architecture);
   if (!totals_only) {
     for (const ParameterInfo& info : all_parameters(architecture)) {
-      fmt::print("{:<56} {:<20} {}\n", info.name, to_string(info.shape), grouped(element_count(info.shape)));
+      const SeededRule rule = seeded_rule(info);
+      fmt::print("{:<56} {:<16} {:>14}  {:<14} {:<9.6g} {:g}\n", info.name, to_string(info.shape),
+                 grouped(element_count(info.shape)), name_of(kParameterKinds, "kind of parameter", info.kind),
+                 rule.scale, rule.offset);
     }
   }
   print_total(arch_name(architecture), model);
@@ -46,9 +50,11 @@ int print_parameters(const std::string& config, bool totals_only) {
 }  // namespace
 
 void add_params(CLI::App& app, Invocation& invocation) {
-  CLI::App* command = add_command(
-      app, "params", "Print the name, shape and size of every parameter of a model; none is allocated",
-      "forgecheck params configs/llama_70b.toml --total");
+  CLI::App* command = add_command(app, "params",
+                                  "Print every parameter of a model: name, shape, number of elements, kind, "
+                                  "and the scale and offset of its seeded "
+                                  "values; none is allocated",
+                                  "forgecheck params configs/llama_70b.toml --total");
   auto config = std::make_shared<std::string>();
   auto totals_only = std::make_shared<bool>(false);
   command->add_option("CONFIG", *config, "KempnerForge's .toml or Hugging Face's config.json")->required();

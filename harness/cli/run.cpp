@@ -1,16 +1,23 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iostream>
+#include <numeric>
 
 #include "harness/backend/backend.h"
+#include "harness/case/make_inputs.h"
+#include "harness/cli/checkpoint_options.h"
 #include "harness/cli/command.h"
 #include "harness/cli/load_problem.h"
 #include "harness/cli/tap_pattern.h"
 #include "harness/cli/worker_options.h"
 #include "harness/golden/golden_file.h"
+#include "harness/golden/recorded_sizes.h"
 #include "harness/golden/store.h"
+#include "harness/io/checkpoint.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -18,7 +25,8 @@ namespace forgecheck {
 namespace {
 
 struct RunOptions {
-  std::string definition;
+  std::string definition;  // empty: a checkpoint
+  CheckpointOptions model;
   std::string backend = "reference";
   std::string taps;
   std::string save;
@@ -65,20 +73,74 @@ Trace run_for(const std::string& pattern, const Problem& problem, Backend& backe
                                 pattern, fmt::join(nearest_taps(pattern, std::move(others), kShown), ", ")));
 }
 
+/// One forward call of a checkpoint.
+Problem checkpoint_problem(const CheckpointOptions& options) {
+  if (options.tokens.empty()) throw ConfigError("--tokens: is needed with --checkpoint");
+  Problem problem;
+  Case& definition = problem.definition;
+  definition.architecture = load_architecture(options);
+  definition.dtype = parse_dtype(options, Dtype::f32);
+  problem.inputs.tokens = parse_tokens(options.tokens);
+  definition.inputs = sizes_of(problem.inputs, definition.architecture);
+  validate(definition);
+  require_memory(definition);
+  problem.parameters = load_parameters(options.checkpoint, definition.architecture);
+  return problem;
+}
+
+Problem problem_of(const RunOptions& options) {
+  const CheckpointOptions& model = options.model;
+  if (options.definition.empty() == model.checkpoint.empty()) {
+    throw ConfigError("run: give either CASE or --checkpoint");
+  }
+  if (options.definition.empty()) return checkpoint_problem(model);
+  for (const auto& [option, value] :
+       {std::pair("--config", model.config), std::pair("--tokens", model.tokens),
+        std::pair("--dtype", model.dtype)}) {
+    if (!value.empty()) throw ConfigError(fmt::format("{} {}: is for --checkpoint only", option, value));
+  }
+  return load_problem(options.definition);
+}
+
+/// The most likely next tokens.
+void print_next_tokens(const Array& logits) {
+  constexpr std::size_t kShown = 5;
+  const std::int64_t vocabulary = logits.shape().back(), first = logits.size() - vocabulary;
+  std::vector<std::int64_t> tokens(static_cast<std::size_t>(vocabulary));
+  std::iota(tokens.begin(), tokens.end(), 0);
+  const std::size_t shown = std::min(kShown, tokens.size());
+  std::ranges::partial_sort(tokens, tokens.begin() + static_cast<std::ptrdiff_t>(shown), std::greater<>(),
+                            [&](std::int64_t token) { return logits.at(first + token); });
+  fmt::print("next token:");
+  for (std::size_t i = 0; i < shown; ++i) {
+    fmt::print("{} {} (logit {:.6g})", i == 0 ? "" : ",", tokens[i], logits.at(first + tokens[i]));
+  }
+  fmt::print("\n");
+}
+
+/// The name under which a saved trace says where its weights are.
+std::string weights_of(const RunOptions& options) {
+  if (options.model.checkpoint.empty()) return "seeded";
+  const std::filesystem::path path = options.model.checkpoint;
+  return std::filesystem::is_directory(path) ? "model.safetensors" : path.filename().string();
+}
+
 int run(const RunOptions& options) {
   require_folder_of("--save", options.save);
-  const Problem problem = load_problem(options.definition);
+  const Problem problem = problem_of(options);
   const std::unique_ptr<Backend> backend = make_backend(options.backend, {.worker = options.worker});
   if (const std::string refusal = backend->refusal(problem.definition); !refusal.empty()) {
     std::cerr << "forgecheck: " << options.backend << ": " << refusal << "\n";
     return kFailure;
   }
-  const Trace trace =
-      with_source(options.definition, [&] { return run_for(options.taps, problem, *backend); });
+  const Trace trace = with_source(options.definition.empty() ? options.model.checkpoint : options.definition,
+                                  [&] { return run_for(options.taps, problem, *backend); });
   fmt::print("{} on {}\n", case_text(problem.definition), backend->name());
   for (const auto& [name, value] : trace.entries()) print_tap(name, value);
+  const Array* logits = trace.find("logits");
+  if (!options.model.checkpoint.empty() && logits != nullptr) print_next_tokens(*logits);
   if (!options.save.empty()) {
-    write_golden(options.save, problem, trace, this_producer(backend->name()));
+    write_golden(options.save, problem, trace, this_producer(backend->name()), weights_of(options));
     fmt::print("saved to {}\n", options.save);
   }
   return kAllMatch;
@@ -92,7 +154,8 @@ void add_run(CLI::App& app, Invocation& invocation) {
                   "forgecheck run 'moe[dim=32,n_layers=1,n_heads=4,vocab_size=61,num_experts=4]/seed=7' "
                   "--taps '*router*'");
   auto options = std::make_shared<RunOptions>();
-  command->add_option("CASE", options->definition, "A case's one-line text, or a golden file")->required();
+  command->add_option("CASE", options->definition, "A case's one-line text, or a golden file");
+  add_checkpoint_options(*command, options->model, "float32");
   command->add_option("--backend", options->backend, "Backend (default: reference)");
   add_worker_options(*command, options->worker);
   command->add_option("--taps", options->taps, "Only taps whose name matches (* and ?)");

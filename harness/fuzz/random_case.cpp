@@ -10,10 +10,10 @@ namespace forgecheck {
 
 namespace {
 
-/// Draws from the seeded stream of the name "random_case".
-class Draws {
+/// CaseDraws from the seeded stream of the name "random_case".
+class CaseDraws {
  public:
-  explicit Draws(std::uint64_t seed) : position_(seeded_key("random_case", seed)) {}
+  explicit CaseDraws(std::uint64_t seed) : position_(seeded_key("random_case", seed)) {}
 
   std::int64_t between(std::int64_t low, std::int64_t high) {
     const std::uint64_t draw = splitmix64(position_++) >> 16;
@@ -43,15 +43,16 @@ constexpr BiasSchedule kBiasScheduleDraws[] = {BiasSchedule::constant, BiasSched
 constexpr AdapterType kAdapterTypeDraws[] = {AdapterType::mlp_2layer, AdapterType::linear,
                                              AdapterType::avgpool, AdapterType::attentional_pool};
 constexpr Activation kAdapterActivationDraws[] = {Activation::gelu, Activation::silu, Activation::relu};
+constexpr RopeScaling kRopeScalingDraws[] = {RopeScaling::none, RopeScaling::linear, RopeScaling::llama3};
 constexpr LossKind kLossKindDraws[] = {LossKind::cross_entropy, LossKind::chunked_cross_entropy};
 static_assert(holds_all_of(kNormTypeDraws, kNormTypes) && holds_all_of(kActivationDraws, kActivations) &&
               holds_all_of(kRouterTypeDraws, kRouterTypes) &&
               holds_all_of(kBiasScheduleDraws, kBiasSchedules) &&
               holds_all_of(kAdapterTypeDraws, kAdapterTypes) &&
               holds_all_of(kAdapterActivationDraws, kActivations) &&
-              holds_all_of(kLossKindDraws, kLossKinds));
+              holds_all_of(kRopeScalingDraws, kRopeScalings) && holds_all_of(kLossKindDraws, kLossKinds));
 
-void draw_model(Draws& draws, ModelConfig& model) {
+void draw_model(CaseDraws& draws, ModelConfig& model) {
   const std::int64_t head_dim = draws.one_of<std::int64_t>({2, 4, 6, 8, 16, 32});
   const std::int64_t kv_heads = draws.between(1, 3);
   const std::int64_t groups = draws.between(1, 3);
@@ -70,7 +71,7 @@ void draw_model(Draws& draws, ModelConfig& model) {
   model.qk_norm = draws.one_in(3);
 }
 
-void draw_experts(Draws& draws, ModelConfig& model) {
+void draw_experts(CaseDraws& draws, ModelConfig& model) {
   model.num_experts = draws.between(2, 8);
   model.moe_top_k = draws.between(1, std::min<std::int64_t>(4, model.num_experts));
   model.moe_frequency = draws.one_of<std::int64_t>({1, 1, 2});
@@ -85,8 +86,22 @@ void draw_experts(Draws& draws, ModelConfig& model) {
   model.moe_bias_schedule = draws.one_of(kBiasScheduleDraws);
 }
 
+/// What checkpoints of other families have.
+void draw_foreign_options(CaseDraws& draws, ModelConfig& model) {
+  if (draws.one_in(2)) model.head_dim = draws.one_of<std::int64_t>({2, 6, 10, 16});
+  model.qkv_bias = draws.one_in(2);
+  if (draws.one_in(2)) model.sliding_window = draws.between(1, 8);
+  model.rope_scaling = draws.one_of(kRopeScalingDraws);
+  model.rope_factor = draws.one_of({1.0, 2.0, 8.0});
+  model.rope_low_freq_factor = draws.one_of({1.0, 0.5});
+  model.rope_high_freq_factor = draws.one_of({2.0, 4.0});
+  model.rope_original_max_seq_len = draws.one_of<std::int64_t>({8, 16, 64});
+  model.qk_norm_eps = draws.one_of({1e-5, 1e-6});
+  if (model.num_experts > 0 && draws.one_in(2)) model.moe_ffn_hidden_dim = draws.between(1, 40);
+}
+
 /// The adapter, and the patches that it reads: a square grid that pooling adapters can divide.
-void draw_adapter(Draws& draws, Case& value) {
+void draw_adapter(CaseDraws& draws, Case& value) {
   AdapterConfig& adapter = value.architecture.adapter.emplace();
   adapter.type = draws.one_of(kAdapterTypeDraws);
   adapter.activation = draws.one_of(kAdapterActivationDraws);
@@ -107,7 +122,7 @@ std::int64_t frames_that_fit(const Case& value, std::int64_t frames) {
 }
 
 /// What only one architecture has.
-void draw_own_fields(Draws& draws, Case& value) {
+void draw_own_fields(CaseDraws& draws, Case& value) {
   VlmConfig& vlm = *value.architecture.vlm;
   switch (vlm.arch) {
     case VlmArch::joint_decoder:
@@ -146,7 +161,7 @@ bool has_fixed_prefix(VlmArch arch) {
   throw_not_an_enumerator("vlm.arch", arch);
 }
 
-void draw_images(Draws& draws, Case& value) {
+void draw_images(CaseDraws& draws, Case& value) {
   VlmConfig& vlm = *value.architecture.vlm;
   vlm.max_text_len = 24;
   if (draws.one_in(4)) {
@@ -172,7 +187,7 @@ bool may_have_token_choice(VlmArch arch) {
   throw_not_an_enumerator("vlm.arch", arch);
 }
 
-void draw_run(Draws& draws, Case& value) {
+void draw_run(CaseDraws& draws, Case& value) {
   const bool text_only = !value.architecture.vlm;
   const std::int64_t run = draws.between(1, 10);
   value.train = draws.one_in(3);
@@ -206,8 +221,8 @@ void draw_run(Draws& draws, Case& value) {
 
 }  // namespace
 
-Case random_case(std::uint64_t seed) {
-  Draws draws(seed);
+Case random_case(std::uint64_t seed, Family family) {
+  CaseDraws draws(seed);
   Case value;
   value.seed = seed;
   // A dense text model, one with experts, or one of the architectures with images.
@@ -226,6 +241,8 @@ Case random_case(std::uint64_t seed) {
     draw_images(draws, value);
   }
   draw_run(draws, value);
+  // Last, so that the cases of KempnerForge stay what they are.
+  if (family == Family::any && !images) draw_foreign_options(draws, value.architecture.model);
   validate(value);
   return value;
 }

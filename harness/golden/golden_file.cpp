@@ -4,6 +4,7 @@
 
 #include "harness/case/case_json.h"
 #include "harness/case/make_inputs.h"
+#include "harness/golden/any_trace.h"
 #include "harness/golden/recorded_sizes.h"
 #include "harness/io/checkpoint.h"
 #include "harness/io/file_name.h"
@@ -18,7 +19,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kSchema = 1;
-constexpr std::string_view kGumbel = "input.gumbel.";
 constexpr std::string_view kGreedyFrom = "greedy_from_";
 
 /// A member that is text where it is there at all.
@@ -42,32 +42,16 @@ std::string file_beside(const JsonValue& member) {
   return name;
 }
 
-/// Whether `tensor` is the name of an input, which then is set.
-bool set_input(Inputs& inputs, const std::string& tensor, const Array& value) {
-  bool known = false;
-  Inputs::visit(inputs, [&](const std::string& input, std::optional<Array>& slot) {
-    if (tensor != std::string(kInput) + input) return;
-    slot = value;
-    known = true;
-  });
-  return known;
-}
-
+/// Sets the inputs and the taps; a golden has no other tensors.
 void read_tensors(const SafetensorsFile& file, Golden& golden) {
-  Inputs& inputs = golden.problem.inputs;
   for (const auto& [name, array] : file.tensors) {
-    if (name.starts_with(kGumbel)) {
-      inputs.gumbel.emplace(name.substr(kGumbel.size()), array);
-    } else if (name.starts_with(kExpected)) {
-      golden.expected.add(name.substr(kExpected.size()), array);
-    } else {
-      const bool known = set_input(inputs, name, array);
-      if (!known) {
-        throw FormatError(
-            fmt::format("has a tensor {}, which is neither an input nor an expected tap", name));
-      }
+    if (name.starts_with(kInput)) continue;
+    if (!name.starts_with(kExpected)) {
+      throw FormatError(fmt::format("has a tensor {}, which is neither an input nor an expected tap", name));
     }
+    golden.expected.add(name.substr(kExpected.size()), array);
   }
+  golden.problem.inputs = inputs_of(file);
 }
 
 /// A checkpoint's golden names its configuration instead of a case: one forward call, and a greedy
@@ -151,7 +135,8 @@ void write_golden(const std::filesystem::path& path, const Problem& problem, con
   Inputs::visit(problem.inputs, [&](const std::string& name, const std::optional<Array>& array) {
     if (array) tensors.emplace(std::string(kInput) + name, *array);
   });
-  for (const auto& [key, noise] : problem.inputs.gumbel) tensors.emplace(std::string(kGumbel) + key, noise);
+  for (const auto& [key, noise] : problem.inputs.gumbel)
+    tensors.emplace(fmt::format("{}gumbel.{}", kInput, key), noise);
   for (const auto& [name, array] : expected.entries()) tensors.emplace(std::string(kExpected) + name, array);
   const Json metadata = {{"schema", kSchema},
                          {"weights", weights},

@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::json;
 constexpr std::string_view kExtension = ".safetensors";
-constexpr int kSchema = 1;  // of manifest.json
+constexpr int kManifestSchema = 1;  // of manifest.json
 
 /// Whether an entry of a folder is a golden or a file of weights. A dangling link counts by its name: opening
 /// it reports the error. Throws FormatError on a link whose files would be left out silently.
@@ -70,7 +70,8 @@ struct ManifestEntry {
 std::map<std::string, ManifestEntry> read_manifest(const std::filesystem::path& folder) {
   const JsonDocument document = read_json(folder / "manifest.json");
   document.root().require_keys({"schema", "files"});
-  if (const auto schema = document.root().find("schema")) (void)schema->integer(kSchema, kSchema);
+  if (const auto schema = document.root().find("schema"))
+    (void)schema->integer(kManifestSchema, kManifestSchema);
   std::map<std::string, ManifestEntry> entries;
   for (const JsonValue& row : document.root().at("files").items()) {
     row.require_keys({"path", "sha256", "producer", "date"});
@@ -155,7 +156,7 @@ void write_manifest(const std::filesystem::path& folder, const std::string& toda
                      {"producer", producer_of(file)},
                      {"date", unchanged ? old->second.date : today}});
   }
-  write_atomically(path, Json{{"schema", kSchema}, {"files", files}}.dump(1) + "\n");
+  write_atomically(path, Json{{"schema", kManifestSchema}, {"files", files}}.dump(1) + "\n");
 }
 
 std::vector<std::string> check_manifest(const std::filesystem::path& folder) {

@@ -51,8 +51,10 @@ Tensor<double> split_pairs(const Tensor<double>& x, bool back) {
 
 Tensor<double> rotated(const Tensor<double>& x, const AttentionParts& parts, const AttentionChange& change,
                        std::int64_t first) {
-  RopeTable<double> table =
-      rope_table<double>(x.dim(3), first + x.dim(1), change.theta.value_or(parts.theta));
+  RopeOptions rope = parts.rope;
+  rope.theta = change.theta.value_or(rope.theta);
+  if (!change.scaled_rope) rope.scaling = RopeScaling::none;
+  RopeTable<double> table = rope_table<double>(x.dim(3), first + x.dim(1), rope);
   for (double& sine : table.sin.data) sine *= change.direction;
   if (!change.interleaved) return apply_rope(x, table, first);
   return split_pairs(apply_rope(split_pairs(x, false), table, first), true);
@@ -82,11 +84,13 @@ AttentionMask mask_of(const AttentionParts& parts, const AttentionChange& change
   const bool documents = parts.doc_ids && !any && visible != Visible::ignoring_documents;
   const bool padding = parts.padding && !any && visible != Visible::ignoring_padding;
   const bool causal = !parts.cross && !any && visible != Visible::without_causality;
+  const bool windowed = causal && parts.window > 0 && visible != Visible::ignoring_window;
+  const std::int64_t window = parts.window + (visible == Visible::one_in_window_too_many ? 1 : 0);
   const std::int64_t reach = visible == Visible::one_ahead ? 1 : visible == Visible::only_before ? -1 : 0;
   AttentionMask mask({batch, queries, keys});
   for (std::int64_t i = 0; i < mask.size(); ++i) {
     const std::int64_t key = i % keys, query = i / keys % queries, row = i / keys / queries * keys;
-    const bool seen = (!causal || key <= query + reach) &&
+    const bool seen = (!causal || key <= query + reach) && (!windowed || key > query - window) &&
                       (!documents || (*parts.doc_ids)[row + key] == (*parts.doc_ids)[row + query]) &&
                       (!padding || (*parts.padding)[row + key] != 0);
     mask[i] = seen ? 1 : 0;
@@ -120,7 +124,8 @@ std::optional<AttentionParts> attention_parts(const WrongTap& wrong, const TapPl
 
   AttentionParts parts;
   parts.cross = place.cross();
-  parts.theta = model.rope_theta;
+  parts.rope = model.rope();
+  parts.window = model.sliding_window;
   parts.qk_norm_eps = model.qk_norm_eps;
   for (const std::string& modality : modalities) {
     TapName own = attention;

@@ -17,6 +17,8 @@ enum class Visible {
   only_before,  // j < i
   ignoring_documents,
   ignoring_padding,  // under cross-attention the image mask
+  ignoring_window,
+  one_in_window_too_many,
 };
 
 /// What may be wrong between the projections and the context.
@@ -26,6 +28,7 @@ struct AttentionChange {
   bool interleaved = false;   // pairs (2j, 2j + 1) instead of (j, j + d/2)
   double direction = 1.0;     // -1: rotated backwards
   std::optional<double> theta;
+  bool scaled_rope = true;        // positions as rope_scaling says
   bool joined_positions = false;  // modalities counted on, not each from 0
   double score_factor = 1.0;
   Visible visible = Visible::as_configured;
@@ -47,7 +50,8 @@ struct AttentionStream {
 struct AttentionParts {
   std::vector<AttentionStream> streams;  // one, or the modalities of a Mixture-of-Transformers
   bool cross = false;
-  double theta = 0.0;
+  RopeOptions rope;
+  std::int64_t window = 0;
   double qk_norm_eps = 0.0;
   std::optional<Tensor<std::int64_t>> doc_ids, padding;  // padding: the image mask under cross-attention
 };

@@ -40,9 +40,12 @@ void add_rope_mistakes(const AttentionParts& parts, std::vector<AttentionMistake
       [](Change& c) { c.interleaved = true; });
   add("rope turns backwards: the sign of the sine", [](Change& c) { c.direction = -1; });
   for (const double theta : {10000.0, 500000.0, 1000000.0}) {
-    if (theta == parts.theta) continue;
-    add("rope_theta is " + format_value(theta) + " instead of " + format_value(parts.theta),
+    if (theta == parts.rope.theta) continue;
+    add("rope_theta is " + format_value(theta) + " instead of " + format_value(parts.rope.theta),
         [theta](Change& c) { c.theta = theta; });
+  }
+  if (parts.rope.scaling != RopeScaling::none) {
+    add("rope_scaling is left out", [](Change& c) { c.scaled_rope = false; });
   }
   const auto unnormed = [](const AttentionStream& stream) { return stream.raw_q.rank() > 0; };
   if (std::ranges::all_of(parts.streams, unnormed)) {
@@ -66,6 +69,10 @@ void add_mask_mistakes(const AttentionParts& parts, std::vector<AttentionMistake
                                [](AttentionChange& c) { c.empty_rows_are_zero = true; }));
   }
   if (parts.cross) return;
+  if (parts.window > 0) {
+    add("sliding_window is left out of the mask", Visible::ignoring_window);
+    add("a query sees sliding_window keys before its own, one too many", Visible::one_in_window_too_many);
+  }
   add("the causal mask is left out", Visible::without_causality);
   if (parts.doc_ids || parts.padding) add("every mask is left out", Visible::everything);
   add("the mask lets every query see one key too many (j <= i + 1)", Visible::one_ahead);

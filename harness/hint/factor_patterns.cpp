@@ -11,9 +11,6 @@ namespace {
 /// How much nearer a factor without a name must bring the values: fitted to them, it always helps a little.
 constexpr double kMuchNearer = 10.0;
 
-/// This few numbers follow from any others by some factor.
-constexpr std::int64_t kFew = 8;
-
 std::string text_of(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.6g", value);
@@ -60,7 +57,7 @@ std::vector<Quantity> quantities(const WrongTap& wrong) {
     case TapKind::context:
     case TapKind::cached_keys:
     case TapKind::cached_values:
-      found.push_back({number(model.dim / heads), "head_dim"});
+      found.push_back({number(model.head_dim.value_or(model.dim / heads)), "head_dim"});
       found.push_back({number(heads), "n_heads"});
       break;
     case TapKind::router_weights:

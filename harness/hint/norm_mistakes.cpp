@@ -158,9 +158,9 @@ void add_input_mistakes(const WrongTap& wrong, const std::string& tap, std::vect
                           n.x = std::move(n.x).reshaped({shape[0], shape[1], heads * shape[3]});
                           return n.out().reshaped(shape);
                         }});
-    const double theta = architecture.model.rope_theta;
-    mistakes.push_back({"the norm comes after rope instead of before", [theta](Norm n) {
-                          n.x = apply_rope(n.x, rope_table<double>(n.x.dim(3), n.x.dim(1), theta), 0);
+    const RopeOptions rope = architecture.model.rope();
+    mistakes.push_back({"the norm comes after rope instead of before", [rope](Norm n) {
+                          n.x = apply_rope(n.x, rope_table<double>(n.x.dim(3), n.x.dim(1), rope), 0);
                           return n.out();
                         }});
   }

@@ -138,7 +138,7 @@ std::int64_t head_dim_of(const WrongTap& wrong) {
     case TapKind::cached_values:
       return wrong.place.cross()
                  ? architecture.model.dim / architecture.vlm->resolved_heads(architecture.model)
-                 : architecture.model.head_dim();
+                 : architecture.model.computed_head_dim();
     case TapKind::unknown:
     case TapKind::embedding:
     case TapKind::adapter:

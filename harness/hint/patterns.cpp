@@ -9,9 +9,6 @@ namespace forgecheck {
 
 namespace {
 
-/// This few numbers prove nothing.
-constexpr std::int64_t kFew = 8;
-
 struct Precision {
   const char* name;
   double epsilon;

@@ -41,7 +41,6 @@ bool is_explained(const WrongTap& wrong, const Tensor<double>& predicted) {
 }
 
 bool is_nearer(const WrongTap& wrong, const Array& predicted, double times) {
-  constexpr std::int64_t kFew = 8;
   const double much = predicted.size() < kFew ? 30.0 : times;
   const Array& value = wrong.candidate.at(wrong.name);
   return much * relative_error(value, predicted) <= relative_error(value, wrong.forced.trace.at(wrong.name));

@@ -27,6 +27,9 @@ struct WrongTap {
   std::optional<TapNumbers> numbers;  // none for integers or a wrong shape
 };
 
+/// This few numbers prove nothing: they follow from any others by some rule.
+inline constexpr std::int64_t kFew = 8;
+
 /// A floating point tap as the wrong one's module found it: the candidate's, else the oracle's. None where
 /// the case has no such tap.
 std::optional<Tensor<double>> found_value(const WrongTap& wrong, const std::string& name);

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-[[noreturn]] void refuse(const fs::path& path, std::string_view what) {
+[[noreturn]] void fail(const fs::path& path, std::string_view what) {
   throw FormatError(fmt::format("{}: {}: {}", path.string(), what, std::strerror(errno)));
 }
 
@@ -69,7 +69,7 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), target_(follow_l
   } else {
     create();
   }
-  if (file_ < 0) refuse(path_, "cannot be opened");
+  if (file_ < 0) fail(path_, "cannot be opened");
 }
 
 AtomicFile::~AtomicFile() {
@@ -86,7 +86,7 @@ void AtomicFile::create() {
   } while (file_ < 0 && errno == EEXIST);
   if (file_ < 0) {
     temporary_.clear();
-    refuse(path_, "cannot be created");
+    fail(path_, "cannot be created");
   }
 }
 
@@ -94,7 +94,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(file_, bytes.data(), bytes.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) refuse(path_, "cannot be written");
+    if (count < 0) fail(path_, "cannot be written");
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
 }
@@ -105,10 +105,10 @@ void AtomicFile::write(std::string_view text) {
 
 void AtomicFile::commit() {
   const bool in_place = temporary_.empty();
-  if (!in_place && ::fsync(file_) != 0) refuse(path_, "cannot be written");
-  if (::close(std::exchange(file_, -1)) != 0) refuse(path_, "cannot be written");
+  if (!in_place && ::fsync(file_) != 0) fail(path_, "cannot be written");
+  if (::close(std::exchange(file_, -1)) != 0) fail(path_, "cannot be written");
   if (in_place) return;
-  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) refuse(path_, "cannot be replaced");
+  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail(path_, "cannot be replaced");
   temporary_.clear();
 }
 

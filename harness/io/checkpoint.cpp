@@ -99,6 +99,19 @@ bool is_ignored(const std::string& name, const std::string& own, const Architect
       fmt::format("{}: has tensors that the configuration has no place for: {}", path.string(), names));
 }
 
+fs::path config_in(const fs::path& folder) {
+  const fs::path json = folder / "config.json", toml = folder / "config.toml";
+  const bool has_json = fs::exists(json), has_toml = fs::exists(toml);
+  if (has_json && has_toml) {
+    throw ConfigError(
+        fmt::format("{}: has both config.json and config.toml: give one of them", folder.string()));
+  }
+  if (!has_json && !has_toml) {
+    throw ConfigError(fmt::format("{}: has neither config.json nor config.toml", folder.string()));
+  }
+  return has_json ? json : toml;
+}
+
 Array initial_expert_ema(const ParameterInfo& info) {
   Tensor<float> ema(info.shape);
   const float share = 1.0F / static_cast<float>(info.shape.at(0));
@@ -109,6 +122,7 @@ Array initial_expert_ema(const ParameterInfo& info) {
 }  // namespace
 
 Architecture load_config(const fs::path& path) {
+  if (fs::is_directory(path)) return load_config(config_in(path));
   if (path.extension() == ".toml") return load_toml_config(path);
   if (path.extension() == ".json") return load_hf_config(path);
   throw ConfigError(
@@ -118,6 +132,12 @@ Architecture load_config(const fs::path& path) {
 ParameterTable load_parameters(const fs::path& path, const Architecture& architecture) {
   const ParameterTable tensors = read_tensors(path);
   const bool hugging_face = is_hugging_face(tensors);
+  const bool mixtral = std::ranges::any_of(tensors, [](const auto& tensor) {
+    return tensor.first.find(".block_sparse_moe.") != std::string::npos;
+  });
+  const auto name_in_file = [&](const std::string& own) {
+    return hugging_face ? hugging_face_name(own, mixtral) : own;
+  };
   // 1. Every tensor of the file under our name.
   ParameterTable renamed;
   std::vector<std::string> unknown;
@@ -138,17 +158,19 @@ ParameterTable load_parameters(const fs::path& path, const Architecture& archite
       parameters.emplace(info.name, initial_expert_ema(info));
       continue;
     }
-    if (found.empty()) throw FormatError(fmt::format("{}: has no tensor {}", path.string(), info.name));
+    if (found.empty()) {
+      throw FormatError(fmt::format("{}: has no tensor {}", path.string(), name_in_file(info.name)));
+    }
     const Array& array = found.mapped();
-    require_shape(fmt::format("{}: {}", path.string(), info.name), array.shape(), info.shape);
+    require_shape(fmt::format("{}: {}", path.string(), name_in_file(info.name)), array.shape(), info.shape);
     if (!is_floating_point(array.dtype())) {
-      throw FormatError(fmt::format("{}: {} is {}, not a floating point type", path.string(), info.name,
-                                    torch_name(array.dtype())));
+      throw FormatError(fmt::format("{}: {} is {}, not a floating point type", path.string(),
+                                    name_in_file(info.name), torch_name(array.dtype())));
     }
     parameters.insert(std::move(found));
   }
   // 3. What is left has no place.
-  for (const auto& [name, array] : renamed) unknown.push_back(name);
+  for (const auto& [name, array] : renamed) unknown.push_back(name_in_file(name));
   if (!unknown.empty()) reject_unknown(path, unknown);
   return parameters;
 }

@@ -16,7 +16,8 @@ struct Checkpoint {
   ParameterTable parameters;
 };
 
-/// A .toml file is KempnerForge's, a .json file Hugging Face's config.json.
+/// A .toml file is KempnerForge's, a .json file Hugging Face's config.json; of a folder it is the config.json or
+/// config.toml in it.
 Architecture load_config(const std::filesystem::path& path);
 
 /// Reads a model.safetensors, a model.safetensors.index.json with its shards, or the one of the two that lies

@@ -1,4 +1,4 @@
-// Tensor names: transformers, models/{llama,mixtral,qwen3,qwen3_moe}/modeling_*.py. KempnerForge's own
+// Tensor names: transformers, models/{llama,mixtral,qwen2,qwen3,qwen3_moe}/modeling_*.py. KempnerForge's own
 // converter: scripts/convert_checkpoint.py.
 #include <fmt/format.h>
 
@@ -19,12 +19,15 @@ constexpr std::array<Pair, 3> kModelNames = {{
     {"lm_head.weight", "output_head.proj.weight"},
 }};
 
-constexpr std::array<Pair, 13> kLayerNames = {{
+constexpr std::array<Pair, 16> kLayerNames = {{
     {"input_layernorm.weight", "attention_norm.weight"},
     {"self_attn.q_proj.weight", "attention.q_proj.weight"},
     {"self_attn.k_proj.weight", "attention.k_proj.weight"},
     {"self_attn.v_proj.weight", "attention.v_proj.weight"},
     {"self_attn.o_proj.weight", "attention.o_proj.weight"},
+    {"self_attn.q_proj.bias", "attention.q_proj.bias"},  // Qwen2
+    {"self_attn.k_proj.bias", "attention.k_proj.bias"},
+    {"self_attn.v_proj.bias", "attention.v_proj.bias"},
     {"self_attn.q_norm.weight", "attention.q_norm.weight"},
     {"self_attn.k_norm.weight", "attention.k_norm.weight"},
     {"post_attention_layernorm.weight", "mlp_norm.weight"},
@@ -50,6 +53,16 @@ std::string_view find(const std::array<Pair, size>& names, std::string_view name
   const auto pair =
       std::find_if(names.begin(), names.end(), [name](const Pair& p) { return p.first == name; });
   return pair == names.end() ? std::string_view() : pair->second;
+}
+
+/// The other way, of several the first whose file's name begins with `start` ("" for any).
+template <std::size_t size>
+std::string_view find_back(const std::array<Pair, size>& names, std::string_view own,
+                           std::string_view start = "") {
+  for (const Pair& pair : names) {
+    if (pair.second == own && pair.first.starts_with(start)) return pair.first;
+  }
+  return {};
 }
 
 bool take_prefix(std::string_view& text, std::string_view prefix) {
@@ -84,6 +97,24 @@ std::string kempnerforge_name(std::string_view hf_name) {
   }
   const std::string_view name = find(kLayerNames, rest);
   return name.empty() ? "" : fmt::format("layers.{}.{}", layer, name);
+}
+
+std::string hugging_face_name(std::string_view own_name, bool mixtral) {
+  std::string_view rest = own_name;
+  std::string result;
+  if (!take_prefix(rest, "layers.")) {
+    result = find_back(kModelNames, own_name);
+  } else if (const std::string_view layer = take_index(rest); take_prefix(rest, "mlp.experts.")) {
+    const std::string_view expert = take_index(rest);
+    const std::string_view name = find_back(kExpertNames, rest, mixtral ? "w" : "");
+    result = fmt::format("model.layers.{}.{}.experts.{}.{}", layer, mixtral ? "block_sparse_moe" : "mlp",
+                         expert, mixtral ? name : rest);
+  } else {
+    const bool router = mixtral && rest.starts_with("mlp.router.");
+    const std::string_view name = find_back(kLayerNames, rest, router ? "block_sparse_moe." : "");
+    if (!name.empty()) result = fmt::format("model.layers.{}.{}", layer, name);
+  }
+  return result.empty() ? std::string(own_name) : result;
 }
 
 }  // namespace forgecheck

@@ -16,7 +16,7 @@ namespace forgecheck {
 
 namespace {
 
-[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& what) {
+[[noreturn]] void refuse_file(const std::filesystem::path& path, const std::string& what) {
   throw FormatError(fmt::format("{}: {}", path.string(), what));
 }
 
@@ -40,17 +40,17 @@ class Descriptor {
 MappedFile map_file(const std::filesystem::path& path) {
   // O_NONBLOCK: a named pipe must be refused, not waited for.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.number() < 0) refuse(path, fmt::format("cannot be opened: {}", std::strerror(errno)));
+  if (file.number() < 0) refuse_file(path, fmt::format("cannot be opened: {}", std::strerror(errno)));
   struct stat status {};
   if (::fstat(file.number(), &status) != 0) {
-    refuse(path, fmt::format("cannot be read: {}", std::strerror(errno)));
+    refuse_file(path, fmt::format("cannot be read: {}", std::strerror(errno)));
   }
-  if (S_ISDIR(status.st_mode)) refuse(path, fmt::format("cannot be read: {}", std::strerror(EISDIR)));
-  if (!S_ISREG(status.st_mode)) refuse(path, "is not a regular file");
+  if (S_ISDIR(status.st_mode)) refuse_file(path, fmt::format("cannot be read: {}", std::strerror(EISDIR)));
+  if (!S_ISREG(status.st_mode)) refuse_file(path, "is not a regular file");
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size == 0) return {};
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
-  if (address == MAP_FAILED) refuse(path, fmt::format("cannot be mapped: {}", std::strerror(errno)));
+  if (address == MAP_FAILED) refuse_file(path, fmt::format("cannot be mapped: {}", std::strerror(errno)));
   const auto unmap = [size](const std::byte* data) { ::munmap(const_cast<std::byte*>(data), size); };
   return {std::shared_ptr<const std::byte>(static_cast<const std::byte*>(address), unmap), size};
 }
@@ -62,7 +62,7 @@ std::string_view text_of(const MappedFile& file) {
 void refuse_lfs_pointer(const std::filesystem::path& path, std::string_view text) {
   // https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: "version" is the first line of a pointer.
   if (text.starts_with("version https://git-lfs.github.com/spec/")) {
-    refuse(path, "is a Git LFS pointer, not the file itself: run git lfs pull");
+    refuse_file(path, "is a Git LFS pointer, not the file itself: run git lfs pull");
   }
 }
 

@@ -14,7 +14,7 @@ namespace forgecheck {
 namespace {
 
 /// GitHub shows this many annotations of a kind for one step.
-constexpr std::size_t kShown = 10;
+constexpr std::size_t kMostAnnotations = 10;
 
 /// GitHub's escapes, in a property those of `:` and `,` as well.
 std::string escaped(const std::string& text, bool property) {
@@ -80,7 +80,7 @@ Annotation note_annotation(const Result& result) {
 }
 
 void print_kind(std::ostream& out, const std::string& kind, const std::vector<Annotation>& all) {
-  const std::size_t shown = all.size() > kShown ? kShown - 1 : all.size();
+  const std::size_t shown = all.size() > kMostAnnotations ? kMostAnnotations - 1 : all.size();
   for (const Annotation& one : std::span(all).first(shown)) {
     out << annotation(kind, one.file, one.title, one.message);
   }

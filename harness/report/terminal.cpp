@@ -14,7 +14,7 @@ namespace forgecheck {
 namespace {
 
 /// Text of any origin, after an indentation of two: its further lines are marked.
-std::string shown(std::string_view text) {
+std::string indented(std::string_view text) {
   std::string result;
   for (const char c : printable(text)) {
     result += c;
@@ -46,7 +46,7 @@ void print_aligned(std::ostream& out, const Rows& rows, const std::string& inden
 
 void print_divergence(std::ostream& out, const FirstDivergence& first) {
   const auto line = [&out](const char* label, const std::string& text) {
-    if (!text.empty()) out << "  " << label << ": " << shown(text) << "\n";
+    if (!text.empty()) out << "  " << label << ": " << indented(text) << "\n";
   };
   line("first divergence", place(first));
   // Of another shape or kind of value there is no error to measure: the message says all that is known.
@@ -77,13 +77,13 @@ void print_worst_taps(std::ostream& out, const Judgement& judgement) {
   std::string others;
   for (const TapResult* tap : worst) {
     if (tap->tolerance > 0) {
-      rows.push_back({shown(tap->name), short_number(tap->error), short_number(tap->tolerance),
+      rows.push_back({indented(tap->name), short_number(tap->error), short_number(tap->tolerance),
                       short_number(tap->used)});
       if (!parts) continue;
       rows.back().push_back(short_number(tap->local));
       rows.back().push_back(short_number(tap->inherited));
     } else if (const std::string text = tap->name + " " + tap->message; text != judgement.message) {
-      others += "  " + shown(text) + "\n";
+      others += "  " + indented(text) + "\n";
     }
   }
   if (!rows.empty()) {
@@ -102,7 +102,7 @@ void print_histogram(std::ostream& out, const FirstDivergence& first) {
   constexpr double kWidth = 40;
   if (first.histogram.empty()) return;
   const auto largest = static_cast<double>(std::ranges::max(first.histogram));
-  out << "  elements of " << shown(first.tap) << " by the share of the tolerance that they use\n";
+  out << "  elements of " << indented(first.tap) << " by the share of the tolerance that they use\n";
   Rows rows;
   for (std::size_t bin = 0; bin < first.histogram.size(); ++bin) {
     const std::size_t count = first.histogram[bin];
@@ -128,7 +128,7 @@ void print_unsupported(std::ostream& out, const Report& report) {
     ++reasons[(folder == std::string::npos ? "" : result.file.substr(0, folder) + ": ") +
               result.judgement.message];
   }
-  for (const auto& [reason, count] : reasons) out << count << " not judged, " << shown(reason) << "\n";
+  for (const auto& [reason, count] : reasons) out << count << " not judged, " << indented(reason) << "\n";
 }
 
 /// Whether there was a trace to compare.
@@ -180,7 +180,7 @@ void print_notes(std::ostream& out, const Report& report) {
   std::size_t left = kShown;
   for (const auto& [note, subjects] : notes) {
     if (left-- == 0) break;
-    out << shown(note_text(note, subjects)) << "\n";
+    out << indented(note_text(note, subjects)) << "\n";
   }
   if (notes.size() > kShown) {
     out << fmt::format("and {} more notes: --json or --html lists them\n", notes.size() - kShown);
@@ -189,15 +189,15 @@ void print_notes(std::ostream& out, const Report& report) {
 
 void print_failure(std::ostream& out, const Result& result, bool brief) {
   const Judgement& judgement = result.judgement;
-  out << to_string(judgement.verdict) << ": " << shown(comparison(result)) << "\n";
-  if (!judgement.message.empty()) out << "  " << shown(judgement.message) << "\n";
+  out << to_string(judgement.verdict) << ": " << indented(comparison(result)) << "\n";
+  if (!judgement.message.empty()) out << "  " << indented(judgement.message) << "\n";
   if (!brief) {
     const auto& first = judgement.first_divergence;
     if (first) print_divergence(out, *first);
     print_worst_taps(out, judgement);
     if (first) print_histogram(out, *first);
   }
-  if (!result.repeat.empty()) out << "  repeat: " << shown(result.repeat) << "\n";
+  if (!result.repeat.empty()) out << "  repeat: " << indented(result.repeat) << "\n";
 }
 
 void print_summary(std::ostream& out, const Report& report) {
@@ -218,8 +218,8 @@ void print_summary(std::ostream& out, const Report& report) {
   }
   Rows rows;
   for (const auto& [key, group] : groups) {
-    rows.push_back({shown(key.first), key.second, summary_line(group.report),
-                    group.measured ? "worst tolerance used: " + shown(worst_of_group(group.worst)) : ""});
+    rows.push_back({indented(key.first), key.second, summary_line(group.report),
+                    group.measured ? "worst tolerance used: " + indented(worst_of_group(group.worst)) : ""});
   }
   print_aligned(out, rows, "");
   print_unsupported(out, report);

@@ -26,13 +26,19 @@ std::string context_formula(const TapPlace& place, const Architecture& architect
   const ModelConfig& model = architecture.model;
   const std::int64_t heads = place.cross() ? architecture.vlm->resolved_heads(model) : model.n_heads;
   const std::int64_t kv_heads = place.cross() ? architecture.vlm->resolved_kv_heads(model) : model.kv_heads();
-  std::string text =
-      "out = sum_j p_j v_j, p = softmax_j((q . k_j) / sqrt(head_dim = " + std::to_string(model.dim / heads) +
-      "))";
+  std::string text = "out = sum_j p_j v_j, p = softmax_j((q . k_j) / sqrt(head_dim = " +
+                     std::to_string(model.head_dim.value_or(model.dim / heads)) + "))";
   text += place.cross()                   ? " over the image tokens that image_mask shows"
           : architecture.is(VlmArch::mot) ? " over the visible keys of all modalities, image and text joined"
                                           : " over the visible keys: j <= i, same document, not padding";
-  if (!place.cross()) text += "; q and k rotated by rope, theta = " + number(model.rope_theta);
+  if (!place.cross()) {
+    if (model.sliding_window > 0)
+      text += ", j > i - sliding_window = i - " + std::to_string(model.sliding_window);
+    text += "; q and k rotated by rope, theta = " + number(model.rope_theta);
+    if (model.rope_scaling != RopeScaling::none) {
+      text += ", rope_scaling = " + to_string(model.rope_scaling) + " by " + number(model.rope_factor);
+    }
+  }
   if (heads != kv_heads) text += "; head h reads key-value head h / " + std::to_string(heads / kv_heads);
   return text;
 }

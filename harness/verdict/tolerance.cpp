@@ -40,7 +40,7 @@ bool same_kind(double a, double b) {
 }
 
 /// |a - b| of two values of one kind; 0 where neither is finite.
-double distance(double a, double b) {
+double finite_distance(double a, double b) {
   return std::isfinite(a) && std::isfinite(b) ? std::abs(a - b) : 0.0;
 }
 
@@ -112,7 +112,7 @@ BaselineErrors baseline_errors(const Tensor<double>& oracle, const Tensor<double
   for (std::int64_t r = 0; r < oracle.rows(); ++r) {
     double beyond = 0;
     for (std::int64_t i = r * oracle.width(); i < (r + 1) * oracle.width(); ++i) {
-      beyond = std::max(beyond, distance(baseline[i], oracle[i]) - stored[i]);
+      beyond = std::max(beyond, finite_distance(baseline[i], oracle[i]) - stored[i]);
     }
     errors.size.push_back(root_mean_square(oracle.row(r)));
     errors.beyond.push_back(beyond);
@@ -146,7 +146,7 @@ double rms_tolerance(const Tensor<double>& oracle, const Tensor<double>& baselin
                      const Tensor<double>& stored, Dtype type, const Spread* spread) {
   if (oracle.size() < kManyElements) return kInfinity;
   Tensor<double> errors(oracle.shape);
-  for (std::int64_t i = 0; i < oracle.size(); ++i) errors[i] = distance(baseline[i], oracle[i]);
+  for (std::int64_t i = 0; i < oracle.size(); ++i) errors[i] = finite_distance(baseline[i], oracle[i]);
   const double own =
       kappa(type) * std::max(root_mean_square(errors.data), root_mean_square(stored.data) / std::sqrt(3.0));
   return spread == nullptr ? own : std::max(own, kWholeSpread * spread->whole);
@@ -240,7 +240,7 @@ TapResult compare_floating(const std::string& name, const Array& candidate, cons
   TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};
   std::int64_t worst = 0;
   for (std::int64_t i = 0; i < oracle.size(); ++i) {
-    errors[i] = distance(values[i], oracle[i]);
+    errors[i] = finite_distance(values[i], oracle[i]);
     const double used = share_used(errors[i], stored[i], beyond[i]);
     if (i > 0 && used <= result.used) continue;
     worst = i;

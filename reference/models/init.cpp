@@ -53,6 +53,7 @@ std::function<float()> sampler(const Architecture& architecture, const Parameter
       return constant(1.0);
     case ParameterKind::norm_bias:
     case ParameterKind::expert_bias:
+    case ParameterKind::linear_bias:
       return constant(0.0);
     case ParameterKind::expert_ema:
       return constant(1.0 / static_cast<double>(info.shape[0]));

@@ -13,6 +13,11 @@ Tensor<T> Run<T>::linear(const std::string& name, const Tensor<T>& x) const {
 }
 
 template <class T>
+Tensor<T> Run<T>::biased_linear(const std::string& name, const Tensor<T>& x) const {
+  return forgecheck::linear(x, weight(name), weights.at(name + ".bias"), options.arithmetic);
+}
+
+template <class T>
 Tensor<T> Run<T>::normalised(const std::string& name, const Tensor<T>& x, double eps) const {
   switch (model().norm_type) {
     case NormType::rmsnorm:

@@ -40,6 +40,8 @@ struct Run {
 
   /// x (..., in) through the linear module `name`.
   Tensor<T> linear(const std::string& name, const Tensor<T>& x) const;
+  /// The same with the module's bias.
+  Tensor<T> biased_linear(const std::string& name, const Tensor<T>& x) const;
   /// x through the norm module `name` of the configured type; tapped under that name.
   Tensor<T> norm(const std::string& name, const Tensor<T>& x, double eps) const;
 

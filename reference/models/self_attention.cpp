@@ -13,12 +13,16 @@ template <class T>
 QueryKeyValue<T> project_qkv(Run<T>& run, const std::string& prefix, const std::string& suffix,
                              const Tensor<T>& x, std::int64_t first_position) {
   const ModelConfig& model = run.model();
-  const std::int64_t batch = x.dim(0), length = x.dim(1), head_dim = model.head_dim();
+  const std::int64_t batch = x.dim(0), length = x.dim(1), head_dim = model.computed_head_dim();
 
   // 1. projections
-  Tensor<T> q = run.linear(prefix + "q_proj" + suffix, x);
-  Tensor<T> k = run.linear(prefix + "k_proj" + suffix, x);
-  Tensor<T> v = run.linear(prefix + "v_proj" + suffix, x);
+  const auto project = [&](const char* module) {
+    const std::string name = prefix + module + suffix;
+    return model.qkv_bias ? run.biased_linear(name, x) : run.linear(name, x);
+  };
+  Tensor<T> q = project("q_proj");
+  Tensor<T> k = project("k_proj");
+  Tensor<T> v = project("v_proj");
   run.tracer.tap(prefix + "q_proj" + suffix, q);
   run.tracer.tap(prefix + "k_proj" + suffix, k);
   run.tracer.tap(prefix + "v_proj" + suffix, v);
@@ -51,8 +55,8 @@ Tensor<T> self_attention(Run<T>& run, const std::string& name, const Tensor<T>& 
     qkv.k = swap_middle(filled(cache->k, cache->seq_len));
     qkv.v = swap_middle(filled(cache->v, cache->seq_len));
   }
-  const AttentionMask mask =
-      causal_mask(x.dim(0), x.dim(1), qkv.k.dim(1), first_position, doc_ids, key_padding_mask);
+  const AttentionMask mask = causal_mask(x.dim(0), x.dim(1), qkv.k.dim(1), first_position, doc_ids,
+                                         key_padding_mask, run.model().sliding_window);
   Tensor<T> context = attention(qkv.q, qkv.k, qkv.v, mask, run.options.arithmetic);
   run.tracer.tap(name + ".context", context);
   Tensor<T> out = run.linear(name + ".o_proj", context);

@@ -148,7 +148,7 @@ Run<T> make_run(const Architecture& architecture, Weights<T>& weights, const Inp
 /// Tables for the `cached` positions and the `length` after them, never past max_seq_len.
 template <class T>
 RopeTable<T> rope_of(const ModelConfig& model, std::int64_t cached, std::int64_t length) {
-  return rope_table<T>(model.head_dim(), std::min(model.max_seq_len, cached + length), model.rope_theta);
+  return rope_table<T>(model.computed_head_dim(), std::min(model.max_seq_len, cached + length), model.rope());
 }
 
 /// Residual length of validated inputs.
@@ -162,7 +162,7 @@ std::int64_t residual_length(const Inputs& inputs) {
 template <class T>
 std::vector<KvCache<T>> make_kv_caches(const ModelConfig& model, std::int64_t batch,
                                        std::int64_t max_positions) {
-  const Shape shape{batch, model.kv_heads(), max_positions, model.head_dim()};
+  const Shape shape{batch, model.kv_heads(), max_positions, model.computed_head_dim()};
   return std::vector<KvCache<T>>(static_cast<std::size_t>(model.n_layers),
                                  KvCache<T>{Tensor<T>(shape), Tensor<T>(shape)});
 }

@@ -18,7 +18,7 @@ void unmask_empty_rows(AttentionMask& mask) {
 
 AttentionMask causal_mask(std::int64_t batch, std::int64_t queries, std::int64_t keys,
                           std::int64_t first_position, const Tensor<std::int64_t>* doc_ids,
-                          const Tensor<std::int64_t>* key_padding_mask) {
+                          const Tensor<std::int64_t>* key_padding_mask, std::int64_t window) {
   if (doc_ids != nullptr) require_shape("[attention] doc_ids", doc_ids->shape, {batch, keys});
   if (key_padding_mask != nullptr) {
     require_shape("[attention] key_padding_mask", key_padding_mask->shape, {batch, keys});
@@ -29,10 +29,11 @@ AttentionMask causal_mask(std::int64_t batch, std::int64_t queries, std::int64_t
       const std::int64_t position = first_position + i;
       for (std::int64_t j = 0; j < keys; ++j) {
         const bool causal = j <= position;
+        const bool near = window == 0 || j > position - window;
         const bool same_document =
             doc_ids == nullptr || (*doc_ids)[b * keys + j] == (*doc_ids)[b * keys + position];
         const bool valid = key_padding_mask == nullptr || (*key_padding_mask)[b * keys + j] != 0;
-        mask[(b * queries + i) * keys + j] = causal && same_document && valid ? 1 : 0;
+        mask[(b * queries + i) * keys + j] = causal && same_document && valid && near ? 1 : 0;
       }
     }
   }

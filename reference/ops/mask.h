@@ -11,11 +11,11 @@ using AttentionMask = Tensor<std::uint8_t>;
 
 /// Self-attention. Query i stands at position first_position + i and sees key j iff
 ///   j <= first_position + i, and doc_ids[b, j] == doc_ids[b, query] (when given),
-///   and key_padding_mask[b, j] (when given).
+///   and j > first_position + i - window (unless window is 0), and key_padding_mask[b, j] (when given).
 /// A query that would see no key sees every key of its row. doc_ids, key_padding_mask: (B, keys), or null.
 AttentionMask causal_mask(std::int64_t batch, std::int64_t queries, std::int64_t keys,
                           std::int64_t first_position, const Tensor<std::int64_t>* doc_ids,
-                          const Tensor<std::int64_t>* key_padding_mask);
+                          const Tensor<std::int64_t>* key_padding_mask, std::int64_t window = 0);
 
 /// Cross-attention: every query sees the keys whose image_mask (B, keys) is true, or all keys if there is no
 /// mask (null) or the sample has no true key.

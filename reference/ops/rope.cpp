@@ -1,21 +1,52 @@
 #include "reference/ops/rope.h"
 
 #include <cmath>
+#include <numbers>
 
 #include "reference/error.h"
 #include "reference/instantiate.h"
 
 namespace forgecheck {
 
+namespace {
+
+template <class C>
+C scaled_as_llama3(C frequency, C factor, const RopeOptions& rope) {
+  const auto length = static_cast<C>(rope.original_max_seq_len);
+  const auto low = static_cast<C>(rope.low_freq_factor), high = static_cast<C>(rope.high_freq_factor);
+  const C wavelength = static_cast<C>(2 * std::numbers::pi) / frequency;
+  if (wavelength > length / low) return frequency / factor;
+  if (wavelength < length / high) return frequency;
+  const C share = (length / wavelength - low) / (high - low);
+  return (C(1) - share) * frequency / factor + share * frequency;
+}
+
+/// A frequency after scaling.
+template <class C>
+C scaled(C frequency, const RopeOptions& rope) {
+  const auto factor = static_cast<C>(rope.factor);
+  switch (rope.scaling) {
+    case RopeScaling::none:
+      return frequency;
+    case RopeScaling::linear:
+      return frequency / factor;
+    case RopeScaling::llama3:
+      return scaled_as_llama3(frequency, factor, rope);
+  }
+  throw_not_an_enumerator("model.rope_scaling", rope.scaling);
+}
+
+}  // namespace
+
 template <class T>
-RopeTable<T> rope_table(std::int64_t head_dim, std::int64_t positions, double theta) {
+RopeTable<T> rope_table(std::int64_t head_dim, std::int64_t positions, const RopeOptions& rope) {
   using C = compute_t<T>;
   const std::int64_t half = head_dim / 2;
   RopeTable<T> table{Tensor<T>({positions, half}), Tensor<T>({positions, half})};
   for (std::int64_t j = 0; j < half; ++j) {
     // 1. frequency of the pair (j, j + d/2)
     const C exponent = static_cast<C>(2 * j) / static_cast<C>(head_dim);
-    const C frequency = C(1) / pow(static_cast<C>(theta), exponent);
+    const C frequency = scaled(C(1) / pow(static_cast<C>(rope.theta), exponent), rope);
     for (std::int64_t position = 0; position < positions; ++position) {
       // 2. angle
       const C angle = static_cast<C>(position) * frequency;

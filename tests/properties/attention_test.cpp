@@ -128,7 +128,7 @@ RC_GTEST_PROP(MaskProperties, EveryQuerySeesSomething, ()) {
 
 struct RopeCase {
   std::int64_t head_dim = 2 * size_between(1, 4);
-  RopeTable<double> table = rope_table<double>(head_dim, 32, 10000.0);
+  RopeTable<double> table = rope_table<double>(head_dim, 32, {10000.0});
   Tensor<double> x = random_tensor({1, 1, 1, head_dim});
 
   std::vector<double> at(const Tensor<double>& vector, std::int64_t position) const {

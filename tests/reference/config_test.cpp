@@ -10,7 +10,7 @@ namespace {
 TEST(ModelConfig, DefaultsAreUpstreams) {
   const ModelConfig model;
   EXPECT_EQ(model.kv_heads(), 32);
-  EXPECT_EQ(model.head_dim(), 128);
+  EXPECT_EQ(model.computed_head_dim(), 128);
   EXPECT_EQ(model.computed_ffn_hidden_dim(), 11008);
   EXPECT_EQ(model.computed_expert_ffn_hidden_dim(), 11008);
   EXPECT_FALSE(model.is_moe_layer(0));
@@ -168,6 +168,33 @@ TEST(ModelConfig, AllLayersTogetherMustFitAndThoseOfMotForEachModality) {
   EXPECT_REJECTED(small(), a.model.n_layers = 36764078590780, "model.n_layers = 36764078590780");
   EXPECT_ACCEPTED(small(VlmArch::mot), a.model.n_layers = 18382039295389);
   EXPECT_REJECTED(small(VlmArch::mot), a.model.n_layers = 18382039295390, "model.n_layers = 18382039295390");
+}
+
+TEST(ModelConfig, HeadsPositionsAndTheWindow) {
+  EXPECT_ACCEPTED(small(), a.model.head_dim = 10);
+  EXPECT_ACCEPTED(small(), a.model.head_dim = 10; a.model.n_heads = 5);  // need not divide dim then
+  EXPECT_REJECTED(small(), a.model.head_dim = 0, "model.head_dim = 0");
+  EXPECT_REJECTED(small(), a.model.head_dim = 7, "model.head_dim = 7");
+  EXPECT_REJECTED(small(), a.model.head_dim = std::int64_t{1} << 60, "model.head_dim = 1152921504606846976");
+  EXPECT_REJECTED(small(), a.model.sliding_window = -1, "model.sliding_window = -1");
+  EXPECT_REJECTED(small(), a.model.rope_factor = 0, "model.rope_factor = 0");
+  EXPECT_REJECTED(small(), a.model.rope_low_freq_factor = kNan, "model.rope_low_freq_factor = nan");
+  EXPECT_REJECTED(small(), a.model.rope_high_freq_factor = -1, "model.rope_high_freq_factor = -1");
+  EXPECT_REJECTED(small(), a.model.rope_high_freq_factor = 1, "model.rope_high_freq_factor = 1");
+  EXPECT_REJECTED(small(), a.model.rope_original_max_seq_len = 0, "model.rope_original_max_seq_len = 0");
+  EXPECT_REJECTED(small(), a.model.num_experts = 2;
+                  a.model.moe_ffn_hidden_dim = 0, "model.moe_ffn_hidden_dim = 0");
+}
+
+// Upstream's image models have none of them, and nothing says what they would compute.
+TEST(ModelConfig, OptionsOfOtherFamiliesAreForTextModels) {
+  for (const VlmArch arch : {VlmArch::joint_decoder, VlmArch::cross_attention, VlmArch::mot, VlmArch::moma}) {
+    EXPECT_REJECTED(small(arch), a.model.head_dim = 8, "model.head_dim = 8");
+    EXPECT_REJECTED(small(arch), a.model.qkv_bias = true, "model.qkv_bias = true");
+    EXPECT_REJECTED(small(arch), a.model.sliding_window = 2, "model.sliding_window = 2");
+    EXPECT_REJECTED(small(arch), a.model.rope_scaling = RopeScaling::linear, "model.rope_scaling = linear");
+    EXPECT_REJECTED(small(arch), a.model.moe_ffn_hidden_dim = 16, "model.moe_ffn_hidden_dim = 16");
+  }
 }
 
 TEST(ModelConfig, FirstBrokenRuleOnly) {

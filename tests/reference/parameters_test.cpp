@@ -151,6 +151,36 @@ TEST(Parameters, GroupedQueryShapes) {
   EXPECT_EQ(table.at("layers.1.mlp.down_proj.weight").shape, (Shape{32, 48}));
 }
 
+TEST(Parameters, HeadsOfAWidthOfTheirOwn) {
+  Architecture architecture = small();
+  architecture.model.head_dim = 10;
+  architecture.model.qk_norm = true;
+  const auto table = by_name(model_parameters(architecture));
+  EXPECT_EQ(table.at("layers.1.attention.q_proj.weight").shape, (Shape{40, 32}));
+  EXPECT_EQ(table.at("layers.1.attention.k_proj.weight").shape, (Shape{20, 32}));
+  EXPECT_EQ(table.at("layers.1.attention.o_proj.weight").shape, (Shape{32, 40}));
+  EXPECT_EQ(table.at("layers.1.attention.q_norm.weight").shape, (Shape{10}));
+}
+
+TEST(Parameters, BiasesOfQueriesKeysAndValues) {
+  Architecture architecture = small();
+  const std::size_t without = model_parameters(architecture).size();
+  architecture.model.qkv_bias = true;
+  const auto table = by_name(model_parameters(architecture));
+  EXPECT_EQ(table.size(), without + 6);  // of two layers
+  EXPECT_EQ(table.at("layers.1.attention.q_proj.bias").shape, (Shape{32}));
+  EXPECT_EQ(table.at("layers.1.attention.v_proj.bias").shape, (Shape{16}));
+  EXPECT_EQ(table.at("layers.1.attention.k_proj.bias").kind, ParameterKind::linear_bias);
+}
+
+TEST(Parameters, ExpertsOfAWidthOfTheirOwn) {
+  Architecture architecture = small();
+  architecture.model.num_experts = 4;
+  architecture.model.moe_ffn_hidden_dim = 7;
+  EXPECT_EQ(by_name(model_parameters(architecture)).at("layers.1.mlp.experts.3.down_proj.weight").shape,
+            (Shape{32, 7}));
+}
+
 TEST(Parameters, LayerNormHasBiasesAndGeluHasNoGate) {
   Architecture architecture = small();
   architecture.model.norm_type = NormType::layernorm;

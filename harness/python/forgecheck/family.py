@@ -49,7 +49,7 @@ class Family:
         """The case, read from the model."""
         raise ForgecheckError(
             f"{type(self.module).__name__} is none of the models that forgecheck knows (KempnerForge's Transformer, "
-            "transformers' Llama, Mistral, Mixtral, Qwen3 with a language-model head): say what it computes, as in "
+            "transformers' Llama, Mistral, Mixtral, Qwen2, Qwen3 with a language-model head): say what it computes, as in "
             'case="dense[dim=64,n_layers=2,n_heads=4,vocab_size=61]"'
         )
 

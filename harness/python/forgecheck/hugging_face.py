@@ -14,7 +14,7 @@ from forgecheck.errors import ForgecheckError
 from forgecheck.family import Family, Inputs, Output, read_output
 from forgecheck.names import Names
 
-# Names: transformers, models/{llama,mistral,mixtral,qwen3,qwen3_moe}/modeling_*.py of versions 4 and 5.
+# Names: transformers, models/{llama,mistral,mixtral,qwen2,qwen3,qwen3_moe}/modeling_*.py of versions 4 and 5.
 _EXPERTS = "layers.*.mlp.experts"
 NAMES = {
     "model.embed_tokens": "token_embedding",

@@ -41,6 +41,7 @@ _NAMES: list[tuple[re.Pattern[str], Kind]] = [
         (rf"({_NORM})\.weight", Kind.NORM_WEIGHT),
         (rf"({_NORM})\.bias", Kind.BIAS),
         (rf"({_ATTENTION})\.[qkvo]_proj(\.[^.]+)?\.weight", Kind.LINEAR),
+        (rf"({_ATTENTION})\.[qkv]_proj\.bias", Kind.BIAS),
         (rf"({_ATTENTION})\.[qk]_norm(\.[^.]+)?\.weight", Kind.NORM_WEIGHT),
         (rf"({_FEED_FORWARD})(\.shared_expert)?\.(gate|up|down)_proj\.weight", Kind.LINEAR),
         (rf"({_EXPERTS})\.(gate|up|down)_proj\.weight", Kind.LINEAR),

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/backend/gpu_backend.h"
+#include "harness/fuzz/random_case.h"
 #include "harness/verdict/judge.h"
 
 namespace forgecheck {
@@ -22,9 +23,11 @@ class Oracle : public testing::Test {
 
   /// Every tap of the reference, in its order, within the judge's tolerances, in both types.
   void expect_match(const std::string& text) {
-    for (const std::string dtype : {"/float32", "/bfloat16"}) {
-      SCOPED_TRACE(text + dtype);
-      const Problem problem = seeded_problem(parse_case_text(text + dtype));
+    for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+      SCOPED_TRACE(text + " " + std::string(torch_name(dtype)));
+      Case definition = parse_case_text(text);
+      definition.dtype = dtype;
+      const Problem problem = seeded_problem(definition);
       const Trace trace = backend->run(problem, {});
       EXPECT_EQ(names(trace), names(make_backend("reference")->run(problem, {})));
       const Judgement judgement = judge(problem, trace, problem.definition.dtype, false, Detail::verdicts);
@@ -44,6 +47,26 @@ class Oracle : public testing::Test {
 TEST_F(Oracle, TheBiasScheduleIsFollowedAtTheStepOfTraining) {
   for (const std::string schedule : {"cosine_decay", "linear_warmup"}) {
     expect_match("moe[" + kSigmoid + ",moe_bias_schedule=" + schedule + "]/text_len=6/train/moe_step=5:100");
+  }
+}
+
+TEST_F(Oracle, TheOptionsOfOtherFamiliesAreFollowed) {
+  for (const std::string option :
+       {"head_dim=10", "qkv_bias=true", "sliding_window=3", "rope_scaling=linear,rope_factor=4",
+        "rope_scaling=llama3,rope_factor=8,rope_original_max_seq_len=16", "qk_norm=true,qk_norm_eps=0.01"}) {
+    expect_match("dense[" + kSizes + "," + option + "]/batch=2,text_len=12");
+    expect_match("dense[" + kSizes + "," + option + "]/batch=2,text_len=12/decode=5+1+1+5");
+  }
+  expect_match("moe[" + kExperts + ",moe_ffn_hidden_dim=13,moe_shared_experts=1]/batch=2,text_len=6");
+}
+
+TEST_F(Oracle, RandomModelsOfOtherFamilies) {
+  std::int64_t judged = 0;
+  for (std::uint64_t seed = 0; judged < 30; ++seed) {
+    const Case definition = random_case(seed, Family::any);
+    if (definition.architecture.vlm) continue;
+    expect_match(case_text(definition));
+    ++judged;
   }
 }
 

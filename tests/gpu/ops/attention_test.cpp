@@ -50,6 +50,16 @@ TYPED_TEST(GpuAttention, DocumentsDoNotSeeEachOther) {
   this->expect_reference(this->op, {.queries = 70, .keys = 70}, {.causal = true, .doc_ids = docs});
 }
 
+// Windows that end at, before and after the edges of tiles; one as long as the rows, and one with padding in it.
+TYPED_TEST(GpuAttention, AWindowIsTheReference) {
+  for (const std::int64_t window : {1, 2, 31, 32, 33, 69, 70, 71}) {
+    this->expect_reference(this->op, {.queries = 70, .keys = 70}, {.causal = true, .window = window});
+  }
+  const auto valid = valid_keys(70, {{20, 70}, {0, 40}});
+  this->expect_reference(this->op, {.queries = 70, .keys = 70},
+                         {.causal = true, .key_mask = valid, .window = 9});
+}
+
 TYPED_TEST(GpuAttention, PaddingIsNotSeen) {
   for (const auto& ranges :
        {std::vector<std::pair<std::int64_t, std::int64_t>>{{0, 33}, {0, 70}}, {{31, 70}, {40, 65}}}) {

@@ -21,6 +21,7 @@ struct Masks {
   std::int64_t first_position = 0;
   std::optional<Tensor<std::int64_t>> doc_ids = std::nullopt;   // (B, keys)
   std::optional<Tensor<std::int64_t>> key_mask = std::nullopt;  // (B, keys)
+  std::int64_t window = 0;
 };
 
 /// n rows of document ids 0, 0, .., 1, 1, ..: row b begins a new document at begins[b].
@@ -69,9 +70,9 @@ class AttentionTest : public GpuTest {
     const std::int64_t batch = heads.q.dim(0), queries = heads.q.dim(1), keys = heads.k.dim(1);
     const Tensor<std::int64_t>* doc_ids = masks.doc_ids ? &*masks.doc_ids : nullptr;
     const Tensor<std::int64_t>* key_mask = masks.key_mask ? &*masks.key_mask : nullptr;
-    const AttentionMask mask =
-        masks.causal ? causal_mask(batch, queries, keys, masks.first_position, doc_ids, key_mask)
-                     : cross_mask(batch, queries, keys, key_mask);
+    const AttentionMask mask = masks.causal ? causal_mask(batch, queries, keys, masks.first_position, doc_ids,
+                                                          key_mask, masks.window)
+                                            : cross_mask(batch, queries, keys, key_mask);
     return forgecheck::attention(exact(heads.q), exact(heads.k), exact(heads.v), mask);
   }
 
@@ -83,7 +84,7 @@ class AttentionTest : public GpuTest {
   }
   template <class Operation>
   DeviceTensor<T> run(Operation operation, const Heads& heads, const KeyValues<T>& keys, const Masks& masks) {
-    Visibility visibility{masks.causal, masks.first_position, nullptr, nullptr};
+    Visibility visibility{masks.causal, masks.first_position, nullptr, nullptr, masks.window};
     DeviceTensor<std::int64_t> doc_ids;
     DeviceTensor<std::uint8_t> key_mask;
     if (masks.doc_ids) {

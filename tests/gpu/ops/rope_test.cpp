@@ -26,19 +26,32 @@ TYPED_TEST(GpuRope, TablesAreTheReferencesToTheBit) {
   using T = TypeParam;
   for (const std::int64_t head_dim : {2, 6, 10, 80, 128, 256}) {
     SCOPED_TRACE(head_dim);
-    const auto table = rope_table<T>(this->device, head_dim, 300, 10000.0);
-    const auto oracle = forgecheck::rope_table<host_t<T>>(head_dim, 300, 10000.0);
+    const auto table = rope_table<T>(this->device, head_dim, 300, {10000.0});
+    const auto oracle = forgecheck::rope_table<host_t<T>>(head_dim, 300, {10000.0});
     EXPECT_EQ(table.cos.shape, oracle.cos.shape);
     EXPECT_EQ(this->bytes(table.cos), this->bytes_of(oracle.cos));
     EXPECT_EQ(this->bytes(table.sin), this->bytes_of(oracle.sin));
   }
 }
 
+TYPED_TEST(GpuRope, ScaledTablesAreTheReferencesToTheBit) {
+  using T = TypeParam;
+  for (const RopeScaling scaling : {RopeScaling::linear, RopeScaling::llama3}) {
+    for (const double factor : {1.0, 8.0, 32.0}) {
+      const RopeOptions rope{500000.0, scaling, factor, 1.0, 4.0, 512};
+      const auto table = rope_table<T>(this->device, 64, 300, rope);
+      const auto oracle = forgecheck::rope_table<host_t<T>>(64, 300, rope);
+      EXPECT_EQ(this->bytes(table.cos), this->bytes_of(oracle.cos));
+      EXPECT_EQ(this->bytes(table.sin), this->bytes_of(oracle.sin));
+    }
+  }
+}
+
 TYPED_TEST(GpuRope, RotationsAreTheReferencesToTheBit) {
   using T = TypeParam;
   for (const std::int64_t head_dim : {2, 6, 10, 80, 128, 256}) {
-    const auto table = rope_table<T>(this->device, head_dim, 50, 500.0);
-    const auto oracle = forgecheck::rope_table<host_t<T>>(head_dim, 50, 500.0);
+    const auto table = rope_table<T>(this->device, head_dim, 50, {500.0});
+    const auto oracle = forgecheck::rope_table<host_t<T>>(head_dim, 50, {500.0});
     for (const std::int64_t length : {1, 31, 33}) {
       for (const std::int64_t first_position : {0, 17}) {
         SCOPED_TRACE(testing::Message() << head_dim << " wide, " << length << " from " << first_position);
@@ -53,12 +66,12 @@ TYPED_TEST(GpuRope, RotationsAreTheReferencesToTheBit) {
 
 TYPED_TEST(GpuRope, EveryOrderGivesTheSameBits) {
   const auto x = this->random({2, 33, 3, 10}, 1);
-  const auto table = rope_table<TypeParam>(this->device, 10, 33, 10000.0);
+  const auto table = rope_table<TypeParam>(this->device, 10, 33, {10000.0});
   expect_repeatable([&] { return this->bytes(apply_rope(this->device, x, table, 0)); });
 }
 
 TYPED_TEST(GpuRope, APositionPastTheTableIsAnError) {
-  const auto table = rope_table<TypeParam>(this->device, 4, 8, 10000.0);
+  const auto table = rope_table<TypeParam>(this->device, 4, 8, {10000.0});
   const auto x = this->random({1, 3, 1, 4}, 1);
   apply_rope(this->device, x, table, 5);
   try {
@@ -71,12 +84,12 @@ TYPED_TEST(GpuRope, APositionPastTheTableIsAnError) {
 }
 
 TYPED_TEST(GpuRope, ATableOfOtherHeadsIsAnError) {
-  const auto table = rope_table<TypeParam>(this->device, 4, 8, 10000.0);
+  const auto table = rope_table<TypeParam>(this->device, 4, 8, {10000.0});
   EXPECT_THROW(apply_rope(this->device, this->random({1, 3, 1, 8}, 1), table, 0), ShapeError);
 }
 
 TYPED_TEST(GpuRope, NoPositionsGiveNone) {
-  const auto table = rope_table<TypeParam>(this->device, 4, 8, 10000.0);
+  const auto table = rope_table<TypeParam>(this->device, 4, 8, {10000.0});
   const auto none = this->random({2, 0, 3, 4}, 1);
   EXPECT_EQ(apply_rope(this->device, none, table, 0).shape, (Shape{2, 0, 3, 4}));
   this->device.synchronize();

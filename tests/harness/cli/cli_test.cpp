@@ -43,8 +43,8 @@ using Program = ProgramTest;
 TEST_F(Program, ListsItsCommandsAndItsVersion) {
   const Outcome help = run({"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const std::string command :
-       {"verify", "run", "params", "taps", "generate", "bisect", "compare", "backends", "golden", "report"}) {
+  for (const std::string command : {"verify", "run", "params", "taps", "generate", "bisect", "judge",
+                                    "compare", "backends", "golden", "report"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + command + " "));
   }
   const Outcome version = run({"--version"});
@@ -100,11 +100,14 @@ TEST_F(Program, ParamsOfEveryUpstreamConfigurationAddUpToItsTotal) {
   EXPECT_EQ(count, expected.size());
 }
 
-TEST_F(Program, ParamsListsEachParameterWithItsShape) {
+TEST_F(Program, ParamsListsEachParameterWithItsShapeKindScaleAndOffset) {
   const Outcome outcome = run({"params", golden_path("checkpoints/kempnerforge_dense/config.toml")});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_TRUE(
-      std::regex_search(outcome.out, std::regex("layers\\.3\\.attention\\.k_proj\\.weight +32x64 +2,048\n")))
+  EXPECT_TRUE(std::regex_search(
+      outcome.out,
+      std::regex("layers\\.3\\.attention\\.k_proj\\.weight +32x64 +2,048  linear +0\\.216506  0\n")))
+      << outcome.out;
+  EXPECT_TRUE(std::regex_search(outcome.out, std::regex("\nnorm\\.weight +64 +64  norm_weight +0\\.25 +1\n")))
       << outcome.out;
 }
 

@@ -58,7 +58,7 @@ TEST(RandomCase, TheSequenceFitsTheModel) {
 TEST(RandomCase, EveryFieldTakesSeveralValuesButThese) {
   std::map<std::string, std::set<std::string>> values;
   for (std::uint64_t seed = 0; seed < 1000; ++seed) {
-    const Case value = random_case(seed);
+    const Case value = random_case(seed, seed % 2 == 0 ? Family::kempnerforge : Family::any);
     for (const CaseField& field : case_fields()) {
       std::set<std::string>& seen = values[field.section + "." + field.name];
       if (const auto given = field.get(value)) seen.insert(format_value(*given));
@@ -81,8 +81,8 @@ TEST(RandomCase, EveryFieldTakesSeveralValuesButThese) {
       ".dtype",
       // not drawn: recorded cases have them
       ".greedy_from", ".output_slice", "generate.eos_token_id", "generate.temperature", "generate.top_k",
-      "generate.top_p", "inputs.embeds", "model.moe_aux_loss_weight", "model.qk_norm_eps",
-      "vlm.cross_attention_n_heads", "vlm.cross_attention_n_kv_heads", "vlm.moma_modalities"};
+      "generate.top_p", "inputs.embeds", "model.moe_aux_loss_weight", "vlm.cross_attention_n_heads",
+      "vlm.cross_attention_n_kv_heads", "vlm.moma_modalities"};
   EXPECT_EQ(constant, expected);
 }
 

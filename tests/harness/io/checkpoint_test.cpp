@@ -250,7 +250,7 @@ TEST_F(HuggingFaceFile, ATensorWithoutANameHereIsNamed) {
 TEST_F(HuggingFaceFile, NamesOfBothKindsDoNotMix) {
   const auto norm = tensors_.extract("model.norm.weight");
   tensors_.emplace("norm.weight", norm.mapped());
-  EXPECT_NE(rejection<FormatError>().find("has no tensor norm.weight"), std::string::npos);
+  EXPECT_NE(rejection<FormatError>().find("has no tensor model.norm.weight"), std::string::npos);
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoint, HuggingFaceCheckpoint, testing::Values("hf_llama", "hf_mixtral"));

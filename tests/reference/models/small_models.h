@@ -117,8 +117,8 @@ struct Module {
   explicit Module(Architecture of, Weights<T> with = {})
       : architecture(std::move(of)),
         weights(std::move(with)),
-        rope(rope_table<T>(architecture.model.head_dim(), architecture.model.max_seq_len,
-                           architecture.model.rope_theta)),
+        rope(rope_table<T>(architecture.model.computed_head_dim(), architecture.model.max_seq_len,
+                           architecture.model.rope())),
         run{architecture, weights, tracer, options, rope, {}} {}
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;

@@ -31,6 +31,12 @@ TEST(CausalMask, OneTokenOnACacheSeesEverything) {
   EXPECT_EQ(picture(causal_mask(2, 1, 3, 2, nullptr, nullptr)), (Rows{"xxx", "xxx"}));
 }
 
+TEST(CausalMask, AWindowEndsWithTheQueryItself) {
+  EXPECT_EQ(picture(causal_mask(1, 4, 4, 0, nullptr, nullptr, 2)), (Rows{"x...", "xx..", ".xx.", "..xx"}));
+  EXPECT_EQ(picture(causal_mask(1, 2, 5, 3, nullptr, nullptr, 3)), (Rows{".xxx.", "..xxx"}));
+  EXPECT_EQ(picture(causal_mask(1, 2, 2, 0, nullptr, nullptr, 1)), (Rows{"x.", ".x"}));
+}
+
 TEST(CausalMask, DocumentsDoNotSeeEachOther) {
   const Ids doc_ids({2, 4}, {0, 0, 1, 1, 7, 5, 7, 5});
   EXPECT_EQ(picture(causal_mask(2, 4, 4, 0, &doc_ids, nullptr)),
