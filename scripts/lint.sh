@@ -6,7 +6,7 @@
 #
 # --changed: clang-tidy only on sources that differ from the commit BASE, and for a changed header on one source that
 # includes it. Without BASE: from the merge base with origin/main or main, on main itself from the commit before. At most
-# an eighth of all sources; where more have changed, or no base is known, another eighth every day.
+# a sixteenth of all sources; where more have changed, or no base is known, another sixteenth every day.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -42,10 +42,10 @@ if [ "${1:-}" = --changed ]; then
       git diff --name-only "$base" -- reference harness gpu |
         while read -r file; do units_for "$file"; done | sort -u | grep -Fxf <(printf '%s\n' "${units[@]}"))
   fi
-  if [ -n "$base" ] && [ "${#changed[@]}" -le $((${#units[@]} / 8)) ]; then
+  if [ -n "$base" ] && [ "${#changed[@]}" -le $((${#units[@]} / 16)) ]; then
     units=("${changed[@]}")
   else
-    mapfile -t units < <(printf '%s\n' "${units[@]}" | awk -v day="$(($(date +%s) / 86400))" 'NR % 8 == day % 8')
+    mapfile -t units < <(printf '%s\n' "${units[@]}" | awk -v day="$(($(date +%s) / 86400))" 'NR % 16 == day % 16')
   fi
 fi
 

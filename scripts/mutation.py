@@ -124,11 +124,17 @@ class Build:
     def link_objects(self, mutant, objects, program, folder):
         """The program with `objects`, a dictionary made by compile(), in place of the honest ones."""
         own = {name: path for name, path in objects.items() if name in self.objects_of(program)}
-        command = [word for word in self.link_command(program) if word not in own]
-        changed = folder / Path(program).name
+        honest = self.link_command(program)
+        first_object = next(i for i, word in enumerate(honest) if word.endswith(".o"))
+        command = [*honest[:first_object], *own.values(), *(word for word in honest[first_object:] if word not in own)]
+        # The program finds its goldens from where it lies, as an installed one.
+        changed = folder / "bin" / Path(program).name
+        changed.parent.mkdir(exist_ok=True)
+        goldens = folder / "share" / "forgecheck" / "golden"
+        if not goldens.is_symlink():
+            goldens.parent.mkdir(parents=True)
+            goldens.symlink_to(ROOT / "golden")
         command[command.index("-o") + 1] = str(changed)
-        first_object = next(i for i, word in enumerate(command) if word.endswith(".o"))
-        command[first_object:first_object] = own.values()
         self.run_or_raise(mutant, [*command, "-s", *FAST_LINKER])
         return changed
 

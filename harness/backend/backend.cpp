@@ -4,6 +4,7 @@
 
 #include "harness/backend/exec_backend.h"
 #include "harness/backend/gpu_backend.h"
+#include "harness/backend/plugin_host.h"
 #include "harness/backend/reference_run.h"
 #include "harness/backend/run_inputs.h"
 #include "reference/error.h"
@@ -90,6 +91,7 @@ std::vector<std::string> default_backends() {
 
 std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOptions& options) {
   if (name.starts_with("exec:")) return make_exec_backend(name, options.worker);
+  if (name.starts_with("plugin:")) return make_plugin_backend(name, options.worker);
   std::string names;
   for (const Known& known : kKnown) {
     const std::string unavailable = known.unavailable();
@@ -99,7 +101,8 @@ std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOpti
     }
     if (unavailable.empty()) names += (names.empty() ? "" : ", ") + std::string(known.name);
   }
-  throw ConfigError("backend \"" + name + "\": unknown (there are: " + names + ", exec:COMMAND)");
+  throw ConfigError("backend \"" + name + "\": unknown (there are: " + names +
+                    ", exec:COMMAND, plugin:PATH.so)");
 }
 
 }  // namespace forgecheck

@@ -50,7 +50,7 @@ struct BackendOptions {
 };
 
 /// "reference" (the case's dtype), "reference:f64", "cpu:permuted", "cpu:openblas", "cpu:onednn", "gpu:cuda",
-/// "gpu:simt", or "exec:COMMAND".
+/// "gpu:simt", "exec:COMMAND" or "plugin:PATH.so".
 /// Throws ConfigError on an unknown name (with those there are), BackendUnavailable where it is unavailable.
 std::unique_ptr<Backend> make_backend(const std::string& name, const BackendOptions& options = {});
 

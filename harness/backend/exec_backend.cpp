@@ -26,8 +26,8 @@ constexpr std::string_view kRefusals[] = {"ConfigError", "ShapeError", "Unsuppor
 
 class ExecBackend : public Backend {
  public:
-  ExecBackend(std::string name, const ChildLimits& limits)
-      : name_(std::move(name)), command_(name_.substr(kPrefix.size())), limits_(limits) {}
+  ExecBackend(std::string name, std::string command, const ChildLimits& limits)
+      : name_(std::move(name)), command_(std::move(command)), limits_(limits) {}
 
   std::string name() const override { return name_; }
   std::string refusal(const Case& definition) const override { return unsupported_run(definition.run); }
@@ -128,7 +128,12 @@ class ExecBackend : public Backend {
 
 std::unique_ptr<Backend> make_exec_backend(const std::string& name, const ChildLimits& limits) {
   if (name.size() == kPrefix.size()) throw ConfigError("backend \"exec:\": has no command");
-  return std::make_unique<ExecBackend>(name, limits);
+  return make_child_backend(name, name.substr(kPrefix.size()), limits);
+}
+
+std::unique_ptr<Backend> make_child_backend(const std::string& name, const std::string& command,
+                                            const ChildLimits& limits) {
+  return std::make_unique<ExecBackend>(name, command, limits);
 }
 
 }  // namespace forgecheck

@@ -17,4 +17,8 @@ namespace forgecheck {
 /// BackendError with the end of its standard error; the next case starts it anew.
 std::unique_ptr<Backend> make_exec_backend(const std::string& name, const ChildLimits& limits);
 
+/// The same of a command that is not part of the name.
+std::unique_ptr<Backend> make_child_backend(const std::string& name, const std::string& command,
+                                            const ChildLimits& limits);
+
 }  // namespace forgecheck

@@ -89,8 +89,9 @@ Row field(const Section<Part>& section, const char* name, T Part::*member) {
       [member](const Part& part) { return FieldType<T>::value(part.*member); },
       [member](Part& part, const FieldValue& given) {
         std::optional<T> value = FieldType<T>::read(given);
-        if (value) part.*member = *std::move(value);
-        return value.has_value();
+        if (!value) return false;
+        part.*member = *std::move(value);
+        return true;
       });
 }
 

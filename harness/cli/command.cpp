@@ -22,10 +22,15 @@ std::filesystem::path golden_folder(const std::string& given) {
     if (!std::filesystem::is_directory(given)) throw ConfigError("--golden " + given + ": is not a folder");
     return given;
   }
-  for (const std::filesystem::path folder : {"golden", FORGECHECK_SOURCE_DIR "/golden"}) {
+  // Here, or where the program was installed, or in the repository that it was built in.
+  std::error_code unknown;
+  const std::filesystem::path bin = std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path();
+  for (const std::filesystem::path& folder :
+       {std::filesystem::path("golden"), bin.parent_path() / "share/forgecheck/golden",
+        bin.parent_path().parent_path() / "golden"}) {
     if (std::filesystem::is_directory(folder)) return folder;
   }
-  throw ConfigError("--golden: there is no folder golden here; name one");
+  throw ConfigError("--golden: there is no folder golden here, and none came with the program; name one");
 }
 
 namespace {

@@ -27,8 +27,8 @@ struct Invocation {
 CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
                       const std::string& example);
 
-/// `given` if not empty, else the golden folder: ./golden, or that of the source tree. Throws ConfigError if
-/// there is none.
+/// `given` if not empty, else the golden folder: ./golden, the one that was installed with the program, or that of the
+/// repository in whose build folder the program lies. Throws ConfigError if there is none.
 std::filesystem::path golden_folder(const std::string& given);
 
 /// Integers from the text of an option. Throws ConfigError "--seed -1: ..." unless all of it is one, in
@@ -61,5 +61,6 @@ void add_backends(CLI::App& app, Invocation& invocation);
 void add_calibrate(CLI::App& app, Invocation& invocation);
 void add_golden(CLI::App& app, Invocation& invocation);
 void add_report(CLI::App& app, Invocation& invocation);
+void add_manual(CLI::App& app, Invocation& invocation);
 
 }  // namespace forgecheck

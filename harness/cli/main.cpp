@@ -43,6 +43,7 @@ int run(int argc, char** argv) {
   forgecheck::add_calibrate(app, invocation);
   forgecheck::add_golden(app, invocation);
   forgecheck::add_report(app, invocation);
+  forgecheck::add_manual(app, invocation);
   require_command(app, invocation.arguments, 1);
   try {
     app.parse(argc, argv);

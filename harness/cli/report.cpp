@@ -2,6 +2,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/cli/report_options.h"
+#include "harness/cli/shard.h"
 #include "harness/report/text.h"
 
 namespace forgecheck {
@@ -10,6 +11,7 @@ namespace {
 
 struct MergeOptions {
   std::vector<std::string> files;
+  std::int64_t expected = 0;  // reports; 0: any number
   ReportOptions report;
 };
 
@@ -31,10 +33,15 @@ int merge(const MergeOptions& options, const Invocation& invocation) {
     out << fmt::format("{} {} in several reports\n", counted(merged.repeated, "result"),
                        merged.repeated == 1 ? "was" : "were");
   }
+  const std::vector<std::string> missing = missing_shards(reports);
+  for (const std::string& shard : missing) out << shard << " is in none of the reports\n";
+  const bool too_few = std::ssize(reports) < options.expected;
+  if (too_few)
+    out << fmt::format("{} expected\n", counted(static_cast<std::size_t>(options.expected), "report"));
   out << fmt::format("{}, {}: {}\n", counted(reports.size(), "report"),
                      counted(merged.report.results.size(), "result"), summary_line(merged.report));
   write_reports(options.report, merged.report);
-  return exit_status(merged.report);
+  return missing.empty() && !too_few ? exit_status(merged.report) : kFailure;
 }
 
 }  // namespace
@@ -47,6 +54,8 @@ void add_report(CLI::App& app, Invocation& invocation) {
                                   "forgecheck report merge shard1.json shard2.json --html report.html");
   auto options = std::make_shared<MergeOptions>();
   command->add_option("REPORT", options->files, "Files that --json wrote")->required();
+  command->add_option("--expect", options->expected, "Fail if there are fewer reports (default: any number)")
+      ->check(CLI::PositiveNumber);
   add_report_options(*command, options->report);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return merge(*options, invocation); };

@@ -6,6 +6,7 @@
 #include "harness/backend/backend.h"
 #include "harness/cli/command.h"
 #include "harness/cli/report_options.h"
+#include "harness/cli/shard.h"
 #include "harness/cli/worker_options.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
@@ -25,7 +26,8 @@ constexpr std::string_view kRecording = "golden";
 
 struct VerifyOptions {
   std::string golden;
-  std::string filter;
+  std::vector<std::string> filters;
+  std::string shard;
   std::vector<std::string> backends;
   BackendOptions backend;
   ReportOptions report;
@@ -40,6 +42,7 @@ class Verification {
   Verification(const VerifyOptions& options, std::filesystem::path folder, const Invocation& invocation)
       : options_(options), folder_(std::move(folder)), out_(terminal(options.report)) {
     report_.command = invocation.arguments;
+    report_.folder = folder_;
     for (const std::string& name : options.backends) {
       if (name != kRecording) backends_.push_back(make_backend(name, options.backend));
     }
@@ -47,14 +50,7 @@ class Verification {
 
   int run() {
     const auto start = std::chrono::steady_clock::now();
-    const std::vector<GoldenEntry> entries = find_goldens(folder_, options_.filter);
-    if (entries.empty()) {
-      const std::string folder = folder_.string();
-      throw ConfigError(
-          options_.filter.empty()
-              ? "--golden " + folder + ": there is no golden file in it"
-              : fmt::format("--filter \"{}\": no golden in {} has such a name", options_.filter, folder));
-    }
+    const std::vector<GoldenEntry> entries = chosen();
     for (std::size_t i = 0; i < entries.size(); ++i) {
       show_progress(fmt::format("[{}/{}] {}", i + 1, entries.size(), entries[i].name));
       verify(entries[i]);
@@ -69,6 +65,32 @@ class Verification {
   }
 
  private:
+  /// The goldens that any of the filters names, and of those the shard. Each filter must name one.
+  std::vector<GoldenEntry> chosen() const {
+    const std::vector<GoldenEntry> all = find_goldens(folder_, "");
+    if (all.empty())
+      throw ConfigError(fmt::format("--golden {}: there is no golden file in it", folder_.string()));
+    const std::vector<std::string>& filters = options_.filters;
+    for (const std::string& filter : filters) {
+      if (std::ranges::none_of(all, [&](const auto& entry) { return matches_filter(filter, entry.name); })) {
+        throw ConfigError(
+            fmt::format("--filter \"{}\": no golden in {} has such a name", filter, folder_.string()));
+      }
+    }
+    const Shard shard = parse_shard(options_.shard);
+    std::vector<GoldenEntry> result;
+    std::size_t position = 0;
+    for (const GoldenEntry& entry : all) {
+      const auto named = [&](const std::string& filter) { return matches_filter(filter, entry.name); };
+      if (!filters.empty() && std::ranges::none_of(filters, named)) continue;
+      if (shard.has(position++)) result.push_back(entry);
+    }
+    if (result.empty()) {
+      throw ConfigError(fmt::format("--shard {}: there are only {} goldens", options_.shard, position));
+    }
+    return result;
+  }
+
   /// Judges the recording, then every backend on its case. A file that cannot be read, or that its own case
   /// refuses, is one rejected result; the others are judged all the same.
   void verify(const GoldenEntry& entry) {
@@ -140,8 +162,9 @@ void add_verify(CLI::App& app, Invocation& invocation) {
       app, "verify", "Check every recorded trace against the oracle, and every backend on the same cases",
       "forgecheck verify --filter 'kempnerforge/moe/*' --backend cpu:openblas --json report.json");
   command->add_option("--golden", options->golden, "Folder of golden files (default: the repository's)");
-  command->add_option("--filter", options->filter,
-                      "Only goldens whose name matches (* and ?) or contains this");
+  command->add_option("--filter", options->filters,
+                      "Only goldens whose name matches (* and ?) or contains this (repeatable)");
+  command->add_option("--shard", options->shard, "Only the i-th of n parts: i/n");
   command->add_option(
       "--backend", options->backends,
       "Backend to judge (repeatable; default: every available one; golden: only the recordings)");

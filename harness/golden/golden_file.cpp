@@ -94,7 +94,6 @@ Golden parse(const std::filesystem::path& path, const std::string& name) {
   }
   definition.inputs = sizes_of(golden.problem.inputs, definition.architecture);
   golden.type = computed_type(golden.expected, definition);
-  if (golden.expected.empty()) throw FormatError("has no expected tap");
   return golden;
 }
 
@@ -116,6 +115,12 @@ Dtype computed_type(const Trace& trace, const Case& definition) {
 }
 
 Golden read_golden(const std::filesystem::path& path, const std::string& name) {
+  Golden golden = read_request(path, name);
+  if (golden.expected.empty()) throw FormatError(fmt::format("{}: has no expected tap", path.string()));
+  return golden;
+}
+
+Golden read_request(const std::filesystem::path& path, const std::string& name) {
   return with_file_name(path, [&] { return parse(path, name); });
 }
 

@@ -49,6 +49,9 @@ struct Golden {
 /// unnoticed.
 Golden read_golden(const std::filesystem::path& path, const std::string& name);
 
+/// The same of a file that need not have taps: what a backend in another process is asked to run.
+Golden read_request(const std::filesystem::path& path, const std::string& name);
+
 /// Makes the seeded weights or reads the file next to the golden.
 void load_weights(Golden& golden);
 

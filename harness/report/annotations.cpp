@@ -63,19 +63,30 @@ std::string message_of(const Result& result) {
   return text;
 }
 
+/// The result's file as GitHub knows it: below the working folder, which is that of the repository. A file outside
+/// stays as it is.
+std::string file_of(const Report& report, const Result& result) {
+  if (result.file.empty()) return "";
+  const std::filesystem::path path = (report.folder / result.file).lexically_normal();
+  if (!path.is_absolute()) return path.string();
+  const std::filesystem::path below = path.lexically_relative(std::filesystem::current_path());
+  return below.empty() || *below.begin() == ".." ? path.string() : below.string();
+}
+
 struct Annotation {
   std::string file;
   std::string title;
   std::string message;
 };
 
-Annotation verdict_annotation(const Result& result) {
-  return {result.file, to_string(result.judgement.verdict) + ": " + comparison(result), message_of(result)};
+Annotation verdict_annotation(const Report& report, const Result& result) {
+  return {file_of(report, result), to_string(result.judgement.verdict) + ": " + comparison(result),
+          message_of(result)};
 }
 
 /// The notes of a success, one a line.
-Annotation note_annotation(const Result& result) {
-  return {result.file, "note: " + subject(result),
+Annotation note_annotation(const Report& report, const Result& result) {
+  return {file_of(report, result), "note: " + subject(result),
           fmt::format("{}\nrepeat: {}", fmt::join(result.judgement.notes, "\n"), result.repeat)};
 }
 
@@ -96,11 +107,11 @@ void print_annotations(std::ostream& out, const Report& report) {
   std::set<std::pair<std::string, std::vector<std::string>>> noted;  // every backend has a golden's notes
   for (const Result& result : report.results) {
     const Judgement& judgement = result.judgement;
-    if (!is_success(judgement.verdict)) failures.push_back(verdict_annotation(result));
-    if (judgement.verdict == Verdict::undecided) notices.push_back(verdict_annotation(result));
+    if (!is_success(judgement.verdict)) failures.push_back(verdict_annotation(report, result));
+    if (judgement.verdict == Verdict::undecided) notices.push_back(verdict_annotation(report, result));
     const bool has_notes = is_success(judgement.verdict) && !judgement.notes.empty();
     if (has_notes && noted.emplace(subject(result), judgement.notes).second) {
-      notices.push_back(note_annotation(result));
+      notices.push_back(note_annotation(report, result));
     }
   }
   print_kind(out, "error", failures);

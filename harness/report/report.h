@@ -27,6 +27,7 @@ struct Result {
 struct Report {
   std::vector<std::string> command;
   std::vector<Result> results;
+  std::filesystem::path folder{};  // of the results' files; empty where it is not known
 };
 
 /// How many results have each verdict, in the order of the enumeration, zeros left out.

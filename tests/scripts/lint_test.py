@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = 32  # an eighth is 4
+FILES = 64  # a sixteenth is 4
 
 
 class Lint(unittest.TestCase):
@@ -54,8 +54,8 @@ class Lint(unittest.TestCase):
         self.assertIn("lint: no findings", done.stdout)
         return sorted(self.seen.read_text().split()) if self.seen.exists() else []
 
-    def eighth_of_the_day(self):
-        return [f"reference/s{i:02}.cpp" for i in range(FILES) if (i + 1) % 8 == 3]
+    def sixteenth_of_the_day(self):
+        return [f"reference/s{i:02}.cpp" for i in range(FILES) if (i + 1) % 16 == 3]
 
     def test_without_an_option_every_source(self):
         self.assertEqual(len(self.tidied()), FILES)
@@ -94,13 +94,13 @@ class Lint(unittest.TestCase):
         self.commit("reference/s04.cpp")
         self.assertEqual(self.tidied("--changed"), ["reference/s04.cpp"])
 
-    def test_a_large_change_is_an_eighth_by_date(self):
+    def test_a_large_change_is_an_sixteenth_by_date(self):
         self.commit(*[f"reference/s{i:02}.cpp" for i in range(5)])
-        self.assertEqual(self.tidied("--changed"), self.eighth_of_the_day())
+        self.assertEqual(self.tidied("--changed"), self.sixteenth_of_the_day())
 
-    def test_without_a_base_it_is_an_eighth_by_date(self):
+    def test_without_a_base_it_is_an_sixteenth_by_date(self):
         self.git("branch", "-qm", "other")  # one commit, and no main
-        self.assertEqual(self.tidied("--changed"), self.eighth_of_the_day())
+        self.assertEqual(self.tidied("--changed"), self.sixteenth_of_the_day())
 
     def test_a_complaint_fails(self):
         self.tool("clang-tidy", "exit 1")

@@ -17,7 +17,7 @@ namespace forgecheck {
 namespace {
 
 const std::string kSizes = "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
-const std::string kDense = "dense[" + kSizes + "]/batch=2,text_len=5/seed=1";
+const std::string kDenseOfEnumWalk = "dense[" + kSizes + "]/batch=2,text_len=5/seed=1";
 const std::string kMoe =
     "moe[" + kSizes + ",num_experts=4,moe_router=sigmoid_topk]/batch=2,text_len=5/seed=2/train";
 const std::string kAdapter = "joint_decoder[" + kSizes +
@@ -59,15 +59,15 @@ std::function<std::string(const Named<Enum>&)> with(const std::string& text, con
 std::string text_of_run(const Named<RunKind>& row) {
   switch (row.value) {
     case RunKind::forward:
-      return kDense;
+      return kDenseOfEnumWalk;
     case RunKind::decode:
-      return kDense + "/decode=3+1+1";
+      return kDenseOfEnumWalk + "/decode=3+1+1";
     case RunKind::loss:
-      return kDense + "/loss=cross_entropy";
+      return kDenseOfEnumWalk + "/loss=cross_entropy";
     case RunKind::gradients:
-      return kDense + "/gradients=cross_entropy";
+      return kDenseOfEnumWalk + "/gradients=cross_entropy";
     case RunKind::generate:
-      return kDense + "/generate=3";
+      return kDenseOfEnumWalk + "/generate=3";
   }
   throw_not_an_enumerator("case.run", row.value);
 }
@@ -98,9 +98,9 @@ std::vector<Setting> model_settings() {
     };
   };
   add<NormType>(settings, "norm_type", kNormTypes, model(&ModelConfig::norm_type),
-                with<NormType>(kDense, "norm_type"));
+                with<NormType>(kDenseOfEnumWalk, "norm_type"));
   add<Activation>(settings, "activation", kActivations, model(&ModelConfig::activation),
-                  with<Activation>(kDense, "activation"));
+                  with<Activation>(kDenseOfEnumWalk, "activation"));
   add<RouterType>(settings, "moe_router", kRouterTypes, model(&ModelConfig::moe_router),
                   [](const Named<RouterType>& row) {
                     return "moe[" + kSizes + ",num_experts=4,moe_router=" + std::string(row.name) +
@@ -130,7 +130,7 @@ std::vector<Setting> all_settings() {
   add<LossKind>(
       settings, "loss", kLossKinds,
       [](const Case& value) { return value.run == RunKind::loss ? &value.loss.kind : nullptr; },
-      [](const Named<LossKind>& row) { return kDense + "/loss=" + std::string(row.name); });
+      [](const Named<LossKind>& row) { return kDenseOfEnumWalk + "/loss=" + std::string(row.name); });
   return settings;
 }
 

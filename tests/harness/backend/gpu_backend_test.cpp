@@ -19,24 +19,28 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 
-const std::string kSizes = "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
-const std::string kDense = "dense[" + kSizes + "]/batch=2,text_len=5/seed=1";
+const std::string kSizesOfGpuBackend =
+    "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
+const std::string kDenseOfGpuBackend = "dense[" + kSizesOfGpuBackend + "]/batch=2,text_len=5/seed=1";
 
-const std::string kCases[] = {
-    kDense + "/stages=2/greedy_from=2:3",
-    kDense + "/decode=3+1+1",
-    kDense + "/generate=4",
-    kDense + "/generate=4,temperature=0.8,top_k=5,top_p=0.9",
-    kDense + "/train/loss=chunked_cross_entropy,chunk_size=3,z_loss_weight=0.001",
-    "dense[" + kSizes + ",qk_norm=true,norm_type=layernorm,activation=gelu,tie_embeddings=true]/text_len=4",
-    "moe[" + kSizes + ",num_experts=4,moe_router=sigmoid_topk,moe_shared_experts=1]/text_len=5/train",
-    "joint_decoder[" + kSizes +
+const std::string kCasesOfGpuBackend[] = {
+    kDenseOfGpuBackend + "/stages=2/greedy_from=2:3",
+    kDenseOfGpuBackend + "/decode=3+1+1",
+    kDenseOfGpuBackend + "/generate=4",
+    kDenseOfGpuBackend + "/generate=4,temperature=0.8,top_k=5,top_p=0.9",
+    kDenseOfGpuBackend + "/train/loss=chunked_cross_entropy,chunk_size=3,z_loss_weight=0.001",
+    "dense[" + kSizesOfGpuBackend +
+        ",qk_norm=true,norm_type=layernorm,activation=gelu,tie_embeddings=true]/text_len=4",
+    "moe[" + kSizesOfGpuBackend +
+        ",num_experts=4,moe_router=sigmoid_topk,moe_shared_experts=1]/text_len=5/train",
+    "joint_decoder[" + kSizesOfGpuBackend +
         ",max_text_len=16,feature_dim=6,adapter.pool_window=2,adapter.type=avgpool]/"
         "text_len=4,patches=4,frames=2,padding=true",
-    "cross_attention[" + kSizes +
+    "cross_attention[" + kSizesOfGpuBackend +
         ",max_text_len=16,cross_attention_every_n_layers=1]/text_len=4,image_tokens=3",
-    "mot[" + kSizes + ",max_text_len=16,num_image_tokens=3,num_experts=2]/text_len=4,image_tokens=3",
-    "moma[" + kSizes + ",max_text_len=16]/text_len=6,image_tokens=4/train",
+    "mot[" + kSizesOfGpuBackend +
+        ",max_text_len=16,num_image_tokens=3,num_experts=2]/text_len=4,image_tokens=3",
+    "moma[" + kSizesOfGpuBackend + ",max_text_len=16]/text_len=6,image_tokens=4/train",
 };
 
 /// The GPU backend that can run here, or null.
@@ -89,7 +93,7 @@ TEST(GpuBackendNames, AMissingDeviceSaysWhy) {
 }
 
 TEST_F(GpuBackendTest, RecordsTheTapsOfTheReferenceInTheirOrder) {
-  for (const std::string& text : kCases) {
+  for (const std::string& text : kCasesOfGpuBackend) {
     SCOPED_TRACE(text);
     const Problem problem = seeded_problem(parse_case_text(text));
     const Trace expected = make_backend("reference")->run(problem, {}), trace = backend->run(problem, {});
@@ -104,7 +108,7 @@ TEST_F(GpuBackendTest, RecordsTheTapsOfTheReferenceInTheirOrder) {
 }
 
 TEST_F(GpuBackendTest, MatchesTheOracleInBothTypes) {
-  for (const std::string& text : kCases) {
+  for (const std::string& text : kCasesOfGpuBackend) {
     for (const std::string dtype : {"/float32", "/bfloat16"}) {
       const Problem problem = seeded_problem(parse_case_text(text + dtype));
       const Judgement judgement = judge(problem, backend->run(problem, {}), problem.definition.dtype, false);
@@ -115,7 +119,7 @@ TEST_F(GpuBackendTest, MatchesTheOracleInBothTypes) {
 }
 
 TEST_F(GpuBackendTest, OnlyTheTapsAskedForAreRecorded) {
-  const Problem problem = seeded_problem(parse_case_text(kDense));
+  const Problem problem = seeded_problem(parse_case_text(kDenseOfGpuBackend));
   const Trace some = backend->run(problem, [](std::string_view name) { return name == "norm"; });
   ASSERT_EQ(some.entries().size(), 1U);
   const Trace all = backend->run(problem, {});
@@ -123,8 +127,8 @@ TEST_F(GpuBackendTest, OnlyTheTapsAskedForAreRecorded) {
 }
 
 TEST_F(GpuBackendTest, TrainingLeavesTheProblemAsItWas) {
-  const Problem problem = seeded_problem(
-      parse_case_text("moe[" + kSizes + ",num_experts=4,moe_router=sigmoid_topk]/text_len=5/train/stages=2"));
+  const Problem problem = seeded_problem(parse_case_text(
+      "moe[" + kSizesOfGpuBackend + ",num_experts=4,moe_router=sigmoid_topk]/text_len=5/train/stages=2"));
   const Trace first = backend->run(problem, {}), second = backend->run(problem, {});
   const std::string bias = "layers.0.mlp.router.expert_bias";
   EXPECT_NE(first.at(bias).to<float>().data, problem.parameters.at(bias).to<float>().data);
@@ -137,9 +141,9 @@ TEST_F(GpuBackendTest, TrainingLeavesTheProblemAsItWas) {
 TEST_F(GpuBackendTest, RefusesWhatItCannotCompute) {
   EXPECT_THAT(backend->refusal(parse_case_json(R"({"model": {}, "run": "gradients"})")),
               HasSubstr("gradients"));
-  EXPECT_EQ(backend->refusal(parse_case_text(kDense)), "");
+  EXPECT_EQ(backend->refusal(parse_case_text(kDenseOfGpuBackend)), "");
   EXPECT_FALSE(backend->is_plain_reference());
-  EXPECT_EQ(backend->precision(parse_case_text(kDense + "/bfloat16")), Dtype::bf16);
+  EXPECT_EQ(backend->precision(parse_case_text(kDenseOfGpuBackend + "/bfloat16")), Dtype::bf16);
 }
 
 /// The message of the ShapeError or ConfigError with which the backend refuses to run.
@@ -155,7 +159,7 @@ std::string refused(Backend& backend, const Problem& problem) {
 }
 
 TEST_F(GpuBackendTest, WrongInputsAreRefusedOnTheHostByName) {
-  Problem problem = seeded_problem(parse_case_text(kDense));
+  Problem problem = seeded_problem(parse_case_text(kDenseOfGpuBackend));
   problem.inputs.tokens = Array::from(Tensor<std::int64_t>({1, 3}, {0, 31, 2}));
   EXPECT_EQ(refused(*backend, problem), "[embedding] tokens[1] = 31 is outside 0 .. 30");
   problem.inputs.tokens = Array::from(Tensor<std::int64_t>({1, 3}, {0, -1, 2}));
@@ -165,11 +169,11 @@ TEST_F(GpuBackendTest, WrongInputsAreRefusedOnTheHostByName) {
   problem.inputs.tokens.reset();
   EXPECT_THAT(refused(*backend, problem), HasSubstr("tokens"));
 
-  problem = seeded_problem(parse_case_text(kDense));
+  problem = seeded_problem(parse_case_text(kDenseOfGpuBackend));
   problem.parameters.erase("norm.weight");
   EXPECT_EQ(refused(*backend, problem), "parameter norm.weight is missing");
 
-  problem = seeded_problem(parse_case_text(kDense + "/loss=cross_entropy"));
+  problem = seeded_problem(parse_case_text(kDenseOfGpuBackend + "/loss=cross_entropy"));
   problem.inputs.labels = Array::from(Tensor<std::int64_t>({2, 5}, {1, 2, 3, -100, 4, 5, 6, 7, 31, 0}));
   EXPECT_EQ(refused(*backend, problem), "[loss] labels[8] = 31 is neither -100 nor in 0 .. 30");
   problem.inputs.labels.reset();
@@ -177,10 +181,10 @@ TEST_F(GpuBackendTest, WrongInputsAreRefusedOnTheHostByName) {
 }
 
 TEST_F(GpuBackendTest, ARunAfterARefusedOneIsRight) {
-  Problem wrong = seeded_problem(parse_case_text(kDense));
+  Problem wrong = seeded_problem(parse_case_text(kDenseOfGpuBackend));
   wrong.parameters.erase("layers.1.mlp.down_proj.weight");
   EXPECT_THAT(refused(*backend, wrong), HasSubstr("layers.1.mlp.down_proj.weight"));
-  const Problem problem = seeded_problem(parse_case_text(kDense));
+  const Problem problem = seeded_problem(parse_case_text(kDenseOfGpuBackend));
   const Judgement judgement = judge(problem, backend->run(problem, {}), Dtype::f32, false);
   EXPECT_EQ(judgement.verdict, Verdict::match) << judgement.message;
 }
@@ -190,7 +194,7 @@ int runs_of(std::int64_t gpu_runs) {
   const std::string name = simt_unavailable().empty() ? "gpu:simt" : "gpu:cuda";
   int runs = 0;
   make_backend(name, {.gpu_runs = gpu_runs})
-      ->run(seeded_problem(parse_case_text(kDense)), [&](std::string_view tap) {
+      ->run(seeded_problem(parse_case_text(kDenseOfGpuBackend)), [&](std::string_view tap) {
         if (tap == "logits") ++runs;
         return false;
       });
@@ -206,7 +210,7 @@ TEST_F(GpuBackendTest, RunsEachCaseAsOftenAsItIsTold) {
 #ifdef FORGECHECK_SIMT
 // An error of a kernel stays: every later call on that device fails.
 TEST_F(GpuBackendTest, TheCaseAfterAFailureHasAFreshDevice) {
-  const Problem problem = seeded_problem(parse_case_text(kDense));
+  const Problem problem = seeded_problem(parse_case_text(kDenseOfGpuBackend));
   backend->run(problem, {});
   void* host = nullptr;
   void* device = nullptr;

@@ -12,7 +12,8 @@ namespace {
 
 using testing::ElementsAre;
 
-const std::string kModel = "dim=16,n_layers=1,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
+const std::string kModelOfRunInputs =
+    "dim=16,n_layers=1,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
 
 TEST(RunInputs, APromptIsTheBeginOfEachRow) {
   Inputs inputs;
@@ -37,7 +38,8 @@ TEST(RunInputs, DrawsAreTheTop53BitsOfTheSeededStream) {
 
 TEST(RunInputs, FloatingPointInputsHaveTheTypeOfTheCase) {
   const std::string text =
-      "mot[" + kModel + ",max_text_len=16,num_image_tokens=3,num_experts=2]/text_len=4,image_tokens=3/train";
+      "mot[" + kModelOfRunInputs +
+      ",max_text_len=16,num_image_tokens=3,num_experts=2]/text_len=4,image_tokens=3/train";
   Problem problem = seeded_problem(parse_case_text(text + "/bfloat16"));
   problem.inputs.gumbel.emplace("layers.0.text", Array::from(Tensor<float>({1, 2}, {0.1F, 0.2F})));
   ASSERT_EQ(problem.inputs.prefix_embeds.value().dtype(), Dtype::f32);
@@ -48,13 +50,13 @@ TEST(RunInputs, FloatingPointInputsHaveTheTypeOfTheCase) {
 }
 
 TEST(RunInputs, WhatTheCaseAsksForReachesTheForwardCall) {
-  const Case plain = parse_case_text("moe[" + kModel + ",num_experts=4]/text_len=5");
+  const Case plain = parse_case_text("moe[" + kModelOfRunInputs + ",num_experts=4]/text_len=5");
   EXPECT_FALSE(forward_options(plain).training);
   EXPECT_FALSE(forward_options(plain).mot_moe_totals);
   EXPECT_EQ(forward_options(plain).moe_step.step, 0);
   EXPECT_EQ(forward_options(plain).moe_step.max_steps, 1);
   EXPECT_EQ(forward_options(plain).arithmetic, kPlain);
-  const Case full = parse_case_text("mot[" + kModel +
+  const Case full = parse_case_text("mot[" + kModelOfRunInputs +
                                     ",max_text_len=16,num_image_tokens=3,num_experts=2]/"
                                     "text_len=4,image_tokens=3/train/moe_step=3:9/mot_moe_totals=true");
   EXPECT_TRUE(forward_options(full).training);
@@ -62,14 +64,14 @@ TEST(RunInputs, WhatTheCaseAsksForReachesTheForwardCall) {
   EXPECT_EQ(forward_options(full).moe_step.step, 3);
   EXPECT_EQ(forward_options(full).moe_step.max_steps, 9);
   const GenerateOptions greedy =
-      greedy_options(parse_case_text("dense[" + kModel + "]/text_len=5/greedy_from=2:3"));
+      greedy_options(parse_case_text("dense[" + kModelOfRunInputs + "]/text_len=5/greedy_from=2:3"));
   EXPECT_EQ(greedy.max_new_tokens, 3);
   EXPECT_TRUE(greedy.sampling.greedy());
   EXPECT_FALSE(greedy.eos_token_id.has_value());
 }
 
 TEST(RunInputs, AnOutputSliceGivesTheLogitsOfItsPositions) {
-  const std::string text = "dense[" + kModel + "]/batch=2,text_len=5/seed=1";
+  const std::string text = "dense[" + kModelOfRunInputs + "]/batch=2,text_len=5/seed=1";
   for (const BackendStatus& row : list_backends()) {
     if (!row.unavailable.empty()) continue;
     const std::unique_ptr<Backend> backend = make_backend(row.name);
@@ -91,7 +93,7 @@ TEST(RunInputs, AnOutputSliceGivesTheLogitsOfItsPositions) {
 // loss.total = cross_entropy + logit_z + moe_aux_loss_weight * aux + moe_router_z_loss_weight * z
 TEST(RunInputs, TheLossesOfTheRouterHaveTheirOwnWeights) {
   const Problem problem =
-      seeded_problem(parse_case_text("moe[" + kModel +
+      seeded_problem(parse_case_text("moe[" + kModelOfRunInputs +
                                      ",num_experts=4,moe_aux_loss_weight=0.25,moe_router_z_loss_weight=0.5]/"
                                      "text_len=5/train/loss=cross_entropy,z_loss_weight=0.001"));
   for (const BackendStatus& row : list_backends()) {

@@ -17,7 +17,7 @@ const std::string kModel = "dim=32,n_layers=2,n_heads=4";
 class CaseForms : public testing::TestWithParam<std::string> {};
 
 // Each in the form in which case_text writes it: only what differs from the defaults, in a fixed order.
-const std::string kTexts[] = {
+const std::string kTextsOfCase[] = {
     "dense/batch=2,text_len=8/seed=0",
     "dense[" + kModel +
         ",n_kv_heads=2,norm_eps=1e-06,rope_theta=500000.0]/batch=1,text_len=12/seed=7/bfloat16",
@@ -59,7 +59,7 @@ const std::string kTexts[] = {
         "batch=2,text_len=8,image_tokens=4,interleaved=true/seed=3/train",
 };
 
-INSTANTIATE_TEST_SUITE_P(All, CaseForms, testing::ValuesIn(kTexts));
+INSTANTIATE_TEST_SUITE_P(All, CaseForms, testing::ValuesIn(kTextsOfCase));
 
 TEST_P(CaseForms, TextIsReadBackAsItself) {
   EXPECT_EQ(case_text(parse_case_text(GetParam())), GetParam());

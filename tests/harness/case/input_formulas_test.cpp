@@ -7,7 +7,8 @@
 namespace forgecheck {
 namespace {
 
-const std::string kModel = "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=64,ffn_hidden_dim=24";
+const std::string kModelOfInputFormulas =
+    "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=64,ffn_hidden_dim=24";
 constexpr float kSqrt3 = 1.7320508F;
 
 Inputs inputs_of(const std::string& text) {
@@ -43,23 +44,25 @@ bool hides_nothing(const std::vector<std::int64_t>& mask) {
 }
 
 TEST(InputFormulas, MasksHideWhereFourDividesTheDraw) {
-  const Inputs text = inputs_of("dense[" + kModel + "]/batch=3,text_len=8,embeds=true,padding=true/seed=1");
+  const Inputs text =
+      inputs_of("dense[" + kModelOfInputFormulas + "]/batch=3,text_len=8,embeds=true,padding=true/seed=1");
   EXPECT_EQ(text.key_padding_mask->to_int64().data, mask_of("key_padding_mask", 1, 24));
   const Inputs images =
-      inputs_of("cross_attention[" + kModel +
+      inputs_of("cross_attention[" + kModelOfInputFormulas +
                 ",max_text_len=8]/batch=3,text_len=5,image_tokens=6,image_mask=true/seed=2");
   EXPECT_EQ(images.image_mask->to_int64().data, mask_of("image_mask", 2, 18));
-  const Inputs video =
-      inputs_of("joint_decoder[" + kModel + ",max_text_len=8,adapter.type=linear,feature_dim=6]/" +
-                "batch=4,text_len=5,patches=2,frames=5,padding=true/seed=3");
+  const Inputs video = inputs_of("joint_decoder[" + kModelOfInputFormulas +
+                                 ",max_text_len=8,adapter.type=linear,feature_dim=6]/" +
+                                 "batch=4,text_len=5,patches=2,frames=5,padding=true/seed=3");
   EXPECT_EQ(video.frame_mask->to_int64().data, mask_of("frame_mask", 3, 20));
 }
 
 TEST(InputFormulas, AMaskThatWouldHideNothingHidesTheEndOfTheFirstRow) {
   std::int64_t changed = 0;
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
-    const Inputs inputs = inputs_of(
-        "dense[" + kModel + "]/batch=2,text_len=2,embeds=true,padding=true/seed=" + std::to_string(seed));
+    const Inputs inputs =
+        inputs_of("dense[" + kModelOfInputFormulas +
+                  "]/batch=2,text_len=2,embeds=true,padding=true/seed=" + std::to_string(seed));
     std::vector<std::int64_t> expected = mask_of("key_padding_mask", seed, 4);
     if (hides_nothing(expected)) {
       expected[1] = 0;
@@ -74,8 +77,9 @@ TEST(InputFormulas, AMaskThatWouldHideNothingHidesTheEndOfTheFirstRow) {
 TEST(InputFormulas, AMaskOfRowsOfOnePositionMayHideNothing) {
   std::int64_t nothing = 0;
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    const Inputs inputs = inputs_of(
-        "dense[" + kModel + "]/batch=2,text_len=1,embeds=true,padding=true/seed=" + std::to_string(seed));
+    const Inputs inputs =
+        inputs_of("dense[" + kModelOfInputFormulas +
+                  "]/batch=2,text_len=1,embeds=true,padding=true/seed=" + std::to_string(seed));
     const std::vector<std::int64_t> expected = mask_of("key_padding_mask", seed, 2);
     EXPECT_EQ(inputs.key_padding_mask->to_int64().data, expected) << seed;
     nothing += hides_nothing(expected) ? 1 : 0;
@@ -85,29 +89,30 @@ TEST(InputFormulas, AMaskOfRowsOfOnePositionMayHideNothing) {
 
 // Uniform in [-sqrt(3), sqrt(3)): variance 1, as embeddings have it.
 TEST(InputFormulas, EmbeddingsAndFeaturesHaveVarianceOne) {
-  const Inputs prefix =
-      inputs_of("joint_decoder[" + kModel + ",max_text_len=8]/batch=2,text_len=5,image_tokens=3/seed=4");
+  const Inputs prefix = inputs_of("joint_decoder[" + kModelOfInputFormulas +
+                                  ",max_text_len=8]/batch=2,text_len=5,image_tokens=3/seed=4");
   expect_floats(*prefix.prefix_embeds, "prefix_embeds", 4, kSqrt3);
-  const Inputs images =
-      inputs_of("cross_attention[" + kModel + ",max_text_len=8]/batch=2,text_len=5,image_tokens=3/seed=5");
+  const Inputs images = inputs_of("cross_attention[" + kModelOfInputFormulas +
+                                  ",max_text_len=8]/batch=2,text_len=5,image_tokens=3/seed=5");
   expect_floats(*images.image_features, "image_features", 5, kSqrt3);
   const Inputs vision =
-      inputs_of("joint_decoder[" + kModel +
+      inputs_of("joint_decoder[" + kModelOfInputFormulas +
                 ",max_text_len=8,adapter.type=linear,feature_dim=6]/batch=2,text_len=5,patches=4/seed=6");
   expect_floats(*vision.vision_features, "vision_features", 6, kSqrt3);
 }
 
 TEST(InputFormulas, GumbelNoiseHasScaleTwo) {
-  const Inputs inputs =
-      inputs_of("moma[" + kModel + ",max_text_len=8]/batch=2,text_len=5,image_tokens=3/seed=7/train");
+  const Inputs inputs = inputs_of("moma[" + kModelOfInputFormulas +
+                                  ",max_text_len=8]/batch=2,text_len=5,image_tokens=3/seed=7/train");
   ASSERT_EQ(inputs.gumbel.size(), 4U);
   for (const auto& [key, noise] : inputs.gumbel) expect_floats(noise, "gumbel." + key, 7, 2.0F);
 }
 
 // A frame that is masked takes its tokens out of the image's; the text is there always.
 TEST(InputFormulas, GumbelNoiseOfAVideoHasARowForEachTokenOfTheFramesThatAreSeen) {
-  const Inputs inputs = inputs_of("moma[" + kModel + ",max_text_len=8,adapter.type=avgpool,feature_dim=6]/" +
-                                  "batch=2,text_len=5,patches=9,frames=3,padding=true/seed=8/train");
+  const Inputs inputs =
+      inputs_of("moma[" + kModelOfInputFormulas + ",max_text_len=8,adapter.type=avgpool,feature_dim=6]/" +
+                "batch=2,text_len=5,patches=9,frames=3,padding=true/seed=8/train");
   const std::vector<std::int64_t> seen = inputs.frame_mask->to_int64().data;
   const std::int64_t frames = std::ranges::count(seen, 1);
   ASSERT_LT(frames, 6);
@@ -118,17 +123,19 @@ TEST(InputFormulas, GumbelNoiseOfAVideoHasARowForEachTokenOfTheFramesThatAreSeen
 }
 
 TEST(InputFormulas, LabelsAndInterleavedModalitiesAreDraws) {
-  const Inputs loss = inputs_of("dense[" + kModel + "]/batch=2,text_len=6/seed=9/loss=cross_entropy");
+  const Inputs loss =
+      inputs_of("dense[" + kModelOfInputFormulas + "]/batch=2,text_len=6/seed=9/loss=cross_entropy");
   EXPECT_EQ(loss.labels->to_int64().data, draws("labels", 9, 12, 31));
   for (const std::string arch : {"mot[num_image_tokens=3,", "moma["}) {
-    const Inputs mixed = inputs_of(arch + kModel + ",max_text_len=8]/batch=2,text_len=5," +
+    const Inputs mixed = inputs_of(arch + kModelOfInputFormulas + ",max_text_len=8]/batch=2,text_len=5," +
                                    "image_tokens=3,interleaved=true/seed=10");
     EXPECT_EQ(mixed.modality_ids->to_int64().data, draws("modality_ids", 10, 16, 2));
   }
 }
 
 TEST(InputFormulas, DocumentsAreOfOneLengthAndBeginAPositionEarlierInEachRow) {
-  const Inputs inputs = inputs_of("dense[" + kModel + "]/batch=3,text_len=9,documents=3/seed=1");
+  const Inputs inputs =
+      inputs_of("dense[" + kModelOfInputFormulas + "]/batch=3,text_len=9,documents=3/seed=1");
   EXPECT_EQ(inputs.doc_ids->to_int64().data, (std::vector<std::int64_t>{0, 0, 0, 1, 1, 1, 2, 2, 2,  //
                                                                         0, 0, 1, 1, 1, 2, 2, 2, 2,  //
                                                                         0, 1, 1, 1, 2, 2, 2, 2, 2}));

@@ -7,9 +7,10 @@
 namespace forgecheck {
 namespace {
 
-const std::string kModel = "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=64,ffn_hidden_dim=24";
-const std::string kVlm =
-    "[" + kModel + ",max_text_len=32,adapter.type=linear,feature_dim=4]/batch=1,text_len=4,";
+const std::string kModelOfMakeInputsRefusal =
+    "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=64,ffn_hidden_dim=24";
+const std::string kVlm = "[" + kModelOfMakeInputsRefusal +
+                         ",max_text_len=32,adapter.type=linear,feature_dim=4]/batch=1,text_len=4,";
 
 template <class Work>
 std::string message_of(const Work& work) {
@@ -46,12 +47,14 @@ TEST(MakeInputs, ImageTokensBesidePatchesAreRefused) {
 }
 
 TEST(MakeInputs, PatchesWithoutAnAdapterAreRefused) {
-  EXPECT_EQ(rejection("joint_decoder[" + kModel + ",max_text_len=32]/text_len=4,patches=3"),
-            "inputs.patches: vision features need an adapter");
+  EXPECT_EQ(
+      rejection("joint_decoder[" + kModelOfMakeInputsRefusal + ",max_text_len=32]/text_len=4,patches=3"),
+      "inputs.patches: vision features need an adapter");
 }
 
 TEST(MakeInputs, AnotherNumberOfImageTokensThanTheModelsIsRefused) {
-  const std::string mot = "mot[" + kModel + ",max_text_len=32,num_image_tokens=4]/text_len=4";
+  const std::string mot =
+      "mot[" + kModelOfMakeInputsRefusal + ",max_text_len=32,num_image_tokens=4]/text_len=4";
   EXPECT_EQ(rejection(mot + ",image_tokens=2"), "inputs.image_tokens = 2: must be num_image_tokens = 4");
   EXPECT_EQ(rejection(mot), "inputs.image_tokens = 0: must be num_image_tokens = 4");
   EXPECT_EQ(rejection(mot + ",image_tokens=4"), "(accepted)");
@@ -66,19 +69,19 @@ TEST(MakeInputs, AnImageMaskWithoutImageTokensBesideTheTextIsRefused) {
   EXPECT_EQ(rejection("cross_attention" + kVlm + "patches=2,image_mask=true"), message);
   EXPECT_EQ(rejection("cross_attention" + kVlm + "embeds=true,image_mask=true"), message);
   EXPECT_EQ(rejection("joint_decoder" + kVlm + "image_tokens=2,image_mask=true"), message);
-  EXPECT_EQ(rejection("dense[" + kModel + "]/image_mask=true"), message);
+  EXPECT_EQ(rejection("dense[" + kModelOfMakeInputsRefusal + "]/image_mask=true"), message);
 }
 
 TEST(MakeInputs, InterleavedModalitiesWhereThereAreNoneAreRefused) {
   const std::string message = "inputs.interleaved = true: only mot and moma have modalities";
-  EXPECT_EQ(rejection("dense[" + kModel + "]/interleaved=true"), message);
+  EXPECT_EQ(rejection("dense[" + kModelOfMakeInputsRefusal + "]/interleaved=true"), message);
   EXPECT_EQ(rejection("joint_decoder" + kVlm + "image_tokens=2,interleaved=true"), message);
   EXPECT_EQ(rejection("cross_attention" + kVlm + "image_tokens=2,interleaved=true"), message);
   EXPECT_EQ(rejection("moma" + kVlm + "image_tokens=2,interleaved=true"), "(accepted)");
 }
 
 TEST(MakeInputs, IgnoredLabelsWhereThereAreNoneAreRefused) {
-  const std::string text = "dense[" + kModel + "]/ignore_labels=true";
+  const std::string text = "dense[" + kModelOfMakeInputsRefusal + "]/ignore_labels=true";
   EXPECT_EQ(rejection(text), "inputs.ignore_labels = true: case.run = forward has no labels");
   EXPECT_EQ(rejection(text + "/generate=3"),
             "inputs.ignore_labels = true: case.run = generate has no labels");
@@ -101,7 +104,7 @@ double gib_needed(const std::string& text) {
 }
 
 TEST(RequireMemory, ASmallCaseFits) {
-  EXPECT_EQ(gib_needed("dense[" + kModel + "]"), -1);
+  EXPECT_EQ(gib_needed("dense[" + kModelOfMakeInputsRefusal + "]"), -1);
 }
 
 // Weights as float32 and once more as float64: 12 bytes each. 64 layers of 7 * 65536^2, an embedding and a
@@ -115,7 +118,8 @@ TEST(RequireMemory, CountsTheWeights) {
 // Three traces in float64 of 12 D + 3 F numbers a layer and V logits for each position, and one row of
 // scores: 24 * (2 * (12 * 16 + 3 * 24) + 31) = 13416 bytes a position, and one for each position of its row.
 TEST(RequireMemory, CountsThePositionsOfTextImagesAndFrames) {
-  const std::string text = "joint_decoder[" + kModel + ",max_text_len=32,adapter.type=linear,feature_dim=4]" +
+  const std::string text = "joint_decoder[" + kModelOfMakeInputsRefusal +
+                           ",max_text_len=32,adapter.type=linear,feature_dim=4]" +
                            "/batch=1073741824,text_len=1024";
   EXPECT_EQ(gib_needed(text), 1024.0 * (13416 + 1024));
   EXPECT_EQ(gib_needed(text + ",image_tokens=1024"), 2048.0 * (13416 + 2048));

@@ -12,9 +12,10 @@
 namespace forgecheck {
 namespace {
 
-const std::string kModel = "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=64,ffn_hidden_dim=24";
+const std::string kModelOfMakeInputs =
+    "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=64,ffn_hidden_dim=24";
 
-Inputs inputs_of(const std::string& text) {
+Inputs made_inputs(const std::string& text) {
   return make_inputs(parse_case_text(text));
 }
 
@@ -41,27 +42,30 @@ std::string bytes_of(const Inputs& inputs) {
 }
 
 const std::string kEveryArchitecture[] = {
-    "dense[" + kModel + "]/batch=2,text_len=9,documents=3/seed=3",
-    "moe[" + kModel + ",num_experts=4]/batch=2,text_len=9/seed=3/loss=cross_entropy",
-    "dense[" + kModel + "]/batch=2,text_len=9,embeds=true,padding=true/seed=3",
-    "joint_decoder[" + kModel + ",max_text_len=32]/batch=2,text_len=9,image_tokens=4,padding=true/seed=3",
-    "cross_attention[" + kModel +
+    "dense[" + kModelOfMakeInputs + "]/batch=2,text_len=9,documents=3/seed=3",
+    "moe[" + kModelOfMakeInputs + ",num_experts=4]/batch=2,text_len=9/seed=3/loss=cross_entropy",
+    "dense[" + kModelOfMakeInputs + "]/batch=2,text_len=9,embeds=true,padding=true/seed=3",
+    "joint_decoder[" + kModelOfMakeInputs +
+        ",max_text_len=32]/batch=2,text_len=9,image_tokens=4,padding=true/seed=3",
+    "cross_attention[" + kModelOfMakeInputs +
         ",max_text_len=32]/batch=2,text_len=9,image_tokens=4,image_mask=true/seed=3",
-    "mot[" + kModel + ",max_text_len=32,num_image_tokens=4]/batch=2,text_len=9,image_tokens=4/seed=3",
-    "moma[" + kModel + ",max_text_len=32]/batch=2,text_len=9,image_tokens=4,padding=true/seed=3/train",
+    "mot[" + kModelOfMakeInputs +
+        ",max_text_len=32,num_image_tokens=4]/batch=2,text_len=9,image_tokens=4/seed=3",
+    "moma[" + kModelOfMakeInputs +
+        ",max_text_len=32]/batch=2,text_len=9,image_tokens=4,padding=true/seed=3/train",
 };
 
 TEST(MakeInputs, AreTheSameEveryTime) {
   for (const std::string& text : kEveryArchitecture) {
-    EXPECT_EQ(bytes_of(inputs_of(text)), bytes_of(inputs_of(text))) << text;
+    EXPECT_EQ(bytes_of(made_inputs(text)), bytes_of(made_inputs(text))) << text;
   }
 }
 
 TEST(MakeInputs, DependOnTheSeed) {
   for (std::string text : kEveryArchitecture) {
-    const std::string before = bytes_of(inputs_of(text));
+    const std::string before = bytes_of(made_inputs(text));
     text.replace(text.find("seed=3"), 6, "seed=4");
-    EXPECT_NE(bytes_of(inputs_of(text)), before) << text;
+    EXPECT_NE(bytes_of(made_inputs(text)), before) << text;
   }
 }
 
@@ -73,7 +77,7 @@ TEST(MakeInputs, AreAcceptedByTheirArchitecture) {
 }
 
 TEST(MakeInputs, TokensFollowTheFormula) {
-  const Inputs inputs = inputs_of("dense[" + kModel + "]/batch=2,text_len=5/seed=12");
+  const Inputs inputs = made_inputs("dense[" + kModelOfMakeInputs + "]/batch=2,text_len=5/seed=12");
   ASSERT_EQ(names_of(inputs), std::set<std::string>{"tokens"});
   ASSERT_EQ(inputs.tokens->shape(), (Shape{2, 5}));
   ASSERT_EQ(inputs.tokens->dtype(), Dtype::i64);
@@ -85,7 +89,7 @@ TEST(MakeInputs, TokensFollowTheFormula) {
 }
 
 TEST(MakeInputs, TokensFillTheVocabulary) {
-  const Inputs inputs = inputs_of("dense[" + kModel + "]/batch=40,text_len=40/seed=1");
+  const Inputs inputs = made_inputs("dense[" + kModelOfMakeInputs + "]/batch=40,text_len=40/seed=1");
   std::set<std::int64_t> seen;
   for (std::int64_t i = 0; i < inputs.tokens->size(); ++i) seen.insert(inputs.tokens->int_at(i));
   EXPECT_EQ(seen.size(), 31U);
@@ -94,7 +98,8 @@ TEST(MakeInputs, TokensFillTheVocabulary) {
 }
 
 TEST(MakeInputs, EmbedsComeInsteadOfTokens) {
-  const Inputs inputs = inputs_of("dense[" + kModel + "]/batch=2,text_len=5,embeds=true,padding=true/seed=1");
+  const Inputs inputs =
+      made_inputs("dense[" + kModelOfMakeInputs + "]/batch=2,text_len=5,embeds=true,padding=true/seed=1");
   EXPECT_EQ(names_of(inputs), (std::set<std::string>{"inputs_embeds", "key_padding_mask"}));
   EXPECT_EQ(inputs.inputs_embeds->shape(), (Shape{2, 5, 16}));
   EXPECT_EQ(inputs.key_padding_mask->shape(), (Shape{2, 5}));
@@ -104,16 +109,16 @@ TEST(MakeInputs, EmbedsComeInsteadOfTokens) {
 }
 
 TEST(MakeInputs, ImagesStandInFrontOfTheText) {
-  const Inputs joint =
-      inputs_of("joint_decoder[" + kModel + ",max_text_len=32]/text_len=5,image_tokens=3,padding=true");
+  const Inputs joint = made_inputs("joint_decoder[" + kModelOfMakeInputs +
+                                   ",max_text_len=32]/text_len=5,image_tokens=3,padding=true");
   EXPECT_EQ(names_of(joint), (std::set<std::string>{"tokens", "prefix_embeds", "key_padding_mask"}));
   EXPECT_EQ(joint.prefix_embeds->shape(), (Shape{2, 3, 16}));
   EXPECT_EQ(joint.key_padding_mask->shape(), (Shape{2, 8}));
 }
 
 TEST(MakeInputs, ImagesOfCrossAttentionStandBeside) {
-  const Inputs cross = inputs_of("cross_attention[" + kModel +
-                                 ",max_text_len=32]/text_len=5,image_tokens=3,image_mask=true,documents=2");
+  const Inputs cross = made_inputs("cross_attention[" + kModelOfMakeInputs +
+                                   ",max_text_len=32]/text_len=5,image_tokens=3,image_mask=true,documents=2");
   EXPECT_EQ(names_of(cross), (std::set<std::string>{"tokens", "image_features", "image_mask", "doc_ids"}));
   EXPECT_EQ(cross.image_features->shape(), (Shape{2, 3, 16}));
   EXPECT_EQ(cross.image_mask->shape(), (Shape{2, 3}));
@@ -122,12 +127,13 @@ TEST(MakeInputs, ImagesOfCrossAttentionStandBeside) {
 
 TEST(MakeInputs, VisionFeaturesHaveTheAdaptersWidth) {
   const std::string adapter = ",max_text_len=32,adapter.type=avgpool,feature_dim=6]";
-  const Inputs image = inputs_of("joint_decoder[" + kModel + adapter + "/text_len=5,patches=16,padding=true");
+  const Inputs image =
+      made_inputs("joint_decoder[" + kModelOfMakeInputs + adapter + "/text_len=5,patches=16,padding=true");
   EXPECT_EQ(names_of(image), (std::set<std::string>{"tokens", "vision_features", "key_padding_mask"}));
   EXPECT_EQ(image.vision_features->shape(), (Shape{2, 16, 6}));
   EXPECT_EQ(image.key_padding_mask->shape(), (Shape{2, 4 + 5}));  // 16 patches pooled by 2 x 2
-  const Inputs video =
-      inputs_of("joint_decoder[" + kModel + adapter + "/text_len=5,patches=4,frames=3,padding=true");
+  const Inputs video = made_inputs("joint_decoder[" + kModelOfMakeInputs + adapter +
+                                   "/text_len=5,patches=4,frames=3,padding=true");
   EXPECT_EQ(names_of(video), (std::set<std::string>{"tokens", "vision_features", "frame_mask"}));
   EXPECT_EQ(video.vision_features->shape(), (Shape{2, 3, 4, 6}));
   EXPECT_EQ(video.frame_mask->shape(), (Shape{2, 3}));
@@ -136,8 +142,8 @@ TEST(MakeInputs, VisionFeaturesHaveTheAdaptersWidth) {
 TEST(MakeInputs, ModalitiesAreIndicesIntoTheirList) {
   const std::string sizes = "/text_len=2,image_tokens=3";
   const auto ids = [&](const std::string& fields) {
-    const Inputs inputs =
-        inputs_of("mot[" + kModel + ",max_text_len=32,num_image_tokens=3" + fields + "]" + sizes);
+    const Inputs inputs = made_inputs("mot[" + kModelOfMakeInputs + ",max_text_len=32,num_image_tokens=3" +
+                                      fields + "]" + sizes);
     return inputs.modality_ids->to_int64().data;
   };
   EXPECT_EQ(ids(""), (std::vector<std::int64_t>{0, 0, 0, 1, 1, 0, 0, 0, 1, 1}));
@@ -145,8 +151,8 @@ TEST(MakeInputs, ModalitiesAreIndicesIntoTheirList) {
 }
 
 TEST(MakeInputs, InterleavedModalitiesMix) {
-  const Inputs inputs =
-      inputs_of("moma[" + kModel + ",max_text_len=32]/batch=4,text_len=12,image_tokens=4,interleaved=true");
+  const Inputs inputs = made_inputs("moma[" + kModelOfMakeInputs +
+                                    ",max_text_len=32]/batch=4,text_len=12,image_tokens=4,interleaved=true");
   const std::vector<std::int64_t> ids = inputs.modality_ids->to_int64().data;
   ASSERT_EQ(ids.size(), 64U);
   EXPECT_GT(std::ranges::count(ids, 0), 10);
@@ -155,11 +161,11 @@ TEST(MakeInputs, InterleavedModalitiesMix) {
 }
 
 TEST(MakeInputs, GumbelNoiseHasARowForEachTokenThatTakesPart) {
-  const std::string text = "moma[" + kModel +
+  const std::string text = "moma[" + kModelOfMakeInputs +
                            ",max_text_len=32,moma_experts_per_modality={image=2,text=3}]/"
                            "batch=2,text_len=5,image_tokens=4,interleaved=true,padding=true/seed=5";
-  EXPECT_TRUE(inputs_of(text).gumbel.empty());  // eval
-  const Inputs inputs = inputs_of(text + "/train");
+  EXPECT_TRUE(made_inputs(text).gumbel.empty());  // eval
+  const Inputs inputs = made_inputs(text + "/train");
   std::int64_t tokens[2] = {0, 0};
   for (std::int64_t i = 0; i < 18; ++i) {
     if (inputs.key_padding_mask->int_at(i) != 0) ++tokens[inputs.modality_ids->int_at(i)];
@@ -174,12 +180,13 @@ TEST(MakeInputs, GumbelNoiseHasARowForEachTokenThatTakesPart) {
 }
 
 TEST(MakeInputs, NoGumbelNoiseWhereItIsOff) {
-  EXPECT_TRUE(inputs_of("moma[" + kModel + ",max_text_len=32,moma_gumbel_noise=false]/image_tokens=2/train")
+  EXPECT_TRUE(made_inputs("moma[" + kModelOfMakeInputs +
+                          ",max_text_len=32,moma_gumbel_noise=false]/image_tokens=2/train")
                   .gumbel.empty());
 }
 
 TEST(MakeInputs, DocumentsCoverEachRowAndShift) {
-  const Inputs inputs = inputs_of("dense[" + kModel + "]/batch=3,text_len=9,documents=3");
+  const Inputs inputs = made_inputs("dense[" + kModelOfMakeInputs + "]/batch=3,text_len=9,documents=3");
   const Tensor<std::int64_t> ids = inputs.doc_ids->to_int64();
   for (std::int64_t r = 0; r < 3; ++r) {
     EXPECT_TRUE(std::ranges::is_sorted(ids.row(r)));
@@ -190,8 +197,8 @@ TEST(MakeInputs, DocumentsCoverEachRowAndShift) {
 }
 
 TEST(MakeInputs, LabelsStandWhereLogitsAre) {
-  const Inputs whole =
-      inputs_of("dense[" + kModel + "]/batch=2,text_len=8,ignore_labels=true/loss=cross_entropy");
+  const Inputs whole = made_inputs("dense[" + kModelOfMakeInputs +
+                                   "]/batch=2,text_len=8,ignore_labels=true/loss=cross_entropy");
   ASSERT_EQ(whole.labels->shape(), (Shape{2, 8}));
   for (std::int64_t i = 0; i < 16; ++i) {
     const std::int64_t label = whole.labels->int_at(i);
@@ -202,14 +209,15 @@ TEST(MakeInputs, LabelsStandWhereLogitsAre) {
     }
   }
   const Inputs sliced =
-      inputs_of("joint_decoder[" + kModel +
-                ",max_text_len=32]/text_len=8,image_tokens=3/loss=cross_entropy/output_slice=3:");
+      made_inputs("joint_decoder[" + kModelOfMakeInputs +
+                  ",max_text_len=32]/text_len=8,image_tokens=3/loss=cross_entropy/output_slice=3:");
   EXPECT_EQ(sliced.labels->shape(), (Shape{2, 8}));
-  EXPECT_FALSE(inputs_of("dense[" + kModel + "]").labels.has_value());
+  EXPECT_FALSE(made_inputs("dense[" + kModelOfMakeInputs + "]").labels.has_value());
 }
 
 TEST(MakeParameters, AreTheSeededTensorsOfTheArchitecture) {
-  const Case value = parse_case_text("moe[" + kModel + ",num_experts=3,moe_router=sigmoid_topk]/seed=9");
+  const Case value =
+      parse_case_text("moe[" + kModelOfMakeInputs + ",num_experts=3,moe_router=sigmoid_topk]/seed=9");
   const ParameterTable table = make_parameters(value);
   const std::vector<ParameterInfo> infos = all_parameters(value.architecture);
   ASSERT_EQ(table.size(), infos.size());

@@ -87,7 +87,7 @@ TEST_F(Crash, OfABackendIsOneResultOfEachCaseInEveryForm) {
       AllOf(HasSubstr("crashed: a.safetensors on gpu:simt\n  out of memory\n  repeat: forgecheck verify"),
             HasSubstr("gpu:simt               float32  2 crashed\n"), HasSubstr("2 goldens, 6 traces in "),
             HasSubstr(": 4 match, 2 crashed\n"),
-            HasSubstr("::error file=a.safetensors,title=crashed%3A a.safetensors on gpu%3Asimt::"
+            HasSubstr("::error file=store/a.safetensors,title=crashed%3A a.safetensors on gpu%3Asimt::"
                       "out of memory%0Arepeat: ")));
   pugi::xml_document document;
   ASSERT_TRUE(document.load_file(at("r.xml").c_str()));

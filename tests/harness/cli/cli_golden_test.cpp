@@ -9,7 +9,7 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-const std::string kDense = "dense[dim=32,n_layers=1,n_heads=4,vocab_size=61]";
+const std::string kDenseOfCliGolden = "dense[dim=32,n_layers=1,n_heads=4,vocab_size=61]";
 const std::string kMha = "kempnerforge/dense/mha";
 
 using GoldenCommand = ProgramTest;
@@ -45,7 +45,7 @@ TEST_F(GoldenCommand, TheFolderGoldenOfThisFolderComesFirst) {
 
 TEST_F(GoldenCommand, RecordingBelowAStoreWritesItsManifestAgain) {
   std::filesystem::create_directory(at("store"));
-  write("cases.txt", "one " + kDense + "\n");
+  write("cases.txt", "one " + kDenseOfCliGolden + "\n");
   ASSERT_EQ(run({"golden", "manifest", "--golden", "store"}).status, 0);
   const auto record = [&](const std::string& out) {
     return run({"golden", "record", "--golden", "store", "--cases", "cases.txt", "--out", out});
@@ -64,7 +64,7 @@ TEST_F(GoldenCommand, RecordingBelowAStoreWritesItsManifestAgain) {
 TEST_F(GoldenCommand, WithoutAnotherFolderTheListsOwnIsWrittenTo) {
   std::filesystem::create_directory(at("store"));
   std::filesystem::create_directory(at("lists"));
-  write("lists/cases.txt", "one " + kDense + "\ntwo " + kDense + "/seed=2\n");
+  write("lists/cases.txt", "one " + kDenseOfCliGolden + "\ntwo " + kDenseOfCliGolden + "/seed=2\n");
   EXPECT_EQ(
       run({"golden", "record", "--golden", "store", "--cases", "lists/cases.txt", "--filter", "two"}).status,
       0);

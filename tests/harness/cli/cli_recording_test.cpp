@@ -63,8 +63,8 @@ TEST_F(Recording, ABadInputIsNamedWithItsFile) {
 
 TEST_F(Recording, AnUnknownKeyOfTheMetadataIsNamedWithTheNearestKnownOne) {
   write_changed("typo.safetensors", [](SafetensorsFile& file) {
-    std::string& json = file.metadata.at("forgecheck");
-    json.insert(json.rfind('}'), R"(, "wieghts": "seeded")");
+    std::string& text = file.metadata.at("forgecheck");
+    text.insert(text.rfind('}'), R"(, "wieghts": "seeded")");
   });
   expect_refused({"run", "typo.safetensors"},
                  {"typo.safetensors: metadata forgecheck: wieghts: unknown field, did you mean weights?"});

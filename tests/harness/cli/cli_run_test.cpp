@@ -17,7 +17,7 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-const std::string kDense = "dense[dim=32,n_layers=1,n_heads=4,vocab_size=61]";
+const std::string kDenseOfCliRun = "dense[dim=32,n_layers=1,n_heads=4,vocab_size=61]";
 
 using Program = ProgramTest;
 
@@ -102,7 +102,7 @@ std::string line_of(const std::string& out, const std::string& tap) {
 }
 
 TEST_F(Program, RunShowsTheSizeOfEachTap) {
-  const Outcome outcome = run({"run", kDense + "/text_len=5/seed=7", "--save", "saved.safetensors"});
+  const Outcome outcome = run({"run", kDenseOfCliRun + "/text_len=5/seed=7", "--save", "saved.safetensors"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   std::size_t negative = 0;
   for (const auto& [name, array] : read_safetensors(at("saved.safetensors")).tensors) {
@@ -120,7 +120,7 @@ TEST_F(Program, RunShowsTheSizeOfEachTap) {
 }
 
 TEST_F(Program, RunCountsTheValuesThatAreNotFinite) {
-  const std::string embeds = kDense + "/text_len=5,embeds=true/loss=cross_entropy/seed=7";
+  const std::string embeds = kDenseOfCliRun + "/text_len=5,embeds=true/loss=cross_entropy/seed=7";
   ASSERT_EQ(run({"run", embeds, "--save", "saved.safetensors"}).status, 0);
   SafetensorsFile file = read_safetensors(at("saved.safetensors"));
   Tensor<float> values = file.tensors.at("input.inputs_embeds").to<float>();
@@ -145,8 +145,8 @@ TEST_F(Program, RunOfACaseThatTheBackendRefusesIsAFailure) {
 }
 
 TEST_F(Program, RunShowsTheTapsAskedForAndSavesAGolden) {
-  const Outcome outcome = run(
-      {"run", kDense, "--backend", "cpu:openblas", "--taps", "layers.0.m*", "--save", "saved.safetensors"});
+  const Outcome outcome = run({"run", kDenseOfCliRun, "--backend", "cpu:openblas", "--taps", "layers.0.m*",
+                               "--save", "saved.safetensors"});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("on cpu:openblas\n"), HasSubstr("\nlayers.0.mlp "),
                                  testing::Not(HasSubstr("logits"))));
@@ -156,12 +156,12 @@ TEST_F(Program, RunShowsTheTapsAskedForAndSavesAGolden) {
 }
 
 TEST_F(Program, APatternThatMatchesNoTapIsRefusedWithTheNearestTaps) {
-  expect_refused({"run", kDense, "--taps", "zzz", "--save", "saved.safetensors"},
+  expect_refused({"run", kDenseOfCliRun, "--taps", "zzz", "--save", "saved.safetensors"},
                  {"--taps \"zzz\": no tap of this case has such a name; the nearest are "});
   EXPECT_FALSE(std::filesystem::exists(at("saved.safetensors")));
-  expect_refused({"run", kDense, "--taps", "layers.0.atention.q_*"},
+  expect_refused({"run", kDenseOfCliRun, "--taps", "layers.0.atention.q_*"},
                  {"the nearest are layers.0.attention.q_proj, layers.0."});
-  expect_refused({"run", kDense, "--taps", "logit"}, {"the nearest are logits, "});
+  expect_refused({"run", kDenseOfCliRun, "--taps", "logit"}, {"the nearest are logits, "});
 }
 
 }  // namespace

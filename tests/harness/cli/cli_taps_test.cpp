@@ -9,12 +9,12 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-const std::string kCase = "dense[dim=32,n_layers=1,n_heads=4,vocab_size=61]";
+const std::string kCaseOfCliTaps = "dense[dim=32,n_layers=1,n_heads=4,vocab_size=61]";
 
 using Taps = ProgramTest;
 
 TEST_F(Taps, ListsACaseWithoutRunningIt) {
-  const Outcome outcome = run({"taps", kCase});
+  const Outcome outcome = run({"taps", kCaseOfCliTaps});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.out, StartsWith("token_embedding "));
   EXPECT_THAT(outcome.out, HasSubstr("[2, 8, 32]"));
@@ -31,12 +31,12 @@ TEST_F(Taps, ListsWhatAFileRecorded) {
 }
 
 TEST_F(Taps, WritesJsonToAFileOrToTheOutput) {
-  const Outcome both = run({"taps", kCase, "--json", "taps.json"});
+  const Outcome both = run({"taps", kCaseOfCliTaps, "--json", "taps.json"});
   EXPECT_EQ(both.status, 0) << both.err;
   EXPECT_THAT(both.out, StartsWith("token_embedding "));
-  const Outcome only = run({"taps", kCase, "--json", "-"});
+  const Outcome only = run({"taps", kCaseOfCliTaps, "--json", "-"});
   EXPECT_EQ(only.out, file_text(at("taps.json")));
-  EXPECT_EQ(nlohmann::json::parse(only.out)["case"], kCase + "/batch=2,text_len=8/seed=0");
+  EXPECT_EQ(nlohmann::json::parse(only.out)["case"], kCaseOfCliTaps + "/batch=2,text_len=8/seed=0");
 }
 
 TEST_F(Taps, PrintsThePageOfAllArchitectures) {
@@ -45,11 +45,11 @@ TEST_F(Taps, PrintsThePageOfAllArchitectures) {
 
 TEST_F(Taps, RefusesWhatItCannotList) {
   expect_refused({"taps"}, {"CASE"});
-  expect_refused({"taps", kCase, "--markdown"}, {"--markdown", "no CASE"});
+  expect_refused({"taps", kCaseOfCliTaps, "--markdown"}, {"--markdown", "no CASE"});
   expect_refused({"taps", "--markdown", "--json", "-"}, {"--markdown", "no --json"});
   expect_refused({"taps", "foo[dim=4]"}, {"foo"});
   expect_refused({"taps", "nothing.safetensors"}, {"nothing.safetensors"});
-  expect_refused({"taps", kCase, "--json", "none/taps.json"}, {"--json", "none"});
+  expect_refused({"taps", kCaseOfCliTaps, "--json", "none/taps.json"}, {"--json", "none"});
 }
 
 }  // namespace

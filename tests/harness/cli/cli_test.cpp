@@ -11,7 +11,7 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-const std::string kDense = "dense[dim=32,n_layers=1,n_heads=4,vocab_size=61]";
+const std::string kDenseOfCli = "dense[dim=32,n_layers=1,n_heads=4,vocab_size=61]";
 
 class Help : public ProgramTest, public testing::WithParamInterface<std::vector<std::string>> {};
 
@@ -36,7 +36,8 @@ INSTANTIATE_TEST_SUITE_P(
                     std::vector<std::string>{"golden", "show"}, std::vector<std::string>{"golden", "check"},
                     std::vector<std::string>{"golden", "manifest"},
                     std::vector<std::string>{"golden", "record"}, std::vector<std::string>{"report"},
-                    std::vector<std::string>{"report", "merge"}));
+                    std::vector<std::string>{"report", "merge"}, std::vector<std::string>{"judge"},
+                    std::vector<std::string>{"manual"}, std::vector<std::string>{"completion"}));
 
 using Program = ProgramTest;
 
@@ -44,7 +45,7 @@ TEST_F(Program, ListsItsCommandsAndItsVersion) {
   const Outcome help = run({"--help"});
   EXPECT_EQ(help.status, 0);
   for (const std::string command : {"verify", "run", "params", "taps", "generate", "bisect", "judge",
-                                    "compare", "backends", "golden", "report"}) {
+                                    "compare", "backends", "golden", "report", "manual", "completion"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + command + " "));
   }
   const Outcome version = run({"--version"});
@@ -128,7 +129,7 @@ TEST_F(Program, ParamsTotalsTellBuffersFromParametersAndBytesFromBoth) {
 
 TEST_F(Program, RecordingTwiceGivesTheSameBytes) {
   std::filesystem::create_directory(at("store"));
-  write("cases.txt", "# comment\n\none " + kDense +
+  write("cases.txt", "# comment\n\none " + kDenseOfCli +
                          "\nbelow/two moe[dim=32,n_layers=1,n_heads=4,vocab_size=61," +
                          "num_experts=4]/seed=3\n");
   for (const std::string out : {"first", "second"}) {
@@ -175,7 +176,7 @@ TEST_F(Program, CalibrateJudgesTheRecordingsOfOthers) {
 
 TEST_F(Program, TheStoreIsCheckedAgainstItsManifest) {
   std::filesystem::create_directory(at("store"));
-  write("cases.txt", "one " + kDense + "\n");
+  write("cases.txt", "one " + kDenseOfCli + "\n");
   ASSERT_EQ(run({"golden", "record", "--golden", "store", "--cases", "cases.txt", "--out", "store"}).status,
             0);
   ASSERT_EQ(run({"golden", "manifest", "--golden", "store"}).status, 0);

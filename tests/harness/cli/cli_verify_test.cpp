@@ -154,10 +154,11 @@ TEST_F(BadFiles, ACorruptHeaderIsOneRejectedResultInEveryForm) {
   EXPECT_THAT(message, testing::StartsWith("store/m.safetensors: "));
   EXPECT_EQ(result["case"], "");
   EXPECT_EQ(result["repeat"], "forgecheck verify --golden store --filter m");
-  EXPECT_THAT(outcome.out,
-              AllOf(HasSubstr("rejected: m.safetensors on golden\n  " + message + "\n  repeat: "),
-                    HasSubstr("3 goldens, 5 traces"), HasSubstr(": 4 match, 1 rejected\n"),
-                    HasSubstr("::error file=m.safetensors,title=rejected%3A m.safetensors on golden::")));
+  EXPECT_THAT(
+      outcome.out,
+      AllOf(HasSubstr("rejected: m.safetensors on golden\n  " + message + "\n  repeat: "),
+            HasSubstr("3 goldens, 5 traces"), HasSubstr(": 4 match, 1 rejected\n"),
+            HasSubstr("::error file=store/m.safetensors,title=rejected%3A m.safetensors on golden::")));
   EXPECT_THAT(file_text(at("r.xml")),
               AllOf(HasSubstr("<failure type=\"rejected\""), HasSubstr("name=\"m\"")));
   EXPECT_THAT(file_text(at("r.html")), AllOf(HasSubstr("data-open=\"2\""), HasSubstr("m.safetensors")));

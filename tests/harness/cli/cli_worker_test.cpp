@@ -8,13 +8,14 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::string kCase = "dense[dim=16,n_layers=1,n_heads=2,vocab_size=23]/text_len=3/seed=";
+const std::string kCaseOfCliWorker = "dense[dim=16,n_layers=1,n_heads=2,vocab_size=23]/text_len=3/seed=";
 
 class WorkerProgram : public ProgramTest {
  protected:
   /// Three recorded cases, and a worker that is right in all but the second, where it does `wrong`.
   void SetUp() override {
-    write("cases.txt", "a " + kCase + "1\nb " + kCase + "2\nc " + kCase + "3\n");
+    write("cases.txt",
+          "a " + kCaseOfCliWorker + "1\nb " + kCaseOfCliWorker + "2\nc " + kCaseOfCliWorker + "3\n");
     ASSERT_EQ(
         run({"golden", "record", "--cases", "cases.txt", "--out", "store", "--backend", "reference"}).status,
         0);
@@ -82,19 +83,19 @@ TEST_F(WorkerProgram, ThatIsRightMatches) {
 TEST_F(WorkerProgram, IsRunAndBisectedAndRecorded) {
   const std::string backend =
       worker_with("shutil.copy('store/b.safetensors', request['out']); answer(ok=True)");
-  EXPECT_THAT(run({"run", kCase + "1", "--backend", backend}).out, HasSubstr("logits"));
-  EXPECT_EQ(run({"bisect", kCase + "1", "--backend", backend}).status, 0);
+  EXPECT_THAT(run({"run", kCaseOfCliWorker + "1", "--backend", backend}).out, HasSubstr("logits"));
+  EXPECT_EQ(run({"bisect", kCaseOfCliWorker + "1", "--backend", backend}).status, 0);
   EXPECT_EQ(run({"golden", "record", "--cases", "cases.txt", "--out", "again", "--backend", backend}).status,
             0);
   EXPECT_EQ(run({"compare", "store/c.safetensors", "again/c.safetensors"}).status, 0);
 }
 
 TEST_F(WorkerProgram, LimitsMustBePositive) {
-  expect_refused({"run", kCase + "1", "--backend", "exec:cat", "--worker-seconds", "0"},
+  expect_refused({"run", kCaseOfCliWorker + "1", "--backend", "exec:cat", "--worker-seconds", "0"},
                  {"--worker-seconds", "0"});
-  expect_refused({"run", kCase + "1", "--backend", "exec:cat", "--worker-memory", "-1"},
+  expect_refused({"run", kCaseOfCliWorker + "1", "--backend", "exec:cat", "--worker-memory", "-1"},
                  {"--worker-memory", "-1"});
-  expect_refused({"run", kCase + "1", "--backend", "exec:"}, {"exec:", "no command"});
+  expect_refused({"run", kCaseOfCliWorker + "1", "--backend", "exec:"}, {"exec:", "no command"});
 }
 
 }  // namespace

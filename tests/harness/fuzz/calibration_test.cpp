@@ -16,7 +16,8 @@
 namespace forgecheck {
 namespace {
 
-const std::string kModel = "dim=16,n_layers=1,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=";
+const std::string kModelOfCalibration =
+    "dim=16,n_layers=1,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=";
 
 void ignore(const std::string&) {}
 
@@ -24,7 +25,7 @@ Calibration calibrated(std::uint64_t seed, std::int64_t runs, std::int64_t sampl
   return calibrate({.runs = runs, .seed = seed, .samples = samples, .traces = {}}, ignore);
 }
 
-std::string written(const Calibration& calibration) {
+std::string text_of(const Calibration& calibration) {
   std::ostringstream text;
   write_calibration(text, calibration);
   return text.str();
@@ -37,7 +38,7 @@ TEST(Calibrate, RightImplementationsPass) {
   EXPECT_EQ(done, "[6/6] random models");
   EXPECT_EQ(calibration.comparisons, 6 * 8);
   EXPECT_THAT(calibration.failures, testing::IsEmpty());
-  EXPECT_EQ(written(calibration), written(calibrated(0, 6)));
+  EXPECT_EQ(text_of(calibration), text_of(calibrated(0, 6)));
 }
 
 TEST(Calibrate, NothingIsChangedWithoutSamples) {
@@ -129,7 +130,8 @@ bool is_caught(const Problem& problem, const Trace& trace, const std::string& na
 TEST(SmallestCaught, IsTheFirstStepThatIsCaughtInBothDirectionsAtTheTapItself) {
   int one_sided = 0;
   for (const std::string type : {"", "/bfloat16"}) {
-    const Problem problem = small_problem("dense[" + kModel + "24]/batch=1,text_len=3/seed=3" + type);
+    const Problem problem =
+        small_problem("dense[" + kModelOfCalibration + "24]/batch=1,text_len=3/seed=3" + type);
     const Dtype dtype = problem.definition.dtype;
     const Trace trace = run_permuted(problem, dtype);
     const std::string name = "layers.0.attention.v_proj";
@@ -151,7 +153,8 @@ TEST(SmallestCaught, IsTheFirstStepThatIsCaughtInBothDirectionsAtTheTapItself) {
 /// One hidden unit: a change of it that its own roundings cover moves every output by as much, and the
 /// outputs are rounded once.
 TEST(SmallestCaught, AChangeThatShowsAtALaterTapOnlyIsNotCaught) {
-  const Problem problem = small_problem("dense[" + kModel + "1]/batch=1,text_len=3/seed=3/bfloat16");
+  const Problem problem =
+      small_problem("dense[" + kModelOfCalibration + "1]/batch=1,text_len=3/seed=3/bfloat16");
   const Trace trace = run_permuted(problem, Dtype::bf16);
   const std::string name = "layers.0.mlp.hidden";
   const double smallest = smallest_caught(problem, trace, name, 0, Dtype::bf16);
@@ -164,7 +167,8 @@ TEST(SmallestCaught, AChangeThatShowsAtALaterTapOnlyIsNotCaught) {
 }
 
 TEST(SmallestCaught, IsInfiniteInARowThatIsZero) {
-  const Problem problem = small_problem("dense[" + kModel + "1,activation=relu]/batch=2,text_len=9/seed=3");
+  const Problem problem =
+      small_problem("dense[" + kModelOfCalibration + "1,activation=relu]/batch=2,text_len=9/seed=3");
   const Trace trace = run_permuted(problem, Dtype::f32);
   const std::string name = "layers.0.mlp.hidden";
   const Tensor<double> values = trace.at(name).to<double>();  // (2, 9, 1)

@@ -9,7 +9,8 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::string kModel = "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
+const std::string kModelOfHintFeedForward =
+    "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
 /// Square feed-forward and attention matrices.
 const std::string kSquare = "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=16";
 
@@ -32,7 +33,7 @@ std::string hint_of_hidden(const Problem& problem, const Function& function) {
 }
 
 TEST(HintActivation, GateAndUpExchangedOrCombinedOtherwise) {
-  const Problem problem = small_problem("dense[" + kModel + "]/batch=2,text_len=5/seed=51");
+  const Problem problem = small_problem("dense[" + kModelOfHintFeedForward + "]/batch=2,text_len=5/seed=51");
   EXPECT_THAT(hint_of_hidden(problem, [](double gate, double up) { return silu(up) * gate; }),
               HasSubstr("gate_proj and up_proj are exchanged"));
   EXPECT_THAT(hint_of_hidden(problem, [](double gate, double) { return silu(gate); }),
@@ -42,7 +43,7 @@ TEST(HintActivation, GateAndUpExchangedOrCombinedOtherwise) {
 }
 
 TEST(HintActivation, AnotherFunctionOfTheGate) {
-  const Problem problem = small_problem("dense[" + kModel + "]/batch=2,text_len=5/seed=51");
+  const Problem problem = small_problem("dense[" + kModelOfHintFeedForward + "]/batch=2,text_len=5/seed=51");
   EXPECT_THAT(hint_of_hidden(problem,
                              [](double gate, double up) {
                                return gate / 2 * (1 + std::erf(gate / std::sqrt(2.0))) * up;
@@ -55,7 +56,8 @@ TEST(HintActivation, AnotherFunctionOfTheGate) {
 }
 
 TEST(HintActivation, TheTanhFormOfGelu) {
-  const Problem problem = small_problem("dense[" + kModel + ",activation=gelu]/batch=2,text_len=5/seed=52");
+  const Problem problem =
+      small_problem("dense[" + kModelOfHintFeedForward + ",activation=gelu]/batch=2,text_len=5/seed=52");
   EXPECT_THAT(hint_of_hidden(problem,
                              [](double, double x) {
                                return x / 2 * (1 + std::tanh(0.7978845608 * (x + 0.044715 * x * x * x)));
@@ -92,7 +94,7 @@ TEST(HintWeights, ATransposedMatrixIsNamed) {
 }
 
 TEST(HintWeights, AnotherModulesMatrixIsNamed) {
-  const Problem problem = small_problem("dense[" + kModel + "]/batch=2,text_len=5/seed=54");
+  const Problem problem = small_problem("dense[" + kModelOfHintFeedForward + "]/batch=2,text_len=5/seed=54");
   const auto read = [&](const std::string& tap, const std::string& name, const std::string& other) {
     EXPECT_THAT(hint_of_parameter(problem, tap, name, problem.parameters.at(other)),
                 HasSubstr(other + " is read instead of " + name));
@@ -122,7 +124,8 @@ TEST(HintWeights, ABiasLeftOutIsNamed) {
 // ---- mixtures ----
 
 Problem mixture(const std::string& fields) {
-  return small_problem("moe[" + kModel + ",num_experts=4" + fields + "]/batch=2,text_len=6/seed=55");
+  return small_problem("moe[" + kModelOfHintFeedForward + ",num_experts=4" + fields +
+                       "]/batch=2,text_len=6/seed=55");
 }
 
 const std::string kMixture = "layers.0.mlp";
@@ -213,8 +216,9 @@ TEST(HintMixture, SettingsOfTheMixture) {
   EXPECT_THAT(run_with(mixture(",moe_capacity_factor=0.5"),
                        [](ModelConfig& model) { model.moe_capacity_factor = 0; }),
               HasSubstr("moe_capacity_factor is 0.0 instead of 0.5"));
-  const Problem scaled = small_problem(
-      "moe[" + kModel + ",num_experts=4,moe_gradient_scale=true]/batch=2,text_len=6/seed=57/train");
+  const Problem scaled =
+      small_problem("moe[" + kModelOfHintFeedForward +
+                    ",num_experts=4,moe_gradient_scale=true]/batch=2,text_len=6/seed=57/train");
   EXPECT_THAT(run_with(scaled, [](ModelConfig& model) { model.moe_gradient_scale = false; }),
               HasSubstr("moe_gradient_scale is false instead of true"));
 }

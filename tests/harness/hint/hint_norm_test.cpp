@@ -8,7 +8,8 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::string kModel = "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
+const std::string kModelOfHintNorm =
+    "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
 
 /// Small embeddings, so that eps matters in float32.
 Problem with_small_stream(const std::string& text) {
@@ -20,10 +21,10 @@ Problem with_small_stream(const std::string& text) {
 }
 
 Problem rms() {
-  return with_small_stream("dense[" + kModel + "]/batch=2,text_len=5/seed=41");
+  return with_small_stream("dense[" + kModelOfHintNorm + "]/batch=2,text_len=5/seed=41");
 }
 Problem layer() {
-  return with_small_stream("dense[" + kModel + ",norm_type=layernorm]/batch=2,text_len=5/seed=42");
+  return with_small_stream("dense[" + kModelOfHintNorm + ",norm_type=layernorm]/batch=2,text_len=5/seed=42");
 }
 
 const std::string kTap = "layers.0.attention_norm";
@@ -119,7 +120,7 @@ TEST(HintNorm, WithoutItsWeightItIsNotTakenForItsInputThoughThatIsNearInBfloat16
 
 TEST(HintNorm, CrossAttentionsOwnEps) {
   const Problem problem =
-      with_small_stream("cross_attention[" + kModel +
+      with_small_stream("cross_attention[" + kModelOfHintNorm +
                         ",max_text_len=16,cross_attention_every_n_layers=1,norm_eps=0.01]/"
                         "text_len=4,image_tokens=3/seed=43");
   const std::string tap = "cross_attention_layers.0.mlp_norm";
@@ -163,7 +164,8 @@ TEST(HintNorm, ItsInput) {
 }
 
 TEST(HintNorm, OfEachHead) {
-  const Problem problem = small_problem("dense[" + kModel + ",qk_norm=true]/batch=2,text_len=5/seed=44");
+  const Problem problem =
+      small_problem("dense[" + kModelOfHintNorm + ",qk_norm=true]/batch=2,text_len=5/seed=44");
   const std::string tap = "layers.1.attention.q_norm";
   const Trace right = run_permuted(problem, Dtype::f32);
   const Tensor<float> x = right.at("layers.1.attention.q_proj").to<float>();  // two heads of 8 in a row

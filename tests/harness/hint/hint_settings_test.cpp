@@ -9,7 +9,8 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::string kModel = "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
+const std::string kModelOfHintSettings =
+    "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
 
 /// The hint for the logits of a run with a mistake, and nothing else of it.
 template <class Change>
@@ -24,32 +25,33 @@ std::string hint_of_logits(const std::string& text, const Change& change) {
 }
 
 TEST(HintSettings, AreFoundFromTheLogitsAlone) {
-  const std::string dense = "dense[" + kModel + "]/batch=2,text_len=6/seed=61";
+  const std::string dense = "dense[" + kModelOfHintSettings + "]/batch=2,text_len=6/seed=61";
   EXPECT_THAT(hint_of_logits(dense, [](Problem& p) { p.definition.architecture.model.rope_theta = 500000; }),
               HasSubstr("rope_theta is 500000.0 instead of 10000.0"));
-  EXPECT_THAT(hint_of_logits("dense[" + kModel + ",norm_eps=0.001]/batch=2,text_len=6/seed=62",
+  EXPECT_THAT(hint_of_logits("dense[" + kModelOfHintSettings + ",norm_eps=0.001]/batch=2,text_len=6/seed=62",
                              [](Problem& p) { p.definition.architecture.model.norm_eps = 1e-5; }),
               HasSubstr("norm_eps is 1e-05 instead of 0.001"));
   EXPECT_THAT(
-      hint_of_logits("dense[" + kModel + ",activation=gelu]/batch=2,text_len=6/seed=63",
+      hint_of_logits("dense[" + kModelOfHintSettings + ",activation=gelu]/batch=2,text_len=6/seed=63",
                      [](Problem& p) { p.definition.architecture.model.activation = Activation::relu; }),
       HasSubstr("activation is relu instead of gelu"));
-  EXPECT_THAT(hint_of_logits("dense[" + kModel + ",qk_norm=true]/batch=2,text_len=6/seed=64",
+  EXPECT_THAT(hint_of_logits("dense[" + kModelOfHintSettings + ",qk_norm=true]/batch=2,text_len=6/seed=64",
                              [](Problem& p) { p.definition.architecture.model.qk_norm = false; }),
               HasSubstr("qk_norm is left out"));
 }
 
 TEST(HintSettings, AnInputThatIsNotRead) {
-  EXPECT_THAT(hint_of_logits("dense[" + kModel + "]/batch=2,text_len=9,documents=3/seed=65",
+  EXPECT_THAT(hint_of_logits("dense[" + kModelOfHintSettings + "]/batch=2,text_len=9,documents=3/seed=65",
                              [](Problem& p) { p.inputs.doc_ids.reset(); }),
               HasSubstr("doc_ids are left out"));
-  EXPECT_THAT(hint_of_logits("dense[" + kModel + "]/batch=2,text_len=9,embeds=true,padding=true/seed=66",
-                             [](Problem& p) { p.inputs.key_padding_mask.reset(); }),
+  EXPECT_THAT(hint_of_logits(
+                  "dense[" + kModelOfHintSettings + "]/batch=2,text_len=9,embeds=true,padding=true/seed=66",
+                  [](Problem& p) { p.inputs.key_padding_mask.reset(); }),
               HasSubstr("key_padding_mask is left out"));
 }
 
 TEST(HintSettings, OfTheLosses) {
-  const Problem problem = small_problem("moe[" + kModel +
+  const Problem problem = small_problem("moe[" + kModelOfHintSettings +
                                         ",num_experts=4,moe_router_z_loss_weight=0.1]/batch=2,text_len=6/"
                                         "seed=67/loss=cross_entropy,z_loss_weight=0.01");
   EXPECT_THAT(hint_of_run(problem, "loss.total",
@@ -71,7 +73,7 @@ TEST(HintSettings, OfTheLosses) {
 }
 
 TEST(HintSettings, OfTrainingAndItsSchedules) {
-  const std::string text = "moe[" + kModel +
+  const std::string text = "moe[" + kModelOfHintSettings +
                            ",num_experts=4,moe_router=sigmoid_topk,moe_bias_schedule=linear_warmup]/batch=2,"
                            "text_len=6/seed=68/train/moe_step=20:1000";
   EXPECT_THAT(hint_of_run(small_problem(text), "layers.0.mlp.router.expert_bias",
@@ -82,7 +84,7 @@ TEST(HintSettings, OfTrainingAndItsSchedules) {
   EXPECT_THAT(hint_of_run(small_problem(text), "layers.0.mlp.router.expert_ema",
                           [](Problem& p) { p.definition.train = false; }),
               HasSubstr("the model evaluates instead of training"));
-  EXPECT_THAT(hint_of_run(small_problem("mot[" + kModel +
+  EXPECT_THAT(hint_of_run(small_problem("mot[" + kModelOfHintSettings +
                                         ",num_experts=4,max_text_len=16,num_image_tokens=3]/"
                                         "text_len=4,image_tokens=3/seed=69/mot_moe_totals=true"),
                           "aux_loss", [](Problem& p) { p.definition.mot_moe_totals = false; }),

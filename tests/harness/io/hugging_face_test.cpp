@@ -14,15 +14,15 @@ namespace {
 
 using Json = nlohmann::json;
 
-const std::filesystem::path kCheckpoints =
+const std::filesystem::path kCheckpointsOfHuggingFace =
     std::filesystem::path(FORGECHECK_SOURCE_DIR) / "golden/checkpoints";
 
 Json llama() {
-  std::ifstream file(kCheckpoints / "hf_llama/config.json");
+  std::ifstream file(kCheckpointsOfHuggingFace / "hf_llama/config.json");
   return Json::parse(file);
 }
 Json mixtral() {
-  std::ifstream file(kCheckpoints / "hf_mixtral/config.json");
+  std::ifstream file(kCheckpointsOfHuggingFace / "hf_mixtral/config.json");
   return Json::parse(file);
 }
 Json qwen3_moe() {

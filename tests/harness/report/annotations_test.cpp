@@ -63,6 +63,20 @@ TEST(Annotations, WhatGithubWouldMisreadIsEscaped) {
   EXPECT_EQ(std::ranges::count(text, '\n'), 1);
 }
 
+TEST(Annotations, FilesAreNamedFromTheWorkingFolder) {
+  const auto file_in = [](const std::filesystem::path& folder) {
+    std::ostringstream out;
+    print_annotations(out, {{}, {result_with(Verdict::mismatch)}, folder});
+    return out.str().substr(0, out.str().find(','));
+  };
+  const std::string name = "kempnerforge/dense/mha.safetensors";
+  EXPECT_EQ(file_in("golden"), "::error file=golden/" + name);
+  EXPECT_EQ(file_in("./tests/../golden"), "::error file=golden/" + name);
+  EXPECT_EQ(file_in(std::filesystem::current_path() / "golden"), "::error file=golden/" + name);
+  EXPECT_EQ(file_in("/elsewhere"), "::error file=/elsewhere/" + name);
+  EXPECT_EQ(file_in("../golden"), "::error file=../golden/" + name);
+}
+
 TEST(Annotations, WithoutAFileTheTitleStandsAlone) {
   Result result = result_with(Verdict::mismatch);
   result.file.clear();

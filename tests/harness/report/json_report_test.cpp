@@ -16,10 +16,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using Json = nlohmann::json;
 
-Json json_of(const Report& report) {
-  return Json::parse(written(write_json_report, report));
-}
-
 TEST(JsonReport, HasTheFieldsOfTheDesign) {
   const Json json = json_of({{"forgecheck", "verify", "--json", "x"}, {full_result()}});
   EXPECT_EQ(json.at("schema"), 1);

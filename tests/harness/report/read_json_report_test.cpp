@@ -15,10 +15,6 @@ namespace {
 using testing::HasSubstr;
 using Json = nlohmann::json;
 
-Json json_of(const Report& report) {
-  return Json::parse(written(write_json_report, report));
-}
-
 TEST(ReadJsonReport, EveryFieldComesBack) {
   const Report report = read_back(written(write_json_report, {{"forgecheck", "verify"}, {full_result()}}));
   EXPECT_EQ(report.command, (std::vector<std::string>{"forgecheck", "verify"}));

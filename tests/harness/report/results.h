@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "harness/report/report.h"
@@ -72,6 +73,11 @@ std::string written(Write write, const Report& report) {
   write(path, report);
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// The report as write_json_report writes it.
+inline nlohmann::json json_of(const Report& report) {
+  return nlohmann::json::parse(written(write_json_report, report));
 }
 
 }  // namespace forgecheck

@@ -41,10 +41,10 @@ Bisection bisection_of(const Problem& problem, Trace trace, Dtype type, bool pla
   return bisect(problem, backend, [](const std::string&) {});
 }
 
-const std::string kDense = small_cases()[0];
+const std::string kDenseOfBisectBackend = small_cases()[0];
 
 TEST(BisectBackend, IsJudgedInTheTypeThatItComputesIn) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfBisectBackend);
   const auto verdict = [&](Dtype computed, Dtype declared) {
     return bisection_of(problem, run_permuted(problem, computed), declared).judgement.verdict;
   };
@@ -56,7 +56,7 @@ TEST(BisectBackend, IsJudgedInTheTypeThatItComputesIn) {
 }
 
 TEST(BisectBackend, ThatIsThePlainReferenceIsNotComparedWithItself) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfBisectBackend);
   const Trace plain = run_forced(problem, Dtype::f32, kPlain, Trace(), Forcing::nothing).trace;
   Trace outputs;
   outputs.add("logits", plain.at("logits"));

@@ -12,7 +12,7 @@ namespace {
 const std::filesystem::path kFolder =
     std::filesystem::path(FORGECHECK_SOURCE_DIR) / "tests/data/false_alarms";
 
-std::vector<std::string> recordings() {
+std::vector<std::string> false_alarms() {
   std::vector<std::string> names;
   for (const GoldenEntry& entry : find_goldens(kFolder, "")) names.push_back(entry.name);
   return names;
@@ -30,7 +30,7 @@ TEST_P(FalseAlarm, IsNoMismatch) {
       << judgement.message;
 }
 
-INSTANTIATE_TEST_SUITE_P(Recorded, FalseAlarm, testing::ValuesIn(recordings()), [](const auto& entry) {
+INSTANTIATE_TEST_SUITE_P(Recorded, FalseAlarm, testing::ValuesIn(false_alarms()), [](const auto& entry) {
   std::string name = entry.param;
   for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
   return name;
@@ -52,7 +52,7 @@ TEST(FalseAlarms, ASampledRunOfADecodeIsNone) {
 }
 
 TEST(FalseAlarms, AreSixtyTwo) {
-  EXPECT_EQ(recordings().size(), 62U);
+  EXPECT_EQ(false_alarms().size(), 62U);
 }
 
 }  // namespace

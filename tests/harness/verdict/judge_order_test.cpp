@@ -10,7 +10,8 @@
 namespace forgecheck {
 namespace {
 
-const std::string kFour = "moe[" + kSmall + ",num_experts=4,moe_top_k=2]/batch=2,text_len=6/seed=21";
+const std::string kFourOfJudgeOrder =
+    "moe[" + kSmall + ",num_experts=4,moe_top_k=2]/batch=2,text_len=6/seed=21";
 
 /// What can be done to a right trace, by the verdict that it brings.
 const std::map<std::string, Verdict> kVerdictOf = {
@@ -39,7 +40,7 @@ Trace changed(const Trace& trace, const std::string& finding) {
 }
 
 Verdict verdict_with(const std::vector<std::string>& findings) {
-  const Problem problem = tied_problem(kFour, 0, 1);
+  const Problem problem = tied_problem(kFourOfJudgeOrder, 0, 1);
   Trace trace = run_permuted(problem, Dtype::f32);
   for (const std::string& finding : findings) {
     if (finding != "an undecided choice") continue;
@@ -70,7 +71,7 @@ TEST(JudgeOrder, OfEveryPairOfFindingsTheWorseDecides) {
 }
 
 TEST(JudgeOrder, WithoutAnOutputNothingElseCounts) {
-  const Problem problem = small_problem(kFour);
+  const Problem problem = small_problem(kFourOfJudgeOrder);
   const Trace trace = without(run_permuted(problem, Dtype::f32), "logits");
   EXPECT_EQ(judge_float32(problem, trace).verdict, Verdict::untrusted);
   EXPECT_EQ(judge_float32(problem, off(trace, "layers.0.attention.q_proj")).verdict, Verdict::untrusted);
@@ -83,7 +84,7 @@ Judgement judged_with_a_tie(const Problem& problem) {
 }
 
 TEST(JudgeOrder, LogitsThatShowNothingAreNotExcusedByAnUndecidedChoice) {
-  Problem problem = tied_problem(kFour, 0, 1);
+  Problem problem = tied_problem(kFourOfJudgeOrder, 0, 1);
   Array& head = problem.parameters.at("output_head.proj.weight");
   head = Array::from(Tensor<float>(head.shape()));
   const Judgement judgement = judged_with_a_tie(problem);
@@ -93,7 +94,7 @@ TEST(JudgeOrder, LogitsThatShowNothingAreNotExcusedByAnUndecidedChoice) {
 }
 
 TEST(JudgeOrder, AnUndecidedTraceHasNotesToo) {
-  Problem problem = tied_problem(kFour, 0, 1);
+  Problem problem = tied_problem(kFourOfJudgeOrder, 0, 1);
   for (auto& [name, parameter] : problem.parameters) {
     if (name.ends_with("norm.weight")) {
       parameter = Array::from(Tensor<float>({16}, std::vector<float>(16, 1.0F)));

@@ -13,7 +13,7 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-const std::string kDense = small_cases()[0];
+const std::string kDenseOfJudgeTrace = small_cases()[0];
 const std::string kGenerate = small_cases()[8];
 
 /// Only the taps for which `keep` is true.
@@ -46,7 +46,7 @@ Trace stored_in(const Trace& trace, Dtype dtype) {
 }
 
 TEST(JudgeTrace, WithoutAnyTapItIsUntrusted) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfJudgeTrace);
   const Judgement judgement = judge_float32(problem, Trace());
   EXPECT_EQ(judgement.verdict, Verdict::untrusted);
   EXPECT_THAT(judgement.message, HasSubstr("no output"));
@@ -54,14 +54,14 @@ TEST(JudgeTrace, WithoutAnyTapItIsUntrusted) {
 }
 
 TEST(JudgeTrace, WithoutAnOutputItIsUntrustedThoughEveryTapIsRight) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfJudgeTrace);
   const Trace trace =
       reduced(run_permuted(problem, Dtype::f32), [](const std::string& name) { return name != "logits"; });
   EXPECT_EQ(judge_float32(problem, trace).verdict, Verdict::untrusted);
 }
 
 TEST(JudgeTrace, InnerTapsMayBeMissing) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfJudgeTrace);
   const Trace right = run_permuted(problem, Dtype::f32);
   const Trace logits = reduced(right, [](const std::string& name) { return name == "logits"; });
   EXPECT_EQ(judge_float32(problem, logits).verdict, Verdict::match);
@@ -73,7 +73,7 @@ TEST(JudgeTrace, InnerTapsMayBeMissing) {
 }
 
 TEST(JudgeTrace, WrongLogitsAloneAreAMismatch) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfJudgeTrace);
   const Trace right = run_permuted(problem, Dtype::f32);
   Tensor<float> logits = right.at("logits").to<float>();
   logits[0] *= 1.001F;
@@ -83,7 +83,7 @@ TEST(JudgeTrace, WrongLogitsAloneAreAMismatch) {
 }
 
 TEST(JudgeTrace, AnUnknownTapIsAMismatch) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfJudgeTrace);
   Trace trace = run_permuted(problem, Dtype::f32);
   trace.add("layers.2.mlp", trace.at("layers.1.mlp"));
   const Judgement judgement = judge_float32(problem, trace);
@@ -93,7 +93,7 @@ TEST(JudgeTrace, AnUnknownTapIsAMismatch) {
 }
 
 TEST(JudgeTrace, NanLogitsAreAMismatch) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfJudgeTrace);
   const Trace right = run_permuted(problem, Dtype::f32);
   Tensor<double> logits = right.at("logits").to<double>();
   logits[7] = kNan;
@@ -106,7 +106,7 @@ TEST(JudgeTrace, NanLogitsAreAMismatch) {
 }
 
 TEST(JudgeTrace, NanInsideIsFoundWhereItBegins) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfJudgeTrace);
   const Trace right = run_permuted(problem, Dtype::f32);
   Tensor<double> inner = right.at("layers.0.mlp.hidden").to<double>();
   inner[3] = kInfinity;
@@ -123,7 +123,7 @@ TEST(JudgeTrace, NanInsideIsFoundWhereItBegins) {
 }
 
 TEST(JudgeTrace, AShapeOfTheSameCountIsAMismatch) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfJudgeTrace);
   const Trace right = run_permuted(problem, Dtype::f32);
   const Tensor<float> flat = right.at("layers.0.mlp").to<float>().reshaped({10, 16});
   const Judgement judgement = judge_float32(problem, with_tap(right, "layers.0.mlp", Array::from(flat)));
@@ -132,7 +132,7 @@ TEST(JudgeTrace, AShapeOfTheSameCountIsAMismatch) {
 }
 
 TEST(JudgeTrace, IntegerLogitsAreAMismatch) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfJudgeTrace);
   const Trace right = run_permuted(problem, Dtype::f32);
   const Array integers = Array::from(Tensor<std::int64_t>(right.at("logits").shape()));
   EXPECT_FALSE(is_success(judge_float32(problem, with_tap(right, "logits", integers)).verdict));
@@ -166,7 +166,7 @@ TEST(JudgeTrace, TokensThatAreNoneAreAMismatch) {
 }
 
 TEST(JudgeTrace, Bfloat16TapsMayBeStoredInAFinerType) {
-  const Problem problem = small_problem(kDense + "/bfloat16");
+  const Problem problem = small_problem(kDenseOfJudgeTrace + "/bfloat16");
   const Trace right = run_permuted(problem, Dtype::bf16);
   const Judgement own = judge(problem, right, Dtype::bf16, false);
   EXPECT_EQ(own.verdict, Verdict::match) << own.message;
@@ -180,7 +180,7 @@ TEST(JudgeTrace, Bfloat16TapsMayBeStoredInAFinerType) {
 }
 
 TEST(JudgeTrace, Bfloat16ValuesAreAMismatchInAFloat32Case) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfJudgeTrace);
   const Trace right = run_permuted(problem, Dtype::f32);
   EXPECT_EQ(judge_float32(problem, stored_in(right, Dtype::bf16)).verdict, Verdict::mismatch);
 }

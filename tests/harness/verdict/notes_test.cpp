@@ -35,7 +35,7 @@ void set_parameter(Problem& problem, const std::string& name, float value) {
       parameter.shape(), std::vector<float>(static_cast<std::size_t>(parameter.size()), value)));
 }
 
-constexpr const char* kDense = "dense[dim=16,n_layers=1,n_heads=2,vocab_size=23]/text_len=6/seed=7";
+constexpr const char* kDenseOfNotes = "dense[dim=16,n_layers=1,n_heads=2,vocab_size=23]/text_len=6/seed=7";
 
 TEST(Notes, ACaseThatShowsEverythingHasNone) {
   for (const std::string& text : small_cases()) {
@@ -45,7 +45,7 @@ TEST(Notes, ACaseThatShowsEverythingHasNone) {
 
 TEST(Notes, ADocumentMaskWithOneDocumentIsNoted) {
   const std::string note = "doc_ids has one document in every row: the trace does not test it";
-  Problem problem = small_problem(std::string(kDense) + "/documents=2");
+  Problem problem = small_problem(std::string(kDenseOfNotes) + "/documents=2");
   EXPECT_THAT(notes_of(problem), IsEmpty());
   problem.inputs.doc_ids = Array::from(Tensor<std::int64_t>({2, 6}, std::vector<std::int64_t>(12, 5)));
   EXPECT_THAT(notes_of(problem), ElementsAre(note));
@@ -150,9 +150,9 @@ std::vector<std::string> notes_of_choices(const std::vector<Tensor<std::int64_t>
 
 // Two tokens in two slots: the capacity is ceil(2 * 2 / 3 * 0.5) = 1 in each slot.
 TEST(Notes, AnExpertDropsTokensWhereASlotHasMoreThanItsCapacity) {
-  using Indices = Tensor<std::int64_t>;
+  using Slots = Tensor<std::int64_t>;
   const std::string note = "moe_capacity_factor = 0.5 drops no token: the trace does not test it";
-  const Indices full({2, 2}, {0, 1, 2, 0}), over({2, 2}, {0, 1, 0, 2}), over_second({2, 2}, {0, 1, 2, 1});
+  const Slots full({2, 2}, {0, 1, 2, 0}), over({2, 2}, {0, 1, 0, 2}), over_second({2, 2}, {0, 1, 2, 1});
   EXPECT_THAT(notes_of_choices({full}), ElementsAre(note)) << "expert 0 has one token in each slot";
   EXPECT_THAT(notes_of_choices({over}), IsEmpty());
   EXPECT_THAT(notes_of_choices({over_second}), IsEmpty());
@@ -173,7 +173,7 @@ TEST(Notes, ARouterBiasOfZeroIsNoted) {
 }
 
 TEST(Notes, NormGainsOfOneAreNoted) {
-  Problem problem = small_problem(kDense);
+  Problem problem = small_problem(kDenseOfNotes);
   for (const std::string name : {"layers.0.attention_norm.weight", "layers.0.mlp_norm.weight"}) {
     set_parameter(problem, name, 1.0F);
   }

@@ -14,17 +14,17 @@ namespace {
 
 using testing::StartsWith;
 
-Judgement judged(const Problem& problem) {
+Judgement judged_run(const Problem& problem) {
   return judge(problem, run_permuted(problem, Dtype::f32), Dtype::f32, false);
 }
 
-constexpr const char* kDense = "dense[dim=16,n_layers=1,n_heads=2,vocab_size=23]/text_len=6/seed=7";
+constexpr const char* kDenseOfVacuity = "dense[dim=16,n_layers=1,n_heads=2,vocab_size=23]/text_len=6/seed=7";
 
 TEST(Vacuity, LogitsThatAreOneNumberShowNothing) {
-  Problem problem = small_problem(kDense);
+  Problem problem = small_problem(kDenseOfVacuity);
   const Shape shape = problem.parameters.at("output_head.proj.weight").shape();
   problem.parameters.insert_or_assign("output_head.proj.weight", Array::from(Tensor<float>(shape)));
-  const Judgement judgement = judged(problem);
+  const Judgement judgement = judged_run(problem);
   EXPECT_EQ(judgement.verdict, Verdict::untrusted);
   EXPECT_EQ(judgement.message, "logits are the same number everywhere, in the oracle too");
 }
@@ -62,7 +62,7 @@ TEST(Emptiness, AConstantThatIsRightIsNoFinding) {
 }
 
 TEST(Emptiness, UnwrittenMemoryIsNotTrusted) {
-  const Problem problem = small_problem(kDense);
+  const Problem problem = small_problem(kDenseOfVacuity);
   const Trace right = run_permuted(problem, Dtype::f32);
   Tensor<float> values = right.at("logits").to<float>();
   values[3] = std::bit_cast<float>(0xFFFFFFFFU);

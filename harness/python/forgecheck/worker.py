@@ -1,0 +1,46 @@
+"""serve: the loop of a program that forgecheck runs as a backend (exec:COMMAND, docs/workers.md)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+Taps = Mapping[str, Tensor]
+
+
+class Refused(Exception):
+    """A case that the program does not take. `kind` is "ConfigError", "ShapeError" or "Unsupported"."""
+
+    def __init__(self, message: str, kind: str = "Unsupported") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def serve(run: Callable[[Path], Taps]) -> NoReturn:
+    """Answers requests until standard input ends. `run` computes the taps of a case's file. What it raises is an answer
+    too: Refused a refusal, anything else a failure. Whatever it prints goes to standard error, so that it cannot be
+    taken for an answer."""
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        request = json.loads(line)
+        _answer(answers, request["id"], run, Path(request["case"]), Path(request["out"]))
+    sys.exit(0)
+
+
+def _answer(answers: TextIO, number: int, run: Callable[[Path], Taps], case: Path, out: Path) -> None:
+    answer: dict[str, Any] = {"id": number, "ok": True}
+    try:
+        taps = {f"expected.{name}": value.detach().cpu().contiguous().clone() for name, value in run(case).items()}
+        save_file(taps, out)
+    except Refused as refusal:
+        answer = {"id": number, "ok": False, "kind": refusal.kind, "message": str(refusal)}
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}".splitlines()[0]
+        answer = {"id": number, "ok": False, "kind": "Failure", "message": message}
+    print(json.dumps(answer), file=answers, flush=True)
