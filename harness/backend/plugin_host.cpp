@@ -200,8 +200,8 @@ std::unique_ptr<Backend> make_plugin_backend(const std::string& name, const Chil
     throw ConfigError(fmt::format("backend \"{}\": {} is not a file", name, path.empty() ? "\"\"" : path));
   }
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-  return make_child_backend(name, fmt::format("exec {} plugin-host {}", shell_word(program), shell_word(path)),
-                            limits);
+  return make_child_backend(
+      name, fmt::format("exec {} plugin-host {}", shell_word(program), shell_word(path)), limits);
 }
 
 int serve_plugin(const std::string& path) {

@@ -23,7 +23,7 @@ TEST_F(Manual, HasEveryCommandWithItsOptionsAndExample) {
                     HasSubstr("\n.B \\-\\-gpu\\-runs \\fIVALUE\\fR\n"), HasSubstr("\n.B \\-\\-strict\n"),
                     HasSubstr("\n.B CASE\n"), HasSubstr("Example:\n  forgecheck verify \\-\\-filter ")));
   EXPECT_THAT(page, Not(HasSubstr("\n.SS forgecheck golden\n")));  // a group, which does nothing itself
-  EXPECT_THAT(page, Not(HasSubstr("plugin")));                      // the process of a plugin
+  EXPECT_THAT(page, Not(HasSubstr("plugin")));                     // the process of a plugin
 }
 
 class Completion : public ProgramTest {

@@ -71,7 +71,8 @@ TEST_F(Parts, AMergeThatMissesAShardIsAFailure) {
   const Outcome part = run({"report", "merge", "3.json", "1.json"});
   EXPECT_EQ(part.status, 1);
   EXPECT_THAT(part.out, HasSubstr("shard 2/3 is in none of the reports\n"));
-  EXPECT_THAT(run({"report", "merge", "1.json", "2.json"}).out, HasSubstr("shard 3/3 is in none of the reports\n"));
+  EXPECT_THAT(run({"report", "merge", "1.json", "2.json"}).out,
+              HasSubstr("shard 3/3 is in none of the reports\n"));
 }
 
 TEST_F(Parts, FewerReportsThanExpectedAreAFailure) {
