@@ -43,7 +43,7 @@ double share_of(Dtype type) {
 /// The taps of a recording that can be changed. Of one with more than kTaps those at equal distances: each costs
 /// a whole judgement. scripts/nightly.sh asks for all of them.
 std::vector<std::string> changeable_taps(const Trace& trace) {
-  constexpr std::size_t kTaps = 8;
+  constexpr std::size_t kTaps = 4;
   std::vector<std::string> names;
   for (const auto& [name, value] : trace.entries()) {
     if (is_floating_point(value.dtype()) && value.size() > 0) names.push_back(name);
