@@ -65,7 +65,7 @@ def test_the_kind_follows_from_the_name(name, kind):
 
 
 @pytest.mark.parametrize("name", ["layers.0.attention.query.weight", "layers.x.mlp.up_proj.weight", "lm_head.weight",
-                                  "layers.0.attention.q_proj.bias", "layers.0.attention.o_norm.weight"])  # fmt: skip
+                                  "layers.0.attention.o_proj.bias", "layers.0.attention.o_norm.weight"])  # fmt: skip
 def test_a_name_that_no_model_has_is_refused(name):
     with pytest.raises(ForgecheckError, match=f"parameter {name}: no model has a parameter of this name"):
         seeded_parameter(name, (4, 4), 7)
