@@ -117,8 +117,19 @@ std::vector<NamedCase> random_cases(const GoldenOptions& options) {
   return cases;
 }
 
+/// The golden folder; empty where there is none, and the command line says where cases are and files go.
+std::filesystem::path store_of(const GoldenOptions& options) {
+  try {
+    return golden_folder(options.golden);
+  } catch (const ConfigError&) {
+    const bool has_cases = !options.cases.empty() || (!options.random.empty() && !options.out.empty());
+    if (!options.golden.empty() || !has_cases) throw;
+    return {};
+  }
+}
+
 int record(const GoldenOptions& options) {
-  const std::filesystem::path folder = golden_folder(options.golden);
+  const std::filesystem::path folder = store_of(options);
   const std::filesystem::path cases =
       options.cases.empty() ? folder / "reference" / "cases.txt" : std::filesystem::path(options.cases);
   const std::filesystem::path out =
@@ -137,6 +148,7 @@ int record(const GoldenOptions& options) {
     throw ConfigError("--filter \"" + options.filter + "\": no case of " + cases.string() +
                       " has such a name");
   for (const std::filesystem::path& store : {folder, out}) {
+    if (store.empty()) continue;
     if (std::filesystem::exists(store / "manifest.json") && is_below(out, store))
       write_manifest(store, today());
   }

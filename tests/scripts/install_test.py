@@ -48,6 +48,9 @@ class Install(unittest.TestCase):
         done = subprocess.run([program, "verify"], cwd=self.here, capture_output=True, text=True)
         self.assertEqual(done.returncode, 2)
         self.assertIn("--golden: there is no folder golden here, and none came with the program", done.stderr)
+        # Recording cases of one's own needs none.
+        (self.here / "cases.txt").write_text("one dense[dim=8,n_layers=1,n_heads=2,vocab_size=11]/text_len=3/seed=1\n")
+        self.assertIn("1 cases recorded", run(program, "golden", "record", "--cases", "cases.txt", cwd=self.here))
 
     def test_a_program_links_to_the_emulator_without_its_warnings(self):
         source = self.here / "user"
