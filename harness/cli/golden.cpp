@@ -132,8 +132,9 @@ int record(const GoldenOptions& options) {
   const std::filesystem::path folder = store_of(options);
   const std::filesystem::path cases =
       options.cases.empty() ? folder / "reference" / "cases.txt" : std::filesystem::path(options.cases);
-  const std::filesystem::path out =
+  const std::filesystem::path given =
       options.out.empty() ? cases.parent_path() : std::filesystem::path(options.out);
+  const std::filesystem::path out = given.empty() ? "." : given;  // a list of this folder has no parent
   const std::vector<NamedCase> named = options.random.empty() ? read_case_list(cases) : random_cases(options);
   const std::unique_ptr<Backend> backend = make_backend(options.backend, {.worker = options.worker});
   std::size_t recorded = 0;
