@@ -1,7 +1,5 @@
 #include "harness/cli/checkpoint_options.h"
 
-#include <vector>
-
 #include "harness/cli/command.h"
 #include "harness/io/checkpoint.h"
 #include "reference/error.h"
@@ -17,6 +15,13 @@ void add_checkpoint_options(CLI::App& command, CheckpointOptions& options, const
       "checkpoint's folder)");
   command.add_option("--tokens", options.tokens, "Token ids, separated by commas");
   command.add_option("--dtype", options.dtype, "float32 or bfloat16 (default: " + dtype_default + ")");
+}
+
+std::vector<std::pair<std::string, std::string>> given_besides(const CheckpointOptions& options) {
+  std::vector<std::pair<std::string, std::string>> all = {
+      {"--config", options.config}, {"--tokens", options.tokens}, {"--dtype", options.dtype}};
+  std::erase_if(all, [](const auto& option) { return option.second.empty(); });
+  return all;
 }
 
 Architecture load_architecture(const CheckpointOptions& options) {

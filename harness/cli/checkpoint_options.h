@@ -3,6 +3,8 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "harness/case/case.h"
 #include "reference/array.h"
@@ -18,6 +20,9 @@ struct CheckpointOptions {
 
 /// Adds --checkpoint, --config, --tokens and --dtype; `dtype_default` says in words what is taken without it.
 void add_checkpoint_options(CLI::App& command, CheckpointOptions& options, const std::string& dtype_default);
+
+/// --config, --tokens and --dtype with their values, those that were given.
+std::vector<std::pair<std::string, std::string>> given_besides(const CheckpointOptions& options);
 
 /// The configuration that --config names, or else the one in the checkpoint's folder.
 Architecture load_architecture(const CheckpointOptions& options);

@@ -71,10 +71,8 @@ int judge_trace(const JudgeOptions& options, const Invocation& invocation) {
                                }));
   std::vector<std::string> repeat = {"forgecheck", "judge",      "--checkpoint", options.model.checkpoint,
                                      "--trace",    options.trace};
-  for (const auto& [option, value] :
-       {std::pair("--config", options.model.config), std::pair("--tokens", options.model.tokens),
-        std::pair("--dtype", options.model.dtype)}) {
-    if (!value.empty()) repeat.insert(repeat.end(), {option, value});
+  for (const auto& [option, value] : given_besides(options.model)) {
+    repeat.insert(repeat.end(), {option, value});
   }
   result.repeat = repeat_line(options.report, std::move(repeat));
 

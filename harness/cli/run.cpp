@@ -94,10 +94,8 @@ Problem problem_of(const RunOptions& options) {
     throw ConfigError("run: give either CASE or --checkpoint");
   }
   if (options.definition.empty()) return checkpoint_problem(model);
-  for (const auto& [option, value] :
-       {std::pair("--config", model.config), std::pair("--tokens", model.tokens),
-        std::pair("--dtype", model.dtype)}) {
-    if (!value.empty()) throw ConfigError(fmt::format("{} {}: is for --checkpoint only", option, value));
+  for (const auto& [option, value] : given_besides(model)) {
+    throw ConfigError(fmt::format("{} {}: is for --checkpoint only", option, value));
   }
   return load_problem(options.definition);
 }

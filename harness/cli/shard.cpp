@@ -41,6 +41,9 @@ Shard parse_shard(const std::string& text) {
   if (!index || !count || *index < 1 || *index > *count) {
     throw ConfigError(fmt::format("--shard {}: must be i/n, with i in 1 .. n", text));
   }
+  if (*count > kMostShards) {
+    throw ConfigError(fmt::format("--shard {}: there are at most {} parts", text, kMostShards));
+  }
   return {*index, *count};
 }
 

@@ -17,6 +17,8 @@ struct Shard {
   bool has(std::size_t position) const { return static_cast<std::int64_t>(position) % count == index - 1; }
 };
 
+inline constexpr std::int64_t kMostShards = 10000;  // a report from outside may claim any number
+
 /// "2/4"; the whole for an empty text. Throws ConfigError "--shard 5/4: ...".
 Shard parse_shard(const std::string& text);
 

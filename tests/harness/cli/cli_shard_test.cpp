@@ -54,6 +54,8 @@ TEST_F(Parts, AShardThatIsNoneIsRefused) {
     expect_refused({"verify", "--golden", "store", "--shard", shard},
                    {"--shard " + shard + ": must be i/n, with i in 1 .. n"});
   }
+  expect_refused({"verify", "--golden", "store", "--shard", "1/9223372036854775807"},
+                 {"--shard 1/9223372036854775807: there are at most 10000 parts"});
   expect_refused({"verify", "--golden", "store", "--shard", "6/6"},
                  {"--shard 6/6: there are only 5 goldens"});
 }
