@@ -72,7 +72,7 @@ HEADS = Heads(n_heads=4, n_kv_heads=2, head_dim=3)  # queries are 12 wide, keys 
 
 
 def parts(target, tensor, heads=HEADS):
-    return {piece.name: piece.value for piece in Names({}, heads).parameter(target, tensor)}
+    return {piece.name: piece.value for piece in Names({}, lambda: heads).parameter(target, tensor)}
 
 
 def test_projections_side_by_side_are_as_wide_as_their_heads():
@@ -95,7 +95,7 @@ def test_projections_by_key_value_head_are_gathered():
 
 def test_a_part_is_a_view_so_that_it_can_be_filled():
     weight = torch.zeros(24, 2)
-    for piece in Names({}, HEADS).parameter("a.{q_proj|k_proj|v_proj}.weight", weight):
+    for piece in Names({}, lambda: HEADS).parameter("a.{q_proj|k_proj|v_proj}.weight", weight):
         piece.view.copy_(torch.full(piece.shape, float("qkv".index(piece.name[2]))).reshape(piece.view.shape))
     assert weight[:, 0].tolist() == 2 * ([0] * 6 + [1] * 3 + [2] * 3)
 
@@ -114,7 +114,7 @@ def test_a_number_sign_is_the_index_of_the_first_axis():
 
 def test_outputs_are_split_along_their_last_axis():
     output = torch.arange(2 * 5 * 24).reshape(2, 5, 24)
-    found = Names({}, HEADS).output("a.{q_proj,k_proj,v_proj}", output)
+    found = Names({}, lambda: HEADS).output("a.{q_proj,k_proj,v_proj}", output)
     assert torch.equal(found["a.k_proj"], output[..., 12:18])
     assert Names({}).output("a", output) == {"a": output}
 

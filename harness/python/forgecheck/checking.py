@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from forgecheck.models import Call, CaseLike, NameRules
+from forgecheck.models import Call, CaseLike
+from forgecheck.names import NameRules
 from forgecheck.recording import run
 from forgecheck.report import Report
 from forgecheck.trace_file import checked_path

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from forgecheck.errors import ForgecheckError
-from forgecheck.names import Heads, Names
+from forgecheck.names import Heads, NameRules, Names
 from forgecheck.parameters import find_kind
 
 Inputs = Mapping[str, Tensor]
@@ -31,10 +31,10 @@ class Family:
     # Whether per-head tensors may have heads before positions, as nobody knows of any module.
     heads_first = True
 
-    def __init__(self, module: nn.Module, entry: nn.Module, case: dict[str, Any] | None, names: Names) -> None:
+    def __init__(self, module: nn.Module, entry: nn.Module, case: dict[str, Any] | None, rules: NameRules) -> None:
         self.module = module  # the names are those of its parts
         self.entry = entry  # what is called: the module, or torch.compile's wrapper of it
-        self.names = names
+        self.names = Names(rules, self.heads)
         self._case = case
         self.call: Callable[[nn.Module, Inputs], Any] | None = None
 
@@ -52,6 +52,10 @@ class Family:
             "transformers' Llama, Mistral, Mixtral, Qwen2, Qwen3 with a language-model head): say what it computes, as in "
             'case="dense[dim=64,n_layers=2,n_heads=4,vocab_size=61]"'
         )
+
+    def heads(self) -> Heads | None:
+        """The heads by which fused projections are split; None where the case is not known."""
+        return None if self._case is None else Heads.of(self._case["model"])
 
     @property
     def version(self) -> str:
@@ -113,11 +117,6 @@ class Family:
     def after(self) -> dict[str, Tensor]:
         """Losses of routers, counts and state after a run."""
         return {}
-
-
-def heads_of(case: dict[str, Any] | None) -> Heads | None:
-    """The heads by which fused projections of a case are split."""
-    return None if case is None else Heads.of(case["model"])
 
 
 def read_output(output: Any) -> Output:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from forgecheck.description import architecture_of_config
 from forgecheck.errors import ForgecheckError
 from forgecheck.family import Family, Inputs, Output, read_output
-from forgecheck.names import Names
+from forgecheck.names import Heads, NameRules
 
 # Names: transformers, models/{llama,mistral,mixtral,qwen2,qwen3,qwen3_moe}/modeling_*.py of versions 4 and 5.
 _EXPERTS = "layers.*.mlp.experts"
@@ -57,8 +57,11 @@ class HuggingFace(Family):
     backend = "transformers"
     heads_first = False
 
-    def __init__(self, module: nn.Module, entry: nn.Module, names: Names | None = None) -> None:
-        super().__init__(module, entry, None, names or Names(NAMES))
+    def __init__(self, module: nn.Module, entry: nn.Module, rules: NameRules) -> None:
+        super().__init__(module, entry, None, {**NAMES, **rules})
+
+    def heads(self) -> Heads:
+        return Heads.of(self.case["model"])
 
     @property
     def version(self) -> str:

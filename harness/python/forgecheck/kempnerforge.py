@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from forgecheck.errors import ForgecheckError
 from forgecheck.family import Family, Inputs, Output
-from forgecheck.names import Names
+from forgecheck.names import Heads, NameRules
 from forgecheck.tensors import whole
 
 # Fields of its configuration, by which a copy in another package is known too.
@@ -37,8 +37,11 @@ class KempnerForge(Family):
     backend = "kempnerforge"
     heads_first = False
 
-    def __init__(self, module: nn.Module, entry: nn.Module, names: Names | None = None) -> None:
-        super().__init__(module, entry, None, names or Names({}))
+    def __init__(self, module: nn.Module, entry: nn.Module, rules: NameRules) -> None:
+        super().__init__(module, entry, None, rules)
+
+    def heads(self) -> Heads:
+        return Heads.of(self.case["model"])
 
     @property
     def _package(self) -> str:

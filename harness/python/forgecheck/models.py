@@ -14,13 +14,12 @@ from torch.nn.parallel import DistributedDataParallel
 from forgecheck.case_text import parse_architecture
 from forgecheck.description import architecture_of_file
 from forgecheck.errors import ForgecheckError
-from forgecheck.family import Family, Inputs, heads_of
-from forgecheck.hugging_face import NAMES, HuggingFace, is_hugging_face
+from forgecheck.family import Family, Inputs
+from forgecheck.hugging_face import HuggingFace, is_hugging_face
 from forgecheck.kempnerforge import KempnerForge, is_kempnerforge
-from forgecheck.names import Names, plain_name
+from forgecheck.names import NameRules, plain_name
 
 CaseLike = Union[str, "os.PathLike[str]", Mapping[str, Any]]
-NameRules = Mapping[str, Union[str, None]]
 Call = Callable[[nn.Module, Inputs], Any]
 
 
@@ -39,15 +38,16 @@ def family_of(
             f"{type(module).__name__}: give its .transformer, with what the adapter makes of the images as "
             "prefix_embeds or image_features"
         )
-    check_rules(module, names or {})
+    rules = names or {}
+    check_rules(module, rules)
     given = None if case is None else read_case(case)
     family: Family
     if given is None and is_kempnerforge(module):
-        family = KempnerForge(module, entry, Names(names) if names else None)
+        family = KempnerForge(module, entry, rules)
     elif given is None and is_hugging_face(module):
-        family = HuggingFace(module, entry, Names({**NAMES, **names}) if names else None)
+        family = HuggingFace(module, entry, rules)
     else:
-        family = Family(module, entry, given, Names(names or {}, heads_of(given)))
+        family = Family(module, entry, given, rules)
     family.call = call
     return family
 

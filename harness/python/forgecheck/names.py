@@ -10,9 +10,9 @@ dotted name, and stands for the same part in the target. The target None leaves 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from forgecheck.errors import ForgecheckError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
+NameRules = Mapping[str, Union[str, None]]
 # Wrappers that put a part into the names of what they wrap: torch.compile, activation checkpointing.
 _WRAPPERS = re.compile(r"(^|\.)(_orig_mod|_checkpoint_wrapped_module)(?=\.|$)")
 # Parameters that KempnerForge keeps one module deeper than its taps.
@@ -73,9 +74,10 @@ class Piece(NamedTuple):
 
 
 class Names:
-    """The rules of one model. What no rule is for keeps its name."""
+    """The rules of one model. What no rule is for keeps its name. `heads` is asked only where a fused projection is to
+    be split by them."""
 
-    def __init__(self, rules: Mapping[str, str | None], heads: Heads | None = None) -> None:
+    def __init__(self, rules: NameRules, heads: Callable[[], Heads | None] = lambda: None) -> None:
         for pattern, target in rules.items():
             if not isinstance(pattern, str) or not (target is None or isinstance(target, str)):
                 raise ForgecheckError(f"names[{pattern!r}] = {target!r}: names are text, or None for what is left out")
@@ -126,7 +128,8 @@ class Names:
         parts = braces[1].split("|" if by_head else ",")
         names = [target.replace(braces[0], part, 1) for part in parts]
         widths = self._widths(target, parts, tensor.shape[0])
-        groups = self._heads.n_kv_heads if by_head and self._heads else 1
+        heads = self._heads() if by_head else None
+        groups = heads.n_kv_heads if heads else 1
         # Axis 0 as (groups, what each name has of a group).
         grouped = tensor.reshape(groups, -1, *tensor.shape[1:])
         begin = 0
@@ -139,10 +142,10 @@ class Names:
         """How much of the axis belongs to each part: its heads, or the same for each where they have no heads."""
         if not all(part in ("q_proj", "k_proj", "v_proj") for part in parts):
             widths = [total // len(parts)] * len(parts)
-        elif self._heads is None:
+        elif (heads := self._heads()) is None:
             raise ForgecheckError(f"{target}: a fused projection is split by the heads of the case: give case=")
         else:
-            widths = [self._heads.of_projection(part) * self._heads.head_dim for part in parts]
+            widths = [heads.of_projection(part) * heads.head_dim for part in parts]
         if sum(widths) != total:
             raise ForgecheckError(f"{target}: the parts are {' + '.join(map(str, widths))} wide, the whole is {total}")
         return widths

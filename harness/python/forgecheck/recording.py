@@ -17,7 +17,8 @@ from forgecheck.errors import ForgecheckError
 from forgecheck.family import Family
 from forgecheck.hooks import Recorder, is_compiled
 from forgecheck.inputs import read_inputs
-from forgecheck.models import Call, CaseLike, NameRules, family_of
+from forgecheck.models import Call, CaseLike, family_of
+from forgecheck.names import NameRules
 from forgecheck.support import DTYPES, check_supported
 from forgecheck.tensors import whole
 from forgecheck.trace_file import SEEDED, checked_path, weights_path, write_tensors, write_trace
