@@ -13,12 +13,21 @@ SIZES = {
     "num_hidden_layers": 2, "vocab_size": 61, "max_position_embeddings": 64, "tie_word_embeddings": False,
 }  # fmt: skip
 EXPERTS = {"num_experts_per_tok": 2}
-LLAMA3 = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-          "original_max_position_embeddings": 32}  # fmt: skip
+
+
+def rope(theta=10000.0, factor=8.0):
+    """The rotary positions of Llama 3.1 in a configuration, whose fields are others since version 5."""
+    scaling = {"rope_type": "llama3", "factor": factor, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+               "original_max_position_embeddings": 32}  # fmt: skip
+    if VERSION >= 5:
+        return {"rope_parameters": {"rope_theta": theta, **scaling}}
+    return {"rope_theta": theta, "rope_scaling": scaling}
+
+
 FAMILIES = {
     "llama": ("Llama", {}),
     "llama, tied": ("Llama", {"tie_word_embeddings": True}),
-    "llama 3.1": ("Llama", {"rope_parameters": LLAMA3}),
+    "llama 3.1": ("Llama", rope()),
     "mistral": ("Mistral", {"sliding_window": None}),
     "mistral, window": ("Mistral", {"sliding_window": 5}),
     "qwen2": ("Qwen2", {"tie_word_embeddings": True}),

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-kempnerforge = pytest.importorskip("kempnerforge", reason="KempnerForge is not importable: set PYTHONPATH to a checkout")
+kempnerforge = pytest.importorskip(
+    "kempnerforge", reason="KempnerForge is not importable: set PYTHONPATH to a checkout"
+)
 
 import forgecheck
 
