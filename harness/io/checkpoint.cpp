@@ -84,10 +84,22 @@ std::string own_name(const std::string& name, bool hugging_face) {
   return name.starts_with(prefix) ? name.substr(prefix.size()) : name;
 }
 
-bool is_ignored(const std::string& name, const std::string& own, const Architecture& architecture) {
+bool is_ignored(const std::string& name) {
   if (name.ends_with("rotary_emb.inv_freq")) return true;  // a table that older versions saved
-  if (name.starts_with("vision_encoder.")) return true;    // features are inputs here
-  return architecture.model.tie_embeddings && own == "output_head.proj.weight";
+  return name.starts_with("vision_encoder.");              // features are inputs here
+}
+
+/// Takes out the head of a model whose head is the embedding. One with other values is refused: whether a program uses
+/// it is not known (transformers does since version 5, before it did not).
+void take_tied_head(const fs::path& path, ParameterTable& renamed, const auto& name_in_file) {
+  const auto head = renamed.extract("output_head.proj.weight");
+  const auto embedding = renamed.find("token_embedding.embedding.weight");
+  if (head.empty() || embedding == renamed.end()) return;
+  const Array &a = head.mapped(), &b = embedding->second;
+  if (a.dtype() != b.dtype() || a.shape() != b.shape() || !std::ranges::equal(a.bytes(), b.bytes())) {
+    throw FormatError(fmt::format("{}: {} differs from {}, and the configuration says that they are the same",
+                                  path.string(), name_in_file(head.key()), name_in_file(embedding->first)));
+  }
 }
 
 [[noreturn]] void reject_unknown(const fs::path& path, const std::vector<std::string>& unknown) {
@@ -143,13 +155,14 @@ ParameterTable load_parameters(const fs::path& path, const Architecture& archite
   std::vector<std::string> unknown;
   for (const auto& [name, array] : tensors) {
     const std::string own = own_name(name, hugging_face);
-    if (is_ignored(name, own, architecture)) continue;
+    if (is_ignored(name)) continue;
     if (own.empty()) {
       unknown.push_back(name);
     } else if (!renamed.emplace(own, array).second) {
       throw FormatError(fmt::format("{}: has {} twice, once as {}", path.string(), own, name));
     }
   }
+  if (architecture.model.tie_embeddings) take_tied_head(path, renamed, name_in_file);
   // 2. Every tensor of the model, taken out of that table.
   ParameterTable parameters;
   for (const ParameterInfo& info : all_parameters(architecture)) {

@@ -230,7 +230,15 @@ TEST_F(HuggingFaceFile, ATiedHeadIsIgnoredUnderItsOwnName) {
   ASSERT_TRUE(tensors_.contains("lm_head.weight"));
   EXPECT_TRUE(load(tensors_).contains("output_head.proj.weight"));
   architecture_.model.tie_embeddings = true;
+  tensors_.at("lm_head.weight") = tensors_.at("model.embed_tokens.weight");
   EXPECT_FALSE(load(tensors_).contains("output_head.proj.weight"));
+}
+
+TEST_F(HuggingFaceFile, ATiedHeadIsTheEmbedding) {
+  architecture_.model.tie_embeddings = true;
+  const std::string message = rejection<FormatError>();
+  EXPECT_NE(message.find("lm_head.weight differs from model.embed_tokens.weight"), std::string::npos)
+      << message;
 }
 
 TEST_F(HuggingFaceFile, AnOldRotaryTableIsIgnored) {
