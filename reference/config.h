@@ -128,7 +128,9 @@ struct ModelConfig {
   std::optional<std::int64_t> moe_ffn_hidden_dim;  // width of an expert; none: derived from the dense one
 
   std::int64_t kv_heads() const { return n_kv_heads.value_or(n_heads); }
-  std::int64_t computed_head_dim() const { return head_dim.value_or(dim / n_heads); }
+  /// Of an attention with that many heads: those of cross-attention have a number of their own.
+  std::int64_t head_dim_of(std::int64_t heads) const { return head_dim.value_or(dim / heads); }
+  std::int64_t computed_head_dim() const { return head_dim_of(n_heads); }
   RopeOptions rope() const;
   /// ffn_hidden_dim, or else trunc(4 dim * (2/3) * ffn_dim_multiplier) rounded up to a multiple of 256.
   std::int64_t computed_ffn_hidden_dim() const;

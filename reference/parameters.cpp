@@ -51,8 +51,7 @@ class Table {
 /// q, k, v, o and the per-head norms, each once per suffix: "" or, in a MoT block, ".{modality}".
 void Table::attention(const std::string& prefix, std::int64_t heads, std::int64_t kv_heads, bool qk_norm,
                       const std::vector<std::string>& suffixes) {
-  const std::int64_t dim = config_.dim;
-  const std::int64_t head_dim = config_.head_dim.value_or(dim / heads);
+  const std::int64_t dim = config_.dim, head_dim = config_.head_dim_of(heads);
   const auto projection = [&](const std::string& name, std::int64_t out) {
     linear(name, out, dim);
     if (config_.qkv_bias) add(name + ".bias", {out}, ParameterKind::linear_bias);

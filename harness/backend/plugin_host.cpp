@@ -14,6 +14,7 @@
 #include "harness/case/case_json.h"
 #include "harness/golden/golden_file.h"
 #include "harness/io/safetensors.h"
+#include "harness/io/shell_line.h"
 #include "harness/io/strict_json.h"
 #include "reference/error.h"
 
@@ -185,13 +186,6 @@ nlohmann::json answer_to(const Plugin& plugin, const std::string& line) {
   return {{"id", id}, {"ok", true}};
 }
 
-/// A word that sh reads as it is.
-std::string shell_word(std::string_view text) {
-  std::string result = "'";
-  for (const char c : text) result += c == '\'' ? "'\\''" : std::string(1, c);
-  return result + "'";
-}
-
 }  // namespace
 
 std::unique_ptr<Backend> make_plugin_backend(const std::string& name, const ChildLimits& limits) {
@@ -200,8 +194,7 @@ std::unique_ptr<Backend> make_plugin_backend(const std::string& name, const Chil
     throw ConfigError(fmt::format("backend \"{}\": {} is not a file", name, path.empty() ? "\"\"" : path));
   }
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-  return make_child_backend(
-      name, fmt::format("exec {} plugin-host {}", shell_word(program), shell_word(path)), limits);
+  return make_child_backend(name, shell_line({"exec", program, "plugin-host", path}), limits);
 }
 
 int serve_plugin(const std::string& path) {

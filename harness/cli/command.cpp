@@ -4,7 +4,6 @@
 
 #include <charconv>
 #include <cstdio>
-#include <string_view>
 
 #include "reference/error.h"
 
@@ -17,11 +16,7 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
   return command;
 }
 
-std::filesystem::path golden_folder(const std::string& given) {
-  if (!given.empty()) {
-    if (!std::filesystem::is_directory(given)) throw ConfigError("--golden " + given + ": is not a folder");
-    return given;
-  }
+std::optional<std::filesystem::path> default_golden_folder() {
   // Here, or where the program was installed, or in the repository that it was built in.
   std::error_code unknown;
   const std::filesystem::path bin = std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path();
@@ -30,6 +25,15 @@ std::filesystem::path golden_folder(const std::string& given) {
         bin.parent_path().parent_path() / "golden"}) {
     if (std::filesystem::is_directory(folder)) return folder;
   }
+  return std::nullopt;
+}
+
+std::filesystem::path golden_folder(const std::string& given) {
+  if (!given.empty()) {
+    if (!std::filesystem::is_directory(given)) throw ConfigError("--golden " + given + ": is not a folder");
+    return given;
+  }
+  if (const auto folder = default_golden_folder()) return *folder;
   throw ConfigError("--golden: there is no folder golden here, and none came with the program; name one");
 }
 
@@ -64,29 +68,6 @@ void require_folder_of(const std::string& option, const std::string& path) {
   if (path.empty()) return;
   const std::string missing = missing_folder_of(path);
   if (!missing.empty()) throw ConfigError(option + " " + path + ": " + missing);
-}
-
-std::string shell_line(const std::vector<std::string>& words) {
-  constexpr std::string_view kUnquoted =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
-  std::string line;
-  for (const std::string& word : words) {
-    if (!line.empty()) line += ' ';
-    if (!word.empty() && word.find_first_not_of(kUnquoted) == std::string::npos) {
-      line += word;
-      continue;
-    }
-    line += '\'';
-    for (const char c : word) {
-      if (c == '\'') {
-        line += "'\\''";
-      } else {
-        line += c;
-      }
-    }
-    line += '\'';
-  }
-  return line;
 }
 
 void show_progress(const std::string& text) {

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,11 @@ struct Invocation {
 CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
                       const std::string& example);
 
-/// `given` if not empty, else the golden folder: ./golden, the one that was installed with the program, or that of the
-/// repository in whose build folder the program lies. Throws ConfigError if there is none.
+/// The golden folder that is there without being named: ./golden, the one that was installed with the program, or that
+/// of the repository in whose build folder the program lies.
+std::optional<std::filesystem::path> default_golden_folder();
+
+/// `given` if not empty, else the default one. Throws ConfigError if there is none.
 std::filesystem::path golden_folder(const std::string& given);
 
 /// Integers from the text of an option. Throws ConfigError "--seed -1: ..." unless all of it is one, in
@@ -42,9 +46,6 @@ std::string missing_folder_of(const std::string& path);
 /// Throws ConfigError where the folder of `path`, given for `option`, is missing: better before the work. An
 /// empty path asks for nothing.
 void require_folder_of(const std::string& option, const std::string& path);
-
-/// The words as one line that a shell reads as the same words.
-std::string shell_line(const std::vector<std::string>& words);
 
 /// Writes "text" over the last line on a terminal, nothing elsewhere; an empty text clears the line.
 void show_progress(const std::string& text);

@@ -119,13 +119,9 @@ std::vector<NamedCase> random_cases(const GoldenOptions& options) {
 
 /// The golden folder; empty where there is none, and the command line says where cases are and files go.
 std::filesystem::path store_of(const GoldenOptions& options) {
-  try {
-    return golden_folder(options.golden);
-  } catch (const ConfigError&) {
-    const bool has_cases = !options.cases.empty() || (!options.random.empty() && !options.out.empty());
-    if (!options.golden.empty() || !has_cases) throw;
-    return {};
-  }
+  const bool has_cases = !options.cases.empty() || (!options.random.empty() && !options.out.empty());
+  if (options.golden.empty() && has_cases) return default_golden_folder().value_or("");
+  return golden_folder(options.golden);
 }
 
 int record(const GoldenOptions& options) {

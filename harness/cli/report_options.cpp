@@ -9,6 +9,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/io/atomic_file.h"
+#include "harness/io/shell_line.h"
 #include "harness/verdict/notes.h"
 
 namespace forgecheck {

@@ -57,7 +57,7 @@ std::vector<Quantity> quantities(const WrongTap& wrong) {
     case TapKind::context:
     case TapKind::cached_keys:
     case TapKind::cached_values:
-      found.push_back({number(model.head_dim.value_or(model.dim / heads)), "head_dim"});
+      found.push_back({number(model.head_dim_of(heads)), "head_dim"});
       found.push_back({number(heads), "n_heads"});
       break;
     case TapKind::router_weights:

@@ -130,15 +130,14 @@ bool is_permutation(std::vector<std::int64_t> items) {
 /// Size of the heads that the tap's last axes hold, 0 where it has none.
 std::int64_t head_dim_of(const WrongTap& wrong) {
   const Architecture& architecture = wrong.problem.definition.architecture;
+  const ModelConfig& model = architecture.model;
   switch (wrong.place.kind) {
     case TapKind::projection:
     case TapKind::head_norm:
     case TapKind::context:
     case TapKind::cached_keys:
     case TapKind::cached_values:
-      return wrong.place.cross()
-                 ? architecture.model.dim / architecture.vlm->resolved_heads(architecture.model)
-                 : architecture.model.computed_head_dim();
+      return model.head_dim_of(wrong.place.cross() ? architecture.vlm->resolved_heads(model) : model.n_heads);
     case TapKind::unknown:
     case TapKind::embedding:
     case TapKind::adapter:

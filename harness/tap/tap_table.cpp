@@ -150,7 +150,7 @@ class Table {
 
   void projections(const TapName& name, const Dimension& queries, const Dimension& keys, std::int64_t heads,
                    std::int64_t kv_heads, bool qk_norm) {
-    const Dimension h{"H", heads}, k{"K", kv_heads}, d{"d", head_dim(heads)};
+    const Dimension h{"H", heads}, k{"K", kv_heads}, d{"d", model_.head_dim_of(heads)};
     add(with_part(name, TapPart::q_proj), {batch(), queries, product(h, d)});
     add(with_part(name, TapPart::k_proj), {batch(), keys, product(k, d)});
     add(with_part(name, TapPart::v_proj), {batch(), keys, product(k, d)});
@@ -160,13 +160,10 @@ class Table {
   }
 
   void attended(const TapName& name, const Dimension& queries, std::int64_t heads) {
-    const Dimension h{"H", heads}, d{"d", head_dim(heads)};
+    const Dimension h{"H", heads}, d{"d", model_.head_dim_of(heads)};
     add(with_part(name, TapPart::context), {batch(), queries, product(h, d)});
     add(name, {batch(), queries, dim()});
   }
-
-  /// Cross-attention has heads of its own number.
-  std::int64_t head_dim(std::int64_t heads) const { return model_.head_dim.value_or(model_.dim / heads); }
 
   // 3. feed-forward
 

@@ -27,7 +27,7 @@ std::string context_formula(const TapPlace& place, const Architecture& architect
   const std::int64_t heads = place.cross() ? architecture.vlm->resolved_heads(model) : model.n_heads;
   const std::int64_t kv_heads = place.cross() ? architecture.vlm->resolved_kv_heads(model) : model.kv_heads();
   std::string text = "out = sum_j p_j v_j, p = softmax_j((q . k_j) / sqrt(head_dim = " +
-                     std::to_string(model.head_dim.value_or(model.dim / heads)) + "))";
+                     std::to_string(model.head_dim_of(heads)) + "))";
   text += place.cross()                   ? " over the image tokens that image_mask shows"
           : architecture.is(VlmArch::mot) ? " over the visible keys of all modalities, image and text joined"
                                           : " over the visible keys: j <= i, same document, not padding";
