@@ -93,8 +93,7 @@ void add_note(FirstDivergence& result, const std::string& text) {
 /// The inherited errors: the oracle forced to the candidate's trace compared with the unforced oracle.
 void add_inherited_errors(std::vector<TapResult>& taps, const Trace& forced, const Trace& unforced) {
   for (TapResult& tap : taps) {
-    const Array* value = unforced.find(tap.name);
-    if (value != nullptr) tap.inherited = relative_error(forced.at(tap.name), *value);
+    tap.inherited = relative_error(forced.at(tap.name), unforced.at(tap.name));
   }
 }
 
@@ -127,9 +126,7 @@ FirstDivergence explain(const Failure& failure, const TapResult& first, std::vec
   const Trace unforced =
       run_forced(failure.problem, Dtype::f64, Arithmetic(), Trace(), Forcing::nothing).trace;
   add_inherited_errors(taps, oracle.trace, unforced);
-  if (const Array* value = unforced.find(first.name)) {
-    result.inherited_error = rms_distance(oracle.trace.at(first.name), *value);
-  }
+  result.inherited_error = rms_distance(oracle.trace.at(first.name), unforced.at(first.name));
 
   // 4. what it looks like
   if (numbers && !all_finite(*numbers)) return result;

@@ -179,6 +179,14 @@ TEST(CompareChoices, TheBoundIsThatOfTwoScores) {
 
 // ---- choices that are none ----
 
+TEST(CompareChoices, WhatIsNoChoiceIsInfinitelyWrongAndHasNoTolerance) {
+  Choices choices;
+  const TapResult result = choices.compare({0, 1, 3, 3, 1, 2});
+  EXPECT_EQ(result.error, kInfinity);
+  EXPECT_EQ(result.tolerance, 0.0);
+  EXPECT_EQ(result.used, kInfinity);
+}
+
 TEST(CompareChoices, WhatIsNoChoiceIsAMismatch) {
   Choices choices;
   EXPECT_EQ(choices.compare({0, 1, 3, 3, 1, 2}).verdict, Verdict::mismatch);

@@ -213,6 +213,19 @@ TEST_F(QkNorm, EqualGainsWithoutNormTapsHideTheOrder) {
   EXPECT_THAT(judge_float32(problem_, without_norm_taps(both)).notes, ElementsAre(kNote));
 }
 
+TEST_F(QkNorm, OneGainThatDiffersShowsTheOrder) {
+  for (const std::string name : {"q_norm", "k_norm"}) {
+    set_parameter(problem_, "layers.0.attention." + name + ".weight", 1.5F);
+  }
+  for (const std::int64_t place : {0, 1, 7}) {
+    Tensor<float> gains({8}, std::vector<float>(8, 0.5F));
+    gains[place] = 2;
+    problem_.parameters.at("layers.0.attention.k_norm.weight") = Array::from(gains);
+    const Trace trace = without_norm_taps(run_permuted(problem_, Dtype::f32));
+    EXPECT_THAT(judge_float32(problem_, trace).notes, IsEmpty()) << place;
+  }
+}
+
 TEST(Notes, ASequenceOfOnePositionInARealBatchIsNoted) {
   const std::string note =
       "the sequence has one position: RoPE and the causal mask change nothing, so the trace does not test "
