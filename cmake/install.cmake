@@ -1,12 +1,14 @@
 # What `cmake --install` puts where, and the packages made of it: `cpack -G DEB --config build/release/CPackConfig.cmake`.
 #
-#   program   bin/forgecheck
+#   program   bin/forgecheck, and the header of plugins in include/forgecheck
 #   golden    share/forgecheck/golden, which the program finds from where it lies itself
 #   simt      the emulator: headers, library and the CMake package of find_package(forgecheck), forgecheck::simt
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
 install(TARGETS forgecheck RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
+install(FILES ${PROJECT_SOURCE_DIR}/harness/backend/forgecheck_plugin.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/forgecheck COMPONENT program)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/golden/ DESTINATION ${CMAKE_INSTALL_DATADIR}/forgecheck/golden COMPONENT golden)
 
 # What the program says of itself.

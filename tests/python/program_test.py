@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from forgecheck import ForgecheckError, program
 
+OF_A_WHEEL = program.OF_THE_WHEEL.is_file()
+
 
 @pytest.fixture
 def nowhere(monkeypatch, tmp_path):
@@ -70,3 +72,12 @@ def test_reports_are_not_printed_for_github(nowhere, monkeypatch, tmp_path):
 def test_the_command_of_an_installation_without_a_program_says_so(nowhere):
     with pytest.raises(SystemExit, match="carries no program"):
         program.main()
+
+
+@pytest.mark.skipif(not OF_A_WHEEL, reason="forgecheck is not installed from a wheel")
+def test_a_wheel_carries_the_goldens_and_the_header_of_plugins(monkeypatch, tmp_path):
+    monkeypatch.delenv(program.VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert program.run_program("golden", "check").stdout == "every file is as the manifest says\n"
+    assert ": 4 match" in program.run_program("verify", "--filter", "dense/mha", "--backend", "cpu:onednn").stdout
+    assert (program.OF_THE_WHEEL.parents[1] / "include/forgecheck/forgecheck_plugin.h").is_file()

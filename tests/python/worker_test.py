@@ -69,9 +69,11 @@ def test_what_transformers_has_not_is_refused_with_the_reason(tmp_path, transfor
 def test_what_a_worker_prints_and_raises_is_no_answer(tmp_path):
     script = tmp_path / "worker.py"
     script.write_text(
+        "import os\n"
         "from forgecheck.worker import Refused, serve\n"
         "def run(case):\n"
-        "    print('{\"id\": 1, \"ok\": true}')\n"
+        "    print('{\"id\": 1, \"ok\": true}', flush=True)\n"
+        "    os.system('echo printed by another program')\n"
         "    raise (Refused('not mine', 'ConfigError') if REFUSES else ValueError('two\\nlines'))\n"
         "REFUSES = False\n"
         "serve(run)\n"
@@ -81,7 +83,8 @@ def test_what_a_worker_prints_and_raises_is_no_answer(tmp_path):
     def answers():
         done = subprocess.run([sys.executable, script], input=requests, capture_output=True, text=True, check=True,
                               env={"PYTHONPATH": f"{ROOT}/harness/python", "PATH": ""})  # fmt: skip
-        assert done.stderr.count('{"id": 1, "ok": true}') == 2
+        for printed in ('{"id": 1, "ok": true}', "printed by another program"):
+            assert done.stderr.count(printed) == 2
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     assert answers() == [{"id": i, "ok": False, "kind": "Failure", "message": "ValueError: two"} for i in (1, 2)]

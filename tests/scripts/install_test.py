@@ -40,6 +40,14 @@ class Install(unittest.TestCase):
         self.assertIn("1 golden, 2 traces", text)
         self.assertIn(": 2 match", text)
 
+    def test_a_plugin_is_compiled_with_the_installed_header(self):
+        plugin = self.here / "plugin.so"
+        run("cc", "-shared", "-fPIC", "-I", self.prefix / "include/forgecheck", ROOT / "examples/plugin.c", "-o", plugin, "-lm",
+            cwd=self.here)
+        text = run(self.prefix / "bin/forgecheck", "verify", "--filter", "kempnerforge/dense/mha", "--backend",
+                   f"plugin:{plugin}", cwd=self.here)
+        self.assertIn(": 4 match", text)
+
     def test_without_goldens_it_says_so(self):
         (self.here / "alone").mkdir()
         program = self.here / "alone" / "forgecheck"

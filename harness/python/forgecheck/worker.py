@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 Taps = Mapping[str, Tensor]
+STDOUT, STDERR = 1, 2  # file descriptors
 
 
 class Refused(Exception):
@@ -24,9 +26,10 @@ class Refused(Exception):
 
 def serve(run: Callable[[Path], Taps]) -> NoReturn:
     """Answers requests until standard input ends. `run` computes the taps of a case's file. What it raises is an answer
-    too: Refused a refusal, anything else a failure. Whatever it prints goes to standard error, so that it cannot be
-    taken for an answer."""
-    answers, sys.stdout = sys.stdout, sys.stderr
+    too: Refused a refusal, anything else a failure. Whatever it prints, or a library or a program that it uses, goes to
+    standard error, so that it cannot be taken for an answer."""
+    answers = os.fdopen(os.dup(STDOUT), "w", encoding="utf-8")
+    os.dup2(STDERR, STDOUT)
     for line in sys.stdin:
         request = json.loads(line)
         _answer(answers, request["id"], run, Path(request["case"]), Path(request["out"]))
