@@ -24,7 +24,7 @@ TapResult compare_values(const std::string& name, const Array& a, const Array& b
     return different(name, "has shape " + to_string(a.shape()) + " in A, " + to_string(b.shape()) + " in B");
   }
   std::int64_t differing = 0, worst = 0;
-  double largest = -1;
+  double largest = 0;  // less than the distance of two numbers that differ
   for (std::int64_t i = 0; i < a.size(); ++i) {
     if (same(a.at(i), b.at(i))) continue;
     ++differing;

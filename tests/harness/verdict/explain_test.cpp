@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "harness/hint/hints.h"
@@ -143,6 +144,20 @@ TEST(FirstDivergence, HasTheErrorOfItsInputsNotItsOwn) {
   const Trace behind = without(without(inherited_run(right), "layers.0.mlp"), "layers.0");
   const FirstDivergence next = divergence_at(right, behind, "layers.1.attention_norm");
   EXPECT_LT(next.inherited_error, 1e-5);
+}
+
+// A program that reads another layer's weight has numbers where the oracle, with an infinite weight, has none.
+TEST(FirstDivergence, HasNoHintWhereTheOracleIsNotFinite) {
+  const std::string tap = "layers.1.mlp.up_proj", weight = tap + ".weight",
+                    other = "layers.0.mlp.up_proj.weight";
+  Problem right = problem(), mistaken = right;
+  mistaken.parameters.at(weight) = right.parameters.at(other);
+  const Trace trace = run_permuted(mistaken, Dtype::f32);
+  EXPECT_EQ(divergence_at(right, trace, tap).hint, "explained if " + other + " is read instead of " + weight);
+  Tensor<float> values = right.parameters.at(weight).to<float>();
+  values[3] = std::numeric_limits<float>::infinity();
+  right.parameters.at(weight) = Array::from(values);
+  EXPECT_EQ(divergence_at(right, trace, tap).hint, "");
 }
 
 /// A failure with the given spread of its first wrong tap, explained.

@@ -59,6 +59,15 @@ TEST(Operations, TheFormulaIsTheConfigurations) {
   EXPECT_THAT(formula("layers.0.mlp", small_cases()[2]), HasSubstr("down_proj"));
 }
 
+TEST(Operations, TheContextSaysWhichKeysAWindowShows) {
+  const Case definition = parse_case_text("dense[" + kSmall + ",sliding_window=3]/text_len=6");
+  EXPECT_THAT(
+      operation_of("layers.0.attention.context", definition).formula,
+      testing::AllOf(
+          HasSubstr("out = sum_j p_j v_j"),
+          HasSubstr("not padding, j > i - sliding_window = i - 3; q and k rotated by rope, theta = ")));
+}
+
 // Upstream's cross-attention blocks have eps = 1e-5 whatever the model's is.
 TEST(Operations, TheNormsOfCrossAttentionHaveTheirOwnEps) {
   const Case definition = parse_case_text("cross_attention[" + kSmall +

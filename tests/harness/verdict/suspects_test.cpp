@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/harness/verdict/problems.h"
 
 namespace forgecheck {
@@ -16,9 +18,8 @@ constexpr std::int64_t kEnough = 1000;
 
 /// Of a trace with only the taps for which `shown` is true.
 template <class Shown>
-Suspects suspects_of(const std::string& text, const std::string& tap, const Shown& shown,
+Suspects suspects_of(const Problem& problem, const std::string& tap, const Shown& shown,
                      std::int64_t runs = kEnough) {
-  const Problem problem = small_problem(text);
   const Trace right = run_permuted(problem, Dtype::f32);
   Trace trace;
   for (const auto& [name, value] : right.entries()) {
@@ -26,6 +27,12 @@ Suspects suspects_of(const std::string& text, const std::string& tap, const Show
   }
   const ReferenceRun forced_run = run_forced(problem, Dtype::f64, kPlain, trace, Forcing::everything);
   return suspects_before(problem, trace, forced_run, tap, runs);
+}
+
+template <class Shown>
+Suspects suspects_of(const std::string& text, const std::string& tap, const Shown& shown,
+                     std::int64_t runs = kEnough) {
+  return suspects_of(small_problem(text), tap, shown, runs);
 }
 
 template <class... Names>
@@ -83,6 +90,21 @@ TEST(Suspects, ChoicesAreAmongThem) {
                   [](const std::string& name) { return name == "aux_loss" || name == "layers.1.mlp_norm"; })
           .taps,
       ElementsAre("layers.1.mlp.router.gate", "layers.1.mlp.router.indices"));
+}
+
+// One of 64 experts has a score that no disturbance of the others' size reaches: only one that lowers it changes the
+// choice.
+TEST(Suspects, ScoresAreAmongThemHoweverClearTheChoice) {
+  Problem problem = small_problem(
+      "moe[dim=16,n_layers=1,n_heads=2,vocab_size=23,num_experts=64,moe_top_k=1]/batch=1/text_len=3/seed=7");
+  Tensor<float> gate({64, 16});
+  std::ranges::fill(gate.row(0), 1.0F);
+  std::ranges::fill(gate.row(1), -1.0F);
+  problem.parameters.at("layers.0.mlp.router.gate.weight") = Array::from(gate);
+  EXPECT_THAT(suspects_of(problem, "layers.0.mlp.router.indices",
+                          [](const std::string& name) { return name != "layers.0.mlp.router.gate"; })
+                  .taps,
+              ElementsAre("layers.0.mlp.router.gate"));
 }
 
 TEST(Suspects, WithTooFewRunsGroupsStandWhole) {
