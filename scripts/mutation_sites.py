@@ -37,7 +37,9 @@ REPLACEMENTS = {
 }
 STATEMENT = re.compile(r"(?:return;|(?!return\b|throw\b|using\b|delete\b|goto\b|break\b|continue\b|case\b|default\b)"
                        r"[A-Za-z_][\w:.\[\]>()-]*(?:\(.*\)| (?:[-+*/|&^]|<<|>>)?= .*|\+\+)?;|(?:\+\+|--)[\w.\[\]>-]+;)")
-SKIPPED = re.compile(r"\s*(?:static_assert|using|namespace|template|public|private|friend|extern|typedef)\b")
+# An instantiation that is left out either does not link or changes nothing.
+SKIPPED = re.compile(r"\s*(?:static_assert|using|namespace|template|public|private|friend|extern|typedef|"
+                     r"FORGECHECK_INSTANTIATE)\b")
 
 
 @dataclass(frozen=True)
