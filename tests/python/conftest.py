@@ -18,6 +18,14 @@ if not INSTALLED:  # then it is the package of the source tree that is tested
     pytest_plugins.append(PLUGIN)
 
 
+def environment() -> dict[str, str]:
+    """That of a program which imports the package that is tested."""
+    if INSTALLED:
+        return dict(os.environ)
+    folders = [str(ROOT / "harness/python"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+
+
 def pytest_configure() -> None:
     """Without a wheel the program is that of a build folder."""
     from forgecheck.program import OF_THE_WHEEL, VARIABLE

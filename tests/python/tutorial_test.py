@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import INSTALLED, ROOT
+from conftest import ROOT, environment
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 PAGE = (ROOT / "docs/tutorial.md").read_text()
@@ -38,13 +38,13 @@ def comparable(lines):
 
 def test_the_commands_print_what_the_page_shows(tmp_path):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    if not INSTALLED:
-        environment["PYTHONPATH"] = str(ROOT / "harness/python")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     commands = sessions()
     assert len(commands) == 5 and commands[0][0] == "pip install --quiet ."
     for command, shown in commands[1:]:
-        outcome = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        outcome = subprocess.run(
+            command, shell=True, cwd=tmp_path, env={**environment(), "PATH": path}, capture_output=True, text=True
+        )
         assert outcome.returncode == 0, outcome.stderr
         assert comparable(outcome.stdout.splitlines()) == comparable(shown)
     assert (tmp_path / "my_model.html").exists()

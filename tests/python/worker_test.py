@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, environment
 
 from forgecheck.program import run_program
 
@@ -32,8 +32,10 @@ def record(folder, cases):
 
 
 @pytest.fixture
-def transformers_worker():
-    return f"PYTHONPATH={ROOT}/harness/python {sys.executable} {ROOT}/scripts/transformers_worker.py"
+def transformers_worker(monkeypatch):
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    return f"{sys.executable} {ROOT}/scripts/transformers_worker.py"
 
 
 @pytest.mark.parametrize("dtype", ["", "/bfloat16"])
@@ -72,7 +74,7 @@ def test_what_a_worker_prints_and_raises_is_no_answer(tmp_path):
         "import os\n"
         "from forgecheck.worker import Refused, serve\n"
         "def run(case):\n"
-        "    print('{\"id\": 1, \"ok\": true}', flush=True)\n"
+        '    print(\'{"id": 1, "ok": true}\', flush=True)\n'
         "    os.system('echo printed by another program')\n"
         "    raise (Refused('not mine', 'ConfigError') if REFUSES else ValueError('two\\nlines'))\n"
         "REFUSES = False\n"
@@ -82,7 +84,7 @@ def test_what_a_worker_prints_and_raises_is_no_answer(tmp_path):
 
     def answers():
         done = subprocess.run([sys.executable, script], input=requests, capture_output=True, text=True, check=True,
-                              env={"PYTHONPATH": f"{ROOT}/harness/python", "PATH": ""})  # fmt: skip
+                              env=environment())  # fmt: skip
         for printed in ('{"id": 1, "ok": true}', "printed by another program"):
             assert done.stderr.count(printed) == 2
         return [json.loads(line) for line in done.stdout.splitlines()]
