@@ -11,9 +11,11 @@ tests/mutants/equivalent.toml has been reviewed. What else passes everything has
 """
 
 import argparse
+import contextlib
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -108,13 +110,22 @@ def paths_for(file):
 
 
 def passes(command, folder, environment=None):
+    running = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               env={**os.environ, **(environment or {})}, start_new_session=True)
     try:
-        done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=TIME_LIMIT,
-                              env={**os.environ, **(environment or {})})
+        return running.wait(TIME_LIMIT) == 0
     except subprocess.TimeoutExpired:
         print(f"    over {TIME_LIMIT} s: {Path(command[0]).name}, which counts as a failure", flush=True)
         return False
-    return done.returncode == 0
+    finally:
+        stop_group(running)
+
+
+def stop_group(process):
+    """Ends the program and what it has started: a mutant that hangs would run on for ever behind a test that ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def path_of(program):

@@ -4,6 +4,8 @@ import contextlib
 import io
 import itertools
 import sys
+import tempfile
+import time
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,6 +78,34 @@ class Outcomes(unittest.TestCase):
             programs = mutate_random.programs_for(file)
             self.assertEqual(programs[0], own)
             self.assertEqual(set(programs), set(mutate_random.PROGRAMS))
+
+
+class Programs(unittest.TestCase):
+    def test_one_that_fails_or_hangs_does_not_pass(self):
+        self.assertTrue(mutate_random.passes(["true"], Path()))
+        self.assertFalse(mutate_random.passes(["false"], Path()))
+        self.assertTrue(mutate_random.passes(["sh", "-c", "test $X = 1"], Path(), {"X": "1"}))
+        with mock.patch.object(mutate_random, "TIME_LIMIT", 0.1), contextlib.redirect_stdout(io.StringIO()) as text:
+            self.assertFalse(mutate_random.passes(["sleep", "60"], Path()))
+        self.assertIn("over 0.1 s: sleep", text.getvalue())
+
+    def test_what_one_that_hangs_has_started_ends_with_it(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(mutate_random, "TIME_LIMIT", 2), \
+                contextlib.redirect_stdout(io.StringIO()):
+            mutate_random.passes(["sh", "-c", "sleep 60 & echo $! > child; wait"], folder)
+            child = int(Path(folder, "child").read_text())
+            deadline = time.monotonic() + 10
+            while is_running(child) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            self.assertFalse(is_running(child))
+
+
+def is_running(process):
+    """False for one that has ended, even if nobody has asked for its exit status."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 class Samples(unittest.TestCase):
