@@ -37,9 +37,10 @@ REPLACEMENTS = {
 }
 STATEMENT = re.compile(r"(?:return;|(?!return\b|throw\b|using\b|delete\b|goto\b|break\b|continue\b|case\b|default\b)"
                        r"[A-Za-z_][\w:.\[\]>()-]*(?:\(.*\)| (?:[-+*/|&^]|<<|>>)?= .*|\+\+)?;|(?:\+\+|--)[\w.\[\]>-]+;)")
-# An instantiation that is left out either does not link or changes nothing.
+# An instantiation that is left out either does not link or changes nothing. What follows a switch over every enumerator
+# is never reached.
 SKIPPED = re.compile(r"\s*(?:static_assert|using|namespace|template|public|private|friend|extern|typedef|"
-                     r"FORGECHECK_INSTANTIATE)\b")
+                     r"FORGECHECK_INSTANTIATE|throw_not_an_enumerator)\b")
 
 
 @dataclass(frozen=True)

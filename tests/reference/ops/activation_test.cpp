@@ -29,6 +29,13 @@ TEST(Relu, KeepsPositiveAndZeroesNegative) {
   EXPECT_EQ(numbers(out), (std::vector<double>{2.5, 0, 0, 0}));
 }
 
+// As PyTorch's.
+TEST(Relu, AZeroKeepsItsSign) {
+  const auto out = activate(doubles({2}, {-0.0, 0.0}), Activation::relu);
+  EXPECT_TRUE(std::signbit(out[0]));
+  EXPECT_FALSE(std::signbit(out[1]));
+}
+
 TEST(Relu, NanStaysNan) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   EXPECT_TRUE(std::isnan(activate(doubles({1}, {nan}), Activation::relu)[0]));
