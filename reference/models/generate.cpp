@@ -59,15 +59,16 @@ Tensor<std::int64_t> append_column(const Tensor<std::int64_t>& tokens, const Ten
   return out;
 }
 
-/// The greedy choices of a generation, by step and then by row.
+/// The tokens of a generation, by step and then by row, and how near each other token was to be chosen: its logit, or
+/// where tokens are drawn its draw_scores().
 struct Choices {
   std::vector<std::int64_t> chosen;
   std::vector<double> scores;
 
   template <class T>
-  void add(std::int64_t token, std::span<const T> logits) {
+  void add(std::int64_t token, std::span<const T> step_scores) {
     chosen.push_back(token);
-    for (const T& logit : logits) scores.push_back(to_double(logit));
+    for (const T& score : step_scores) scores.push_back(to_double(score));
   }
   Decision decision() {
     const std::int64_t rows = std::ssize(chosen);
@@ -115,8 +116,7 @@ Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weig
                      new_tokens = generate_options.max_new_tokens;
   check_generation(architecture.model, length, generate_options);
   const SamplingOptions& sampling = generate_options.sampling;
-  const bool greedy = sampling.greedy();
-  const Array* forced = greedy ? tracer.forced_decision(tap) : nullptr;
+  const Array* forced = tracer.forced_decision(tap);
   if (forced != nullptr && !continues(*forced, batch, architecture.model.vocab_size)) forced = nullptr;
 
   ForwardOptions options;
@@ -131,8 +131,15 @@ Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weig
     Tensor<std::int64_t> next({batch, 1});
     for (std::int64_t b = 0; b < batch; ++b) {
       const std::span<const T> last = std::as_const(logits).row((b + 1) * logits.dim(1) - 1);
-      next[b] = greedy ? argmax(last) : draw(sampling_probabilities(last, sampling), uniform());
-      if (greedy) choices.add(next[b], last);
+      if (sampling.greedy()) {
+        next[b] = argmax(last);
+        choices.add(next[b], last);
+      } else {
+        const std::vector<double> probabilities = sampling_probabilities(last, sampling);
+        const double drawn = uniform();
+        next[b] = draw(probabilities, drawn);
+        choices.add(next[b], std::span<const double>(draw_scores(probabilities, drawn)));
+      }
       const std::int64_t position = out.dim(1);
       if (forced != nullptr && position < forced->shape()[1]) {
         next[b] = forced->int_at(b * forced->shape()[1] + position);
@@ -145,7 +152,7 @@ Tensor<std::int64_t> generate(const Architecture& architecture, Weights<T>& weig
     if (out.dim(1) < length + new_tokens) logits = step(architecture, weights, next, options, caches);
   }
   tracer.tap_value(tap, Array::from(out));
-  if (greedy) tracer.add_decision(tap, choices.decision());
+  tracer.add_decision(tap, choices.decision());
   return out;
 }
 

@@ -80,6 +80,17 @@ std::int64_t draw(const std::vector<double>& probabilities, double uniform) {
   return last_possible;
 }
 
+std::vector<double> draw_scores(const std::vector<double>& probabilities, double uniform) {
+  std::vector<double> scores;
+  double mass = 0;
+  for (const double probability : probabilities) {
+    const double begin = mass;
+    mass += probability;
+    scores.push_back(-std::max({begin - uniform, uniform - mass, 0.0}));
+  }
+  return scores;
+}
+
 FORGECHECK_INSTANTIATE(argmax);
 FORGECHECK_INSTANTIATE(sampling_probabilities);
 

@@ -18,4 +18,9 @@ std::vector<double> sampling_probabilities(std::span<const T> logits, const Samp
 /// The token at which the running sum of `probabilities` first exceeds `uniform` in [0, 1).
 std::int64_t draw(const std::vector<double>& probabilities, double uniform);
 
+/// For each token minus the distance of `uniform` from where the token would be drawn, which is the range of the running
+/// sum that it adds: 0 for the token that is drawn. What differs by the error of the probabilities alone may be drawn
+/// instead.
+std::vector<double> draw_scores(const std::vector<double>& probabilities, double uniform);
+
 }  // namespace forgecheck

@@ -1,5 +1,8 @@
 #include "reference/ops/sampling.h"
 
+#include <gmock/gmock.h>
+
+#include <algorithm>
 #include <limits>
 
 #include "tests/reference/ops/values.h"
@@ -84,6 +87,27 @@ TEST(Draw, NeverTakesAnImpossibleToken) {
   EXPECT_EQ(draw({0, 1, 0}, 0.9999), 1);
   EXPECT_EQ(draw({0.5, 0, 0.5}, 0.5), 2);
   EXPECT_EQ(draw({0.3, 0.6, 0}, 0.95), 1);  // a sum that rounding left below 1
+}
+
+TEST(DrawScores, AreMinusTheDistanceFromWhereEachTokenIsDrawn) {
+  const std::vector<double> probabilities{0.25, 0.5, 0.0, 0.25};
+  const auto near = [](double value) { return testing::DoubleNear(value, 1e-12); };
+  EXPECT_THAT(draw_scores(probabilities, 0.3),
+              testing::ElementsAre(near(-0.05), near(0.0), near(-0.45), near(-0.45)));
+  EXPECT_THAT(draw_scores(probabilities, 0.9),
+              testing::ElementsAre(near(-0.65), near(-0.15), near(-0.15), near(0.0)));
+  EXPECT_THAT(draw_scores(probabilities, 0.0),
+              testing::ElementsAre(near(0.0), near(-0.25), near(-0.75), near(-0.75)));
+}
+
+/// The token that is drawn is the one with the best score.
+TEST(DrawScores, TheBestIsDrawn) {
+  const std::vector<double> probabilities{0.1, 0.0, 0.3, 0.2, 0.4};
+  for (double uniform = 0.01; uniform < 1; uniform += 0.02) {
+    const std::vector<double> scores = draw_scores(probabilities, uniform);
+    EXPECT_EQ(scores[static_cast<std::size_t>(draw(probabilities, uniform))], 0.0) << uniform;
+    EXPECT_EQ(std::ranges::count(scores, 0.0), 1) << uniform;
+  }
 }
 
 TEST(SamplingOptions, WrongOnesAreNamed) {
