@@ -5,12 +5,14 @@
 
 namespace forgecheck {
 
+thread_local std::uint64_t Sampling::seed_ = 0;
 thread_local std::uint64_t Sampling::state_ = 0;
 thread_local std::uint64_t Sampling::bits_ = 0;
 thread_local int Sampling::bits_left_ = 0;
 thread_local bool Sampling::three_tf32_ = false;
 
 Sampling::Sampling(std::uint64_t seed) {
+  seed_ = seed;
   state_ = seed;
   bits_left_ = 0;
   three_tf32_ = seed % 2 == 1;
@@ -20,13 +22,26 @@ Sampling::~Sampling() {
   three_tf32_ = false;
 }
 
-std::uint64_t Sampling::next() {
-  // splitmix64 (Steele, Lea and Flood 2014)
-  state_ += 0x9E3779B97F4A7C15;
-  std::uint64_t z = state_;
+namespace {
+
+constexpr std::uint64_t kStep = 0x9E3779B97F4A7C15;
+
+/// The output of splitmix64 (Steele, Lea and Flood 2014) for this state.
+std::uint64_t mixed(std::uint64_t z) {
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
   return z ^ (z >> 31);
+}
+
+/// Uniform in [0, 1).
+double fraction(std::uint64_t bits) {
+  return static_cast<double>(bits >> 11) * 0x1p-53;
+}
+
+}  // namespace
+
+std::uint64_t Sampling::next() {
+  return mixed(state_ += kStep);
 }
 
 void Sampling::refill() {
@@ -35,7 +50,11 @@ void Sampling::refill() {
 }
 
 double Sampling::uniform() {
-  return static_cast<double>(next() >> 11) * 0x1p-53;
+  return fraction(next());
+}
+
+double Sampling::threshold(double gap) {
+  return fraction(mixed(mixed(std::bit_cast<std::uint64_t>(gap) + kStep) ^ seed_));
 }
 
 namespace {
@@ -110,7 +129,7 @@ Sampled round_to<SampledBfloat16>(Sampled value) {
   const int smallest = -133, digits = 8;
   const double unit = std::ldexp(1.0, std::max(exponent - digits, smallest));
   const double steps = value.value / unit, below = std::floor(steps);
-  return Sampled::of(unit * (Sampling::uniform() < steps - below ? below + 1 : below));
+  return Sampled::of(unit * (Sampling::threshold(unit * below) < steps - below ? below + 1 : below));
 }
 
 }  // namespace forgecheck

@@ -12,7 +12,9 @@
 //   functions            move by the error that libraries are known to make: the table `loss` below
 // Roundings to T of intermediate values (`round_to`) go up or down at random, in proportion to the distances
 // (stochastic rounding): an implementation that scales, or sums in another order, before it rounds, rounds a
-// different number. Results are rounded to nearest when stored, as everywhere.
+// different number. In one run all numbers between the same two neighbours are rounded at the same random
+// threshold between them: equal tokens have equal errors in every implementation, which do not cancel in a mean.
+// Results are rounded to nearest when stored, as everywhere.
 //
 // Sources: Parker 1997 (Monte Carlo arithmetic); Vignes 1993 (CESTAC); Denis et al. 2016 (Verificarlo).
 #pragma once
@@ -60,12 +62,14 @@ class Sampling {
   }
   /// Uniform in [0, 1).
   static double uniform();
+  /// Uniform in [0, 1), in this run always the same for the same number.
+  static double threshold(double gap);
   static bool three_tf32() { return three_tf32_; }
 
  private:
   static void refill();
   static std::uint64_t next();
-  static thread_local std::uint64_t state_, bits_;
+  static thread_local std::uint64_t seed_, state_, bits_;
   static thread_local int bits_left_;
   static thread_local bool three_tf32_;
 };
@@ -186,7 +190,7 @@ template <>
 inline Sampled round_to<SampledFloat>(Sampled value) {
   return value;
 }
-/// Rounds to one of the two neighbours, to the nearer one more often.
+/// Rounds to one of the two neighbours, to the nearer one in more runs.
 template <>
 Sampled round_to<SampledBfloat16>(Sampled value);
 
