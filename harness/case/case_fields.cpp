@@ -164,7 +164,7 @@ std::vector<CaseField> run_fields() {
       choice(kCase, "run", &C::run, named(kRunKinds)).is(Written::always_in_json).at(Place::name),
       field(kCase, "chunks", &C::chunks).at(Place::run).split_by('+').at_least(1),
       field(kGenerate, "max_new_tokens", &GenerateOptions::max_new_tokens).is(Written::always).at_least(0),
-      field(kGenerate, "eos_token_id", &GenerateOptions::eos_token_id),
+      field(kGenerate, "eos_token_id", &GenerateOptions::eos_token_id).at_least(0),
       field(kSampling, "temperature", &SamplingOptions::temperature),
       field(kSampling, "top_k", &SamplingOptions::top_k),
       field(kSampling, "top_p", &SamplingOptions::top_p),

@@ -162,6 +162,9 @@ void check_sizes(const Case& value) {
   const SeededInputs& sizes = value.inputs;
   const Architecture& architecture = value.architecture;
   require(sizes.frames == 0 || sizes.patches > 0, "frames", sizes.frames, "frames need patches");
+  const bool decodes = value.run == RunKind::decode || value.run == RunKind::generate;
+  require_unset(sizes.embeds && decodes, "embeds",
+                fmt::format("case.run = {} needs tokens", to_string(value.run)));
   const std::string whole = "embeds = true is the whole sequence, images included";
   require(!sizes.embeds || sizes.patches == 0, "patches", sizes.patches, whole);
   require(!sizes.embeds || sizes.image_tokens == 0, "image_tokens", sizes.image_tokens, whole);

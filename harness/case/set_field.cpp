@@ -23,14 +23,20 @@ std::string full_name(std::string_view section, std::string_view name) {
   return fmt::format("{}.{}", section.empty() ? "case" : section, name);
 }
 
+struct Number {
+  double value;
+  std::string text;  // every digit of it
+};
+
 /// The numbers of a value that has any.
-std::vector<double> numbers_of(const FieldValue& value) {
-  if (const auto* integer = std::get_if<std::int64_t>(&value)) return {static_cast<double>(*integer)};
-  if (const auto* number = std::get_if<double>(&value)) return {*number};
-  std::vector<double> numbers;
+std::vector<Number> numbers_of(const FieldValue& value) {
+  const auto number = [](auto x) { return Number{static_cast<double>(x), fmt::format("{}", x)}; };
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return {number(*integer)};
+  if (const auto* real = std::get_if<double>(&value)) return {number(*real)};
+  std::vector<Number> numbers;
   if (const auto* integers = std::get_if<Integers>(&value)) {
     for (const auto& integer : *integers) {
-      if (integer) numbers.push_back(static_cast<double>(*integer));
+      if (integer) numbers.push_back(number(*integer));
     }
   }
   return numbers;
@@ -101,10 +107,11 @@ void validate_ranges(const Case& value) {
   for (const CaseField& field : case_fields()) {
     if (!field.smallest) continue;
     const std::optional<FieldValue> current = field.get(value);
-    for (const double number : current ? numbers_of(*current) : std::vector<double>()) {
-      if (number >= *field.smallest && std::isfinite(number)) continue;
+    for (const Number& number : current ? numbers_of(*current) : std::vector<Number>()) {
+      const bool finite = std::isfinite(number.value);
+      if (number.value >= *field.smallest && finite) continue;
       throw ConfigError(fmt::format("{} = {}: must be {}at least {}", full_name(field.section, field.name),
-                                    number, std::isfinite(number) ? "" : "finite and ", *field.smallest));
+                                    number.text, finite ? "" : "finite and ", *field.smallest));
     }
   }
 }

@@ -195,6 +195,14 @@ TEST(TextRejection, AnInfiniteLossWeight) {
   EXPECT_EQ(text_rejection("dense/loss=cross_entropy,z_loss_weight=inf"),
             "loss.z_loss_weight = inf: must be finite and at least 0");
 }
+TEST(TextRejection, ANumberIsShownWithAllItsDigits) {
+  EXPECT_EQ(text_rejection("dense/batch=-9223372036854775808"),
+            "inputs.batch = -9223372036854775808: must be at least 0");
+}
+TEST(TextRejection, ATokenBelowZeroEndsNoText) {
+  EXPECT_EQ(text_rejection("dense/generate=5,eos_token_id=-1"),
+            "generate.eos_token_id = -1: must be at least 0");
+}
 TEST(JsonRejection, IntegersPastInt64) {
   EXPECT_THROW(parse_case_json(R"({"output_slice": [18446744073709551615, null]})"), FormatError);
   EXPECT_THROW(parse_case_json(R"({"run": "generate", "generate": {"eos_token_id": 18446744073709551615}})"),

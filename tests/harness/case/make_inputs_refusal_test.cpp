@@ -41,6 +41,14 @@ TEST(MakeInputs, ImagesBesideEmbedsAreRefused) {
   EXPECT_EQ(rejection("joint_decoder" + kVlm + "embeds=true"), "(accepted)");
 }
 
+TEST(MakeInputs, DecodingNeedsTokens) {
+  EXPECT_EQ(rejection("dense/text_len=4,embeds=true/decode=3+1"),
+            "inputs.embeds = true: case.run = decode needs tokens");
+  EXPECT_EQ(rejection("dense/text_len=4,embeds=true/generate=2"),
+            "inputs.embeds = true: case.run = generate needs tokens");
+  EXPECT_EQ(rejection("dense/text_len=4,embeds=true/loss=cross_entropy"), "(accepted)");
+}
+
 TEST(MakeInputs, ImageTokensBesidePatchesAreRefused) {
   EXPECT_EQ(rejection("joint_decoder" + kVlm + "image_tokens=5,patches=3"),
             "inputs.image_tokens = 5: the adapter makes them of patches = 3");
