@@ -2,20 +2,15 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <iostream>
-#include <nlohmann/json.hpp>
 
+#include "harness/backend/answers.h"
 #include "harness/backend/exec_backend.h"
 #include "harness/backend/forgecheck_plugin.h"
 #include "harness/case/case_json.h"
 #include "harness/golden/golden_file.h"
-#include "harness/io/safetensors.h"
 #include "harness/io/shell_line.h"
-#include "harness/io/strict_json.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -169,23 +164,6 @@ class Plugin {
   decltype(&forgecheck_plugin_destroy) destroy_ = nullptr;
 };
 
-/// The answer to one request.
-nlohmann::json answer_to(const Plugin& plugin, const std::string& line) {
-  const JsonDocument document = parse_json(line, "request");
-  const JsonValue request = document.root();
-  const std::int64_t id = request.at("id").integer();
-  std::vector<std::string> wanted;
-  for (const JsonValue& tap : request.at("taps").items()) wanted.push_back(tap.text());
-  try {
-    write_safetensors(request.at("out").text(), plugin.run(request.at("case").text(), std::move(wanted)), {});
-  } catch (const ConfigError& refusal) {
-    return {{"id", id}, {"ok", false}, {"kind", "ConfigError"}, {"message", refusal.what()}};
-  } catch (const Error& error) {
-    return {{"id", id}, {"ok", false}, {"kind", "plugin"}, {"message", error.what()}};
-  }
-  return {{"id", id}, {"ok", true}};
-}
-
 }  // namespace
 
 std::unique_ptr<Backend> make_plugin_backend(const std::string& name, const ChildLimits& limits) {
@@ -198,17 +176,10 @@ std::unique_ptr<Backend> make_plugin_backend(const std::string& name, const Chil
 }
 
 int serve_plugin(const std::string& path) {
-  // Whatever the plugin prints must not be taken for an answer.
-  std::FILE* const answers = ::fdopen(::dup(STDOUT_FILENO), "w");
-  if (answers == nullptr || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-    throw BackendError("standard output is closed");
   const Plugin plugin(path);
-  std::string line;
-  while (std::getline(std::cin, line)) {
-    fmt::print(answers, "{}\n", answer_to(plugin, line).dump());
-    std::fflush(answers);
-  }
-  return 0;
+  return serve_requests([&](const std::filesystem::path& file, std::vector<std::string> wanted) {
+    return plugin.run(file, std::move(wanted));
+  });
 }
 
 }  // namespace forgecheck

@@ -38,8 +38,11 @@ int run(int argc, char** argv) {
   forgecheck::add_generate(app, invocation);
   forgecheck::add_bisect(app, invocation);
   forgecheck::add_judge(app, invocation);
+  forgecheck::add_fuzz(app, invocation);
+  forgecheck::add_replay(app, invocation);
   forgecheck::add_compare(app, invocation);
   forgecheck::add_backends(app, invocation);
+  forgecheck::add_worker(app, invocation);
   forgecheck::add_calibrate(app, invocation);
   forgecheck::add_golden(app, invocation);
   forgecheck::add_report(app, invocation);

@@ -1,37 +1,13 @@
 #include "harness/fuzz/random_case.h"
 
 #include <algorithm>
-#include <initializer_list>
 
-#include "harness/case/seeded.h"
+#include "harness/fuzz/random_draws.h"
 #include "reference/error.h"
 
 namespace forgecheck {
 
 namespace {
-
-/// CaseDraws from the seeded stream of the name "random_case".
-class CaseDraws {
- public:
-  explicit CaseDraws(std::uint64_t seed) : position_(seeded_key("random_case", seed)) {}
-
-  std::int64_t between(std::int64_t low, std::int64_t high) {
-    const std::uint64_t draw = splitmix64(position_++) >> 16;
-    return low + static_cast<std::int64_t>(draw % static_cast<std::uint64_t>(high - low + 1));
-  }
-  bool one_in(std::int64_t n) { return between(1, n) == 1; }
-  template <class T>
-  T one_of(std::initializer_list<T> values) {
-    return values.begin()[between(0, static_cast<std::int64_t>(values.size()) - 1)];
-  }
-  template <class T, std::size_t n>
-  T one_of(const T (&values)[n]) {
-    return values[between(0, static_cast<std::int64_t>(n) - 1)];
-  }
-
- private:
-  std::uint64_t position_;
-};
 
 // What is drawn of each enumeration, the usual values more often.
 constexpr NormType kNormTypeDraws[] = {NormType::rmsnorm, NormType::rmsnorm, NormType::layernorm};
@@ -52,16 +28,16 @@ static_assert(holds_all_of(kNormTypeDraws, kNormTypes) && holds_all_of(kActivati
               holds_all_of(kAdapterActivationDraws, kActivations) &&
               holds_all_of(kRopeScalingDraws, kRopeScalings) && holds_all_of(kLossKindDraws, kLossKinds));
 
-void draw_model(CaseDraws& draws, ModelConfig& model) {
-  const std::int64_t head_dim = draws.one_of<std::int64_t>({2, 4, 6, 8, 16, 32});
-  const std::int64_t kv_heads = draws.between(1, 3);
-  const std::int64_t groups = draws.between(1, 3);
-  model.n_heads = std::min<std::int64_t>(kv_heads * groups, 128 / head_dim);
+void draw_model(RandomDraws& draws, const CaseSizes& sizes, ModelConfig& model) {
+  const std::int64_t head_dim = draws.one_of(sizes.head_dims);
+  const std::int64_t kv_heads = draws.between(1, sizes.kv_heads);
+  const std::int64_t groups = draws.between(1, sizes.groups);
+  model.n_heads = std::min(kv_heads * groups, std::max<std::int64_t>(1, sizes.dim / head_dim));
   model.dim = model.n_heads * head_dim;
   if (model.n_heads % kv_heads == 0 && kv_heads != model.n_heads) model.n_kv_heads = kv_heads;
-  model.n_layers = draws.between(1, 4);
-  model.vocab_size = draws.between(2, 97);
-  model.ffn_hidden_dim = draws.between(1, 96);
+  model.n_layers = draws.between(1, sizes.layers);
+  model.vocab_size = draws.between(2, sizes.vocab);
+  model.ffn_hidden_dim = draws.between(1, sizes.ffn);
   model.max_seq_len = 64;
   model.norm_type = draws.one_of(kNormTypeDraws);
   model.norm_eps = draws.one_of({1e-5, 1e-6, 1e-2});
@@ -71,7 +47,7 @@ void draw_model(CaseDraws& draws, ModelConfig& model) {
   model.qk_norm = draws.one_in(3);
 }
 
-void draw_experts(CaseDraws& draws, ModelConfig& model) {
+void draw_experts(RandomDraws& draws, ModelConfig& model) {
   model.num_experts = draws.between(2, 8);
   model.moe_top_k = draws.between(1, std::min<std::int64_t>(4, model.num_experts));
   model.moe_frequency = draws.one_of<std::int64_t>({1, 1, 2});
@@ -87,7 +63,7 @@ void draw_experts(CaseDraws& draws, ModelConfig& model) {
 }
 
 /// What checkpoints of other families have.
-void draw_foreign_options(CaseDraws& draws, ModelConfig& model) {
+void draw_foreign_options(RandomDraws& draws, ModelConfig& model) {
   if (draws.one_in(2)) model.head_dim = draws.one_of<std::int64_t>({2, 6, 10, 16});
   model.qkv_bias = draws.one_in(2);
   if (draws.one_in(2)) model.sliding_window = draws.between(1, 8);
@@ -101,7 +77,7 @@ void draw_foreign_options(CaseDraws& draws, ModelConfig& model) {
 }
 
 /// The adapter, and the patches that it reads: a square grid that pooling adapters can divide.
-void draw_adapter(CaseDraws& draws, Case& value) {
+void draw_adapter(RandomDraws& draws, Case& value) {
   AdapterConfig& adapter = value.architecture.adapter.emplace();
   adapter.type = draws.one_of(kAdapterTypeDraws);
   adapter.activation = draws.one_of(kAdapterActivationDraws);
@@ -122,7 +98,7 @@ std::int64_t frames_that_fit(const Case& value, std::int64_t frames) {
 }
 
 /// What only one architecture has.
-void draw_own_fields(CaseDraws& draws, Case& value) {
+void draw_own_fields(RandomDraws& draws, Case& value) {
   VlmConfig& vlm = *value.architecture.vlm;
   switch (vlm.arch) {
     case VlmArch::joint_decoder:
@@ -161,7 +137,7 @@ bool has_fixed_prefix(VlmArch arch) {
   throw_not_an_enumerator("vlm.arch", arch);
 }
 
-void draw_images(CaseDraws& draws, Case& value) {
+void draw_images(RandomDraws& draws, Case& value) {
   VlmConfig& vlm = *value.architecture.vlm;
   vlm.max_text_len = 24;
   if (draws.one_in(4)) {
@@ -187,7 +163,7 @@ bool may_have_token_choice(VlmArch arch) {
   throw_not_an_enumerator("vlm.arch", arch);
 }
 
-void draw_run(CaseDraws& draws, Case& value) {
+void draw_run(RandomDraws& draws, Case& value) {
   const bool text_only = !value.architecture.vlm;
   const std::int64_t run = draws.between(1, 10);
   value.train = draws.one_in(3);
@@ -221,8 +197,8 @@ void draw_run(CaseDraws& draws, Case& value) {
 
 }  // namespace
 
-Case random_case(std::uint64_t seed, Family family) {
-  CaseDraws draws(seed);
+Case random_case(std::uint64_t seed, Family family, const CaseSizes& sizes) {
+  RandomDraws draws("random_case", seed);
   Case value;
   value.seed = seed;
   // A dense text model, one with experts, or one of the architectures with images.
@@ -230,9 +206,10 @@ Case random_case(std::uint64_t seed, Family family) {
   const bool experts = kind == 1;
   const bool images = kind > 1;
   const VlmArch arch = kVlmArchs[images ? kind - 2 : 0].value;
-  value.inputs.batch = draws.between(1, 3);
-  value.inputs.text_len = draws.one_in(5) ? draws.between(16, 24) : draws.between(1, 12);
-  draw_model(draws, value.architecture.model);
+  value.inputs.batch = draws.between(1, sizes.batch);
+  value.inputs.text_len = draws.one_in(5) ? draws.between(sizes.long_text - 8, sizes.long_text)
+                                          : draws.between(1, sizes.long_text / 2);
+  draw_model(draws, sizes, value.architecture.model);
   if (experts || (images && may_have_token_choice(arch) && draws.one_in(3))) {
     draw_experts(draws, value.architecture.model);
   }

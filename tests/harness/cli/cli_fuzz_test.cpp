@@ -1,0 +1,151 @@
+// `forgecheck fuzz`, `replay` and `worker` from the command line.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/harness/cli/program.h"
+
+namespace forgecheck {
+namespace {
+
+using testing::AllOf;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+
+const std::string kTinyCase =
+    "dense[dim=4,n_layers=1,n_heads=1,vocab_size=5,ffn_hidden_dim=3,max_seq_len=16]/batch=1,text_len=2/seed=";
+
+class FuzzProgram : public ProgramTest {
+ protected:
+  /// A worker that is right but where `wrong` (Python, on the trace's file `out` and the case's text `asked`) changes it.
+  std::string worker_with(const std::string& wrong) const {
+    write("worker.py",
+          "import json, os, subprocess, sys, time\n"
+          "inner = subprocess.Popen([" +
+              quoted(program()) +
+              ", 'worker'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)\n"
+              "for line in sys.stdin:\n"
+              "    request = json.loads(line)\n"
+              "    asked, out = open(request['case'], 'rb').read().decode('latin1'), request['out']\n"
+              "    inner.stdin.write(line); inner.stdin.flush()\n"
+              "    answer = inner.stdout.readline()\n"
+              "    " +
+              wrong +
+              "\n"
+              "    print(answer, end='', flush=True)\n");
+    return "exec:python3 worker.py";
+  }
+  static std::string quoted(const std::string& text) { return "'" + text + "'"; }
+};
+
+/// The last byte of the file is that of the last tap, an output.
+const std::string kLastValueWrong = "f = open(out, 'r+b'); f.seek(-2, 2); f.write(b'\\x7f\\x41'); f.close()";
+/// Whether the case has QK-norm, by the JSON inside the JSON of its file.
+const std::string kHasQkNorm = "if '\"qk_norm\":true' in asked.replace('\\\\', ''): ";
+
+TEST_F(FuzzProgram, ARightBackendHasNoFinding) {
+  const Outcome output = run(
+      {"fuzz", "--backend", "cpu:openblas", "--backend", "reference", "--runs", "300", "--json", "r.json"});
+  EXPECT_EQ(output.status, 0) << output.out << output.err;
+  EXPECT_THAT(
+      output.out,
+      AllOf(ContainsRegex("cpu:openblas: [0-9]+ match"), ContainsRegex("reference: [0-9]+ match"),
+            ContainsRegex("validate: [0-9]+ match"), HasSubstr("300 cases in "), HasSubstr("0 findings")));
+  const nlohmann::json report = nlohmann::json::parse(file_text(at("r.json")));
+  EXPECT_GT(report["results"].size(), 500U);
+  EXPECT_THAT(report["results"][0]["repeat"].get<std::string>(), HasSubstr("forgecheck replay '"));
+}
+
+TEST_F(FuzzProgram, AWrongWorkerIsFoundMadeSmallSavedAndReplayed) {
+  const std::string worker = worker_with(kHasQkNorm + kLastValueWrong);
+  const Outcome output = run(
+      {"fuzz", "--backend", worker, "--runs", "40", "--stop-after", "1", "--corpus", "found", "--jobs", "1"});
+  EXPECT_EQ(output.status, 1) << output.out << output.err;
+  EXPECT_THAT(output.out, AllOf(HasSubstr("1 finding"), HasSubstr("mismatch"),
+                                ContainsRegex("case    dense\\[.*qk_norm=true")));
+  std::vector<std::filesystem::path> saved;
+  for (const auto& entry : std::filesystem::directory_iterator(at("found"))) saved.push_back(entry.path());
+  ASSERT_EQ(saved.size(), 1U);
+  const Outcome replayed = run({"replay", "found", "--backend", worker, "--backend", "reference"});
+  EXPECT_EQ(replayed.status, 1);
+  EXPECT_THAT(replayed.out, HasSubstr("1 match, 1 mismatch"));
+  EXPECT_EQ(run({"replay", saved[0].string(), "--backend", "reference"}).status, 0);
+}
+
+TEST_F(FuzzProgram, AWorkerThatRefusesEverythingIsNoSuccess) {
+  const std::string worker = worker_with(
+      "answer = json.dumps({'id': request['id'], 'ok': False, 'kind': 'ConfigError', 'message': 'no'}) + "
+      "'\\n'");
+  const Outcome output = run({"fuzz", "--backend", worker, "--runs", "10", "--jobs", "1"});
+  EXPECT_EQ(output.status, 1);
+  EXPECT_THAT(output.out,
+              AllOf(HasSubstr("0 findings"), HasSubstr("no case was judged: every one was refused")));
+}
+
+/// Everything that was reported before the program was killed is in the corpus.
+TEST_F(FuzzProgram, KilledItHasLostNoFinding) {
+  const std::string worker = worker_with(
+      kHasQkNorm + kLastValueWrong + "\n    if request['id'] == 60: os.kill(int(os.environ['CAMPAIGN']), 9)");
+  const Outcome output = run_under("export CAMPAIGN=$$", {"fuzz", "--backend", worker, "--time", "60s",
+                                                          "--corpus", "found", "--jobs", "1"});
+  EXPECT_EQ(output.status, 128 + 9);
+  ASSERT_TRUE(std::filesystem::is_directory(at("found"))) << output.out << output.err;
+  std::size_t cases = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(at("found"))) {
+    EXPECT_EQ(entry.path().extension(), ".case");
+    ++cases;
+  }
+  EXPECT_GE(cases, 1U);
+  EXPECT_EQ(run({"replay", "found", "--backend", "reference"}).status, 0);
+}
+
+TEST_F(FuzzProgram, TheCoveringSetAloneAndTheInfeasiblePairs) {
+  const Outcome cover = run({"fuzz", "--backend", "reference", "--cover", "2"});
+  EXPECT_EQ(cover.status, 0) << cover.out;
+  EXPECT_THAT(cover.out, AllOf(ContainsRegex("1[0-9][0-9] cases in"), HasSubstr("pairs of options")));
+  const Outcome listed = run({"fuzz", "--backend", "reference", "--infeasible"});
+  EXPECT_EQ(listed.status, 0);
+  EXPECT_THAT(listed.out, AllOf(HasSubstr("case.mode = train: decoding runs in eval mode\n"),
+                                HasSubstr("  arch = moma, run = decode\n")));
+}
+
+TEST_F(FuzzProgram, BadOptionsAreRefused) {
+  expect_refused({"fuzz", "--backend", "reference"}, {"give --runs, --time or --cover"});
+  expect_refused({"fuzz", "--backend", "reference", "--time", "0"}, {"--time 0: must be positive"});
+  expect_refused({"fuzz", "--backend", "reference", "--time", "1d"}, {"--time 1d: must be an integer"});
+  expect_refused({"fuzz", "--backend", "nonsense", "--runs", "1"}, {"backend \"nonsense\": unknown"});
+  expect_refused({"fuzz", "--backend", "reference", "--runs", "1", "--shard", "3/2"}, {"--shard 3/2"});
+  expect_refused({"fuzz", "--backend", "reference", "--runs", "1", "--seed", "-1"}, {"--seed -1"});
+  expect_refused({"fuzz", "--backend", "reference", "--runs", "1", "--dtype", "float16"}, {"--dtype"});
+  std::filesystem::create_directory(at("empty"));
+  expect_refused({"replay", "empty"}, {"empty: has no .case file"});
+  expect_refused({"replay", "missing.case"}, {"missing.case: cannot be read"});
+  expect_refused({"replay", "dense[dim=3]"}, {"model.n_heads = 32"});
+}
+
+TEST_F(FuzzProgram, TimeIsGivenInSecondsMinutesOrHours) {
+  for (const char* time : {"10", "10s", "1m", "1h"}) {
+    EXPECT_EQ(run({"fuzz", "--backend", "reference", "--time", time, "--runs", "3", "--jobs", "1"}).status, 0)
+        << time;
+  }
+  const Outcome output = run({"fuzz", "--backend", "reference", "--time", "3s", "--jobs", "1"});
+  EXPECT_THAT(output.out, ContainsRegex("cases in [2-5]\\.[0-9] s"));
+}
+
+TEST_F(FuzzProgram, ReplayTakesATypedCaseHoweverLong) {
+  EXPECT_EQ(run({"replay", kTinyCase + "1", kTinyCase + "2", "--backend", "reference"}).status, 0);
+  EXPECT_EQ(run({"replay", kTinyCase + std::string(400, '0') + "1", "--backend", "reference"}).status, 0);
+}
+
+TEST_F(FuzzProgram, AWorkerAnswersWithTheBackendThatItIsAskedFor) {
+  const std::string worker = "exec:" + program() + " worker --backend cpu:openblas";
+  const Outcome output = run({"replay", kTinyCase + "1", "--backend", worker});
+  EXPECT_EQ(output.status, 0) << output.out << output.err;
+  EXPECT_THAT(output.out, HasSubstr("1 match"));
+  expect_refused({"worker", "--backend", "nonsense"}, {"backend \"nonsense\": unknown"});
+}
+
+}  // namespace
+}  // namespace forgecheck

@@ -1,0 +1,134 @@
+#include "harness/fuzz/fuzz_case.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "harness/backend/reference_run.h"
+#include "harness/case/case_fields.h"
+#include "reference/error.h"
+
+namespace forgecheck {
+namespace {
+
+constexpr CaseScale kScales[] = {CaseScale::small, CaseScale::medium, CaseScale::wide};
+
+TEST(FuzzCase, IsTheSameForASeedAndAnotherForTheNext) {
+  std::set<std::string> lines;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    const std::string line = case_text(fuzz_case(seed, Family::any, CaseScale::small));
+    EXPECT_EQ(line, case_text(fuzz_case(seed, Family::any, CaseScale::small)));
+    EXPECT_EQ(line, case_text(parse_case_text(line)));
+    lines.insert(line);
+  }
+  EXPECT_EQ(lines.size(), 300U);
+}
+
+TEST(FuzzCase, EveryOneRuns) {
+  for (const CaseScale scale : kScales) {
+    const std::uint64_t count = scale == CaseScale::wide ? 20 : 300;
+    for (std::uint64_t seed = 0; seed < count; ++seed) {
+      const Case value = fuzz_case(seed, seed % 2 == 0 ? Family::any : Family::kempnerforge, scale);
+      Tracer tracer;
+      EXPECT_NO_THROW(run_reference(seeded_problem(value), Dtype::f32, kPlain, tracer)) << case_text(value);
+    }
+  }
+}
+
+/// Small ones are what most of a campaign is made of.
+TEST(FuzzCase, ASmallOneIsSmallAndAWideOneReachesTheEdgesOfTiles) {
+  std::set<std::int64_t> vocabularies;
+  std::int64_t widest = 0;
+  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+    const ModelConfig small = fuzz_case(seed, Family::any, CaseScale::small).architecture.model;
+    EXPECT_LE(small.dim, 16);
+    EXPECT_LE(small.n_layers, 2);
+    EXPECT_LE(small.vocab_size, 17);
+    const ModelConfig wide = fuzz_case(seed, Family::any, CaseScale::wide).architecture.model;
+    vocabularies.insert(wide.vocab_size);
+    widest = std::max(widest, wide.dim);
+  }
+  EXPECT_EQ(widest, 256);
+  for (const std::int64_t edge : {31, 32, 33, 63, 64, 65, 127, 128, 129})
+    EXPECT_TRUE(vocabularies.contains(edge)) << edge;
+}
+
+/// A new field is to be drawn, or listed here with the reason.
+TEST(FuzzCase, EveryFieldTakesSeveralValuesButThese) {
+  std::map<std::string, std::set<std::string>> values;
+  for (std::uint64_t seed = 0; seed < 3000; ++seed) {
+    const Case value = fuzz_case(seed, Family::any, CaseScale::medium);
+    for (const CaseField& field : case_fields()) {
+      std::set<std::string>& seen = values[field.section + "." + field.name];
+      if (const auto given = field.get(value)) seen.insert(format_value(*given));
+    }
+  }
+  std::set<std::string> constant;
+  for (const auto& [field, seen] : values) {
+    if (seen.size() < 2) constant.insert(field);
+  }
+  const std::set<std::string> expected = {
+      // they change no result, or none beside ffn_hidden_dim
+      "model.ffn_dim_multiplier", "model.init_std", "model.model_type", "model.sdpa_backend",
+      "vision_encoder.feature_dim", "vision_encoder.num_tokens", "vision_encoder.path", "vision_encoder.type",
+      "vlm.mot_warm_start_from_text", "vlm.mot_warm_start_path",
+      // it only refuses what is longer
+      "vlm.max_text_len",
+      // they must be the model's
+      "vlm.mot_image_n_heads", "vlm.mot_image_n_kv_heads",
+      // a campaign chooses the type
+      ".dtype",
+      // generation is drawn by itself
+      ".greedy_from",
+      // drawn, or none
+      "generate.eos_token_id"};
+  std::set<std::string> drawn = expected;
+  drawn.erase("generate.eos_token_id");
+  EXPECT_EQ(constant, drawn);
+}
+
+TEST(RefusalOf, NamesTheRuleAndIsSilentOfAValidCase) {
+  Case value = parse_case_text(
+      "dense[dim=8,n_layers=1,n_heads=2,vocab_size=5,ffn_hidden_dim=4,max_seq_len=16]/seed=1");
+  EXPECT_EQ(refusal_of(value), std::nullopt);
+  value.inputs.padding = true;
+  EXPECT_THAT(refusal_of(value).value_or(""), testing::HasSubstr("key_padding_mask needs"));
+  value.inputs.padding = false;
+  value.stages = 2;
+  EXPECT_THAT(refusal_of(value).value_or(""), testing::HasSubstr("case.stages = 2"));
+}
+
+/// The rules are about what the adapter makes of its features.
+TEST(RefusalOf, LooksBehindTheAdapter) {
+  Case value = parse_case_text(
+      "cross_attention[dim=8,n_layers=1,n_heads=2,vocab_size=5,ffn_hidden_dim=4,max_seq_len=16,max_text_len="
+      "8,"
+      "cross_attention_every_n_layers=1,adapter.type=linear,feature_dim=4]/batch=1,text_len=2,patches=1/"
+      "seed=1");
+  EXPECT_EQ(refusal_of(value), std::nullopt);
+  value.inputs.padding = true;  // of features without frames there is no mask
+  EXPECT_THAT(refusal_of(value).value_or(""), testing::HasSubstr("key_padding_mask needs"));
+}
+
+TEST(InvalidCase, IsRefusedForItsFieldAndValue) {
+  std::set<std::string> fields, values;
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    const InvalidCase invalid = invalid_case(seed, Family::any);
+    fields.insert(invalid.field);
+    values.insert(invalid.value);
+    try {
+      (void)parse_case_text(invalid.line);
+      ADD_FAILURE() << "accepted: " << invalid.field << " = " << invalid.value << " in " << invalid.line;
+    } catch (const ConfigError& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr(invalid.field));
+      EXPECT_THAT(error.what(), testing::HasSubstr(invalid.value));
+    }
+  }
+  EXPECT_GT(fields.size(), 20U);
+  EXPECT_THAT(values, testing::IsSupersetOf({"-1", "nan", "inf", "-inf", "-9223372036854775808"}));
+}
+
+}  // namespace
+}  // namespace forgecheck
