@@ -38,9 +38,9 @@ REPLACEMENTS = {
 STATEMENT = re.compile(r"(?:return;|(?!return\b|throw\b|using\b|delete\b|goto\b|break\b|continue\b|case\b|default\b)"
                        r"[A-Za-z_][\w:.\[\]>()-]*(?:\(.*\)| (?:[-+*/|&^]|<<|>>)?= .*|\+\+)?;|(?:\+\+|--)[\w.\[\]>-]+;)")
 # An instantiation that is left out either does not link or changes nothing. What follows a switch over every enumerator
-# is never reached.
+# is never reached. What a vector reserves is a matter of time alone.
 SKIPPED = re.compile(r"\s*(?:static_assert|using|namespace|template|public|private|friend|extern|typedef|"
-                     r"FORGECHECK_INSTANTIATE|throw_not_an_enumerator)\b")
+                     r"FORGECHECK_INSTANTIATE|throw_not_an_enumerator|[\w.]+\.reserve)\b")
 
 
 @dataclass(frozen=True)

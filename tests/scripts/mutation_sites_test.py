@@ -43,7 +43,8 @@ class Sites(unittest.TestCase):
 
     def test_what_is_not_code_is_left_alone(self):
         for text in ["// a < b", "#include <a/b.h>", "static_assert(a == 8);", "#define X \\\n  a == 1", "/* a < b\n a == 1 */",
-                     "using A = B<1>;", "FORGECHECK_INSTANTIATE(add);", 'throw_not_an_enumerator("order", order);']:
+                     "using A = B<1>;", "FORGECHECK_INSTANTIATE(add);", 'throw_not_an_enumerator("order", order);',
+                     "  values.reserve(n + 1);"]:
             self.assertEqual(changes(text), [], text)
         self.assertEqual(changes('f("a < 8", \'1\');'), [";"])
 
