@@ -118,5 +118,15 @@ TYPED_TEST(GpuDecodeAttention, TakesASingleQueryOnly) {
             "[decode_attention] q has shape 2x2x2x8, expected 2x1x2x8");
 }
 
+TYPED_TEST(GpuDecodeAttention, ShapesAreChecked) {
+  auto wrong = this->random_heads({.keys = 3});
+  wrong.q = Tensor<host_t<TypeParam>>({1, 1, 2, 8});
+  EXPECT_EQ(this->error_of([&] { this->run(this->op, wrong, {}); }),
+            "[decode_attention] k has shape 2x3x1x8, expected 1x3x1x8");
+  EXPECT_EQ(this->error_of(
+                [&] { this->run(this->op, this->random_heads({.keys = 3, .heads = 3, .kv_heads = 2}), {}); }),
+            "[decode_attention] 3 heads cannot share 2 key-value heads");
+}
+
 }  // namespace
 }  // namespace forgecheck::gpu
