@@ -89,6 +89,11 @@ class Programs(unittest.TestCase):
             self.assertFalse(mutate_random.passes(["sleep", "60"], Path()))
         self.assertIn("over 0.1 s: sleep", text.getvalue())
 
+    def test_a_processor_that_is_busy_for_ever_is_stopped(self):
+        with mock.patch.object(mutate_random, "PROCESSOR_LIMIT", 1):
+            self.assertTrue(mutate_random.passes(["sleep", "2"], Path()))
+            self.assertFalse(mutate_random.passes(["sh", "-c", "while :; do :; done"], Path()))
+
     def test_what_one_that_hangs_has_started_ends_with_it(self):
         with tempfile.TemporaryDirectory() as folder, mock.patch.object(mutate_random, "TIME_LIMIT", 2), \
                 contextlib.redirect_stdout(io.StringIO()):
