@@ -111,9 +111,9 @@ class Build:
             command[command.index(entry["file"])] = str(whole)
         folder = changed.parents[len(Path(mutant.file).parts) - 1]
         command[1:1] = [f"-I{folder}", f"-I{folder / EMULATED}"]
-        # Wrong code may leave a variable unused. The harness is quick enough without optimisation.
-        harness = is_unity(entry["file"]) or entry["file"].startswith(str(ROOT / "harness"))
-        optimisation = ["-O0"] if harness else []
+        # Wrong code may leave a variable unused. All but the kernels is quick enough without optimisation.
+        kernels = entry["file"].startswith(str(ROOT / "gpu"))
+        optimisation = [] if kernels else ["-O0"]
         self.run_or_raise(mutant, [*command, "-w", "-g0", *optimisation, *flags])
         return str(target)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs in full what continuous integration (.ci/run) runs in part: every test, every mutant, clang-tidy on every file,
 # all tests under the sanitizers, the checking emulator, all GPU architectures; and what takes too long for it: mutants
-# drawn at random, the main job with 16 runs of each case on the emulated GPU, the self-contained wheel, and the tolerances
-# on fresh random models.
+# drawn at random, the main job with 16 runs of each case on the emulated GPU, the self-contained wheel, fuzzing,
+# and the tolerances on fresh random models.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,6 +31,8 @@ step scripts/test.sh asan-ubsan
 step scripts/test.sh simt-check
 step scripts/verify.sh
 step scripts/build_wheel.sh
+step build/release/forgecheck fuzz --backend cpu:openblas --backend cpu:onednn --time 10m --seed "$(date +%Y%m%d)" --corpus build/found
+step build/release/forgecheck fuzz --backend gpu:simt --time 5m --seed "$(date +%Y%m%d)" --corpus build/found
 step build/release/forgecheck calibrate --runs 500 --samples 2 --seed "$(date +%Y%m%d)"
 PATH=$PATH:/usr/local/cuda/bin
 if command -v nvcc > /dev/null; then

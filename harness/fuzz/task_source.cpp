@@ -22,7 +22,8 @@ CaseScale scale_at(std::uint64_t seed, std::uint64_t drawn) {
 
 TaskSource::TaskSource(const TaskOptions& options) : options_(options) {
   for (const std::string& line : options.saved) first_.push_back({line, std::nullopt});
-  const CoveringSet set = cover_pairs(options.space, options.seed);
+  const CoveringSet set =
+      options.covering != nullptr ? *options.covering : cover_pairs(options.space, options.seed);
   feasible_pairs_ = set.pairs;
   for (std::size_t i = options.shard; i < set.cases.size(); i += options.shards) {
     coverage_.add(levels_of(set.cases[i]));

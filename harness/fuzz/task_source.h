@@ -13,9 +13,10 @@ namespace forgecheck {
 struct TaskOptions {
   CaseSpace space;
   std::uint64_t seed = 0;
-  std::uint64_t shard = 0, shards = 1;  // this part, from 0, of so many: another stream of seeds
-  bool cover_only = false;              // nothing behind the covering set
-  std::vector<std::string> saved;       // lines that come first
+  std::uint64_t shard = 0, shards = 1;    // this part, from 0, of so many: another stream of seeds
+  bool cover_only = false;                // nothing behind the covering set
+  std::vector<std::string> saved;         // lines that come first
+  const CoveringSet* covering = nullptr;  // that of this space and seed; null: it is made
 };
 
 class TaskSource {

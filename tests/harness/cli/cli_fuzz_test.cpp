@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/harness/cli/program.h"
 
@@ -137,6 +138,39 @@ TEST_F(FuzzProgram, TimeIsGivenInSecondsMinutesOrHours) {
 TEST_F(FuzzProgram, ReplayTakesATypedCaseHoweverLong) {
   EXPECT_EQ(run({"replay", kTinyCase + "1", kTinyCase + "2", "--backend", "reference"}).status, 0);
   EXPECT_EQ(run({"replay", kTinyCase + std::string(400, '0') + "1", "--backend", "reference"}).status, 0);
+}
+
+/// What the process of a campaign says of cases that must be refused.
+TEST_F(FuzzProgram, ARefusalMustNameTheFieldAndTheValue) {
+  const auto request = [](const std::string& line, const std::string& field, const std::string& value) {
+    return nlohmann::json{{"case", line}, {"refused", {{"field", field}, {"value", value}}}}.dump() + "\n";
+  };
+  const std::string broken = "dense[dim=4,n_layers=-1,n_heads=1,vocab_size=5]/seed=1";
+  write("requests", request(broken, "n_layers", "-1") + request(broken, "n_heads", "-1") +
+                        request(broken, "n_layers", "-2") + request(kTinyCase + "1", "n_layers", "1"));
+  const Outcome output = run_under("exec < requests", {"judge-cases", "--backend", "reference"});
+  EXPECT_EQ(output.status, 0) << output.err;
+  std::istringstream answers(output.out);
+  std::vector<std::string> verdicts, messages;
+  for (std::string line; std::getline(answers, line);) {
+    const nlohmann::json answer = nlohmann::json::parse(line)[0];
+    verdicts.push_back(answer["verdict"]);
+    messages.push_back(answer.value("message", ""));
+  }
+  EXPECT_THAT(verdicts, testing::ElementsAre("match", "mismatch", "mismatch", "mismatch"));
+  EXPECT_EQ(messages[3], "must be refused for n_layers = 1: it is accepted");
+  EXPECT_THAT(messages[1], HasSubstr("model.n_layers = -1"));
+}
+
+TEST_F(FuzzProgram, AWorkerGivesOnlyTheTapsThatAreAskedFor) {
+  ASSERT_EQ(run({"run", kTinyCase + "1", "--save", "case.safetensors"}).status, 0);
+  write("requests", R"({"id": 1, "case": "case.safetensors", "out": "out.safetensors", "taps": ["logits"]})"
+                    "\n");
+  const Outcome output = run_under("exec < requests", {"worker"});
+  EXPECT_EQ(output.out, "{\"id\":1,\"ok\":true}\n") << output.err;
+  const std::string file = file_text(at("out.safetensors"));
+  EXPECT_THAT(file, HasSubstr("expected.logits"));
+  EXPECT_THAT(file, testing::Not(HasSubstr("expected.layers")));
 }
 
 TEST_F(FuzzProgram, AWorkerAnswersWithTheBackendThatItIsAskedFor) {

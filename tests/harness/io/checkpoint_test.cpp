@@ -247,11 +247,14 @@ TEST_F(HuggingFaceFile, AnOldRotaryTableIsIgnored) {
 }
 
 TEST_F(HuggingFaceFile, ATensorWithoutANameHereIsNamed) {
-  tensors_.emplace("model.layers.0.self_attn.q_proj.bias", tensors_.at("model.norm.weight"));
-  EXPECT_EQ(
-      rejection<FormatError>(),
-      directory_.path().string() +
-          ": has tensors that the configuration has no place for: model.layers.0.self_attn.q_proj.bias");
+  // a name that no model has, and one that this configuration has no place for
+  for (const std::string name :
+       {"model.layers.0.self_attn.o_proj.bias", "model.layers.0.self_attn.q_proj.bias"}) {
+    tensors_.emplace(name, tensors_.at("model.norm.weight"));
+    EXPECT_EQ(rejection<FormatError>(),
+              directory_.path().string() + ": has tensors that the configuration has no place for: " + name);
+    tensors_.erase(name);
+  }
 }
 
 // KempnerForge's names mean nothing in a file of Hugging Face's.
