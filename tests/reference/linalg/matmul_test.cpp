@@ -172,6 +172,13 @@ TEST(Matmul, OneDnnHasNoDouble) {
   EXPECT_EQ(unavailable_reason(Library::openblas, true), "");
 }
 
+// 2 is dnnl_invalid_arguments.
+TEST(Matmul, AProductThatOneDnnRefusesIsNamedWithItsSizes) {
+  const Product<float> product{-3, 5, 7, nullptr, nullptr, true, nullptr};
+  EXPECT_EQ(message_of<BackendError>([&] { onednn_product(product); }),
+            "[matmul] dnnl_sgemm failed with status 2 for m=-3 n=5 k=7");
+}
+
 TEST(Matmul, LibrariesAndOrdersHaveNames) {
   EXPECT_EQ(name(Library::plain), "plain");
   EXPECT_EQ(name(Library::openblas), "openblas");
