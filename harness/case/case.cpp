@@ -63,6 +63,14 @@ void validate(const Case& value) {
   if (value.stages > 0 && value.architecture.vlm) {
     refuse("stages", value.stages, "pipeline stages exist for text models only");
   }
+  if (value.stages > 0 && value.run != RunKind::forward) {
+    refuse("stages", value.stages,
+           fmt::format("a run of kind {} has no staged logits", to_string(value.run)));
+  }
+  if (value.greedy_from > 0 && value.run != RunKind::forward) {
+    refuse("greedy_from", value.greedy_from,
+           fmt::format("a run of kind {} has no greedy continuation", to_string(value.run)));
+  }
 }
 
 }  // namespace forgecheck

@@ -73,15 +73,17 @@ Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Ev
   std::set<std::string> names;
   for (const TapResult* tap : failed) names.insert(tap->name);
   const bool unseen = has_unseen_choices(problem, candidate, evidence.oracle);
+  const bool rare = unseen || std::ranges::any_of(names, [&](const std::string& name) {
+                      return candidate.at(name).size() == 1;
+                    });
   // All of the taps keep their spreads: one that is excused after few runs stays so.
   measure_spreads(problem, candidate, evidence.oracle, names, type, [&](const Spreads& spreads, int draws) {
-    if (draws == kFirstDraws) {
-      if (unseen || !is_hopeless(first, spreads)) return Draws::more;
-    }
+    if (draws == kFirstDraws && (unseen || !is_hopeless(first, spreads))) return Draws::more;
     evidence.spreads = spreads;
     comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
     const bool affordable = 4 * draws * run_cost(problem) <= kSpreadEffort;
-    const bool more = unseen && affordable && !excusable(comparison, candidate, evidence.oracle).empty();
+    const bool more = rare && draws > kFirstDraws && affordable &&
+                      !excusable(comparison, candidate, evidence.oracle).empty();
     return more ? Draws::more : Draws::enough;
   });
   return comparison;

@@ -89,7 +89,7 @@ Judgement judge(const Problem& problem, const Trace& candidate, Dtype type, bool
     judgement.used = kInfinity;
   }
   if (is_success(judgement.verdict) && mostly_undecided(judgement, oracle)) {
-    set(judgement, Verdict::untrusted, "most choices are undecided");
+    set(judgement, Verdict::untrusted, kMostlyUndecided);
   }
   if (is_success(judgement.verdict)) {
     judgement.message = vacuity(oracle);

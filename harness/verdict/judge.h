@@ -13,6 +13,10 @@
 
 namespace forgecheck {
 
+/// The message of a trace that is right but for choices, most of which lie within their error: about such a trace nothing is
+/// said, so it is untrusted.
+inline constexpr char kMostlyUndecided[] = "most choices are undecided";
+
 /// Judges the taps of `candidate`, computed in `type`. Taps that it lacks are not judged (what they stand for
 /// is judged at the next one), but one output (logits, tokens or loss.total) must be there. A candidate that
 /// is the plain reference itself (`is_plain_reference`) would be compared with its own rounding, so its

@@ -72,7 +72,7 @@ void measure_spreads(const Problem& problem, const Trace& candidate, const Refer
   std::map<std::string, Sums> sums;
   for (const std::string& name : names) sums.emplace(name, Sums(values_of(oracle, name), orders));
   int taken_at = kFirstDraws;
-  for (int draws = 1; draws <= kDrawsOfUnseenChoices; ++draws) {
+  for (int draws = 1; draws <= kMostDraws; ++draws) {
     const auto seed = static_cast<std::uint64_t>(draws - 1);
     const ReferenceRun run = sampled_forced(problem, type, seed, candidate, names);
     for (auto& [name, sum] : sums) sum.add(values_of(run, name), sampled_order(seed) % orders);

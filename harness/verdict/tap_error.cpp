@@ -4,9 +4,8 @@
 #include <cmath>
 #include <iterator>
 
-#include "reference/numbers.h"
-
 #include "harness/verdict/tolerance.h"
+#include "reference/numbers.h"
 
 namespace forgecheck {
 
@@ -29,6 +28,15 @@ std::int64_t ceiling(std::int64_t count, std::int64_t parts) {
 
 }  // namespace
 
+std::string index_text(const Shape& shape, std::int64_t flat) {
+  std::string text;
+  for (auto size = shape.rbegin(); size != shape.rend(); ++size) {
+    text = std::to_string(flat % *size) + (text.empty() ? "" : ", ") + text;
+    flat /= *size;
+  }
+  return "[" + text + "]";
+}
+
 double distance(double a, double b) {
   if (a == b || (std::isnan(a) && std::isnan(b))) return 0;
   const double difference = std::abs(a - b);
@@ -39,13 +47,12 @@ double relative_error(const Array& x, const Array& reference) {
   if (x.shape() != reference.shape()) return kInfinity;
   if (!is_floating_point(reference.dtype())) return share_of_differing(x, reference);
   if (!is_floating_point(x.dtype())) return kInfinity;
+  const Tensor<double> values = x.to<double>(), expected = reference.to<double>();
   double error = 0, size = 0;
-  const std::int64_t count = reference.size();
-  for (std::int64_t i = 0; i < count; ++i) {
-    const double expected = reference.at(i);
-    const double difference = distance(x.at(i), expected);
+  for (std::int64_t i = 0; i < expected.size(); ++i) {
+    const double difference = distance(values[i], expected[i]);
     error += difference * difference;
-    if (std::isfinite(expected)) size += expected * expected;
+    if (std::isfinite(expected[i])) size += expected[i] * expected[i];
   }
   return error == 0 ? 0 : std::sqrt(error / size);
 }

@@ -1,10 +1,15 @@
 // How large the error of a tap is, and how it is spread over its elements.
 #pragma once
 
+#include <string>
+
 #include "harness/verdict/verdict.h"
 #include "reference/array.h"
 
 namespace forgecheck {
+
+/// "[1, 4, 7]" for a flat index.
+std::string index_text(const Shape& shape, std::int64_t flat);
 
 /// |a - b|: 0 for the same value, be it NaN or infinite; infinite where only one is a number.
 double distance(double a, double b);

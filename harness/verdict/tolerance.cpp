@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "harness/verdict/tap_error.h"
 #include "reference/error.h"
 #include "reference/numbers.h"
 
@@ -16,16 +17,6 @@ std::string format(double value) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.9g", value);
   return text.data();
-}
-
-/// "[1, 4, 7]" for a flat index.
-std::string index_text(const Shape& shape, std::int64_t flat) {
-  std::string text;
-  for (auto size = shape.rbegin(); size != shape.rend(); ++size) {
-    text = std::to_string(flat % *size) + (text.empty() ? "" : ", ") + text;
-    flat /= *size;
-  }
-  return "[" + text + "]";
 }
 
 TapResult mismatch(const std::string& name, const std::string& message) {
@@ -183,6 +174,10 @@ Tensor<double> half_units(const Tensor<double>& values, Dtype type) {
 
 double kappa(Dtype type) {
   return precision_of(type).kappa;
+}
+
+double moved_step(Dtype type) {
+  return (type == Dtype::bf16 ? 1.0 : 4.0) * machine_epsilon(type);
 }
 
 Tensor<double> tolerances_beyond(const Tensor<double>& oracle, const Tensor<double>& baseline,

@@ -59,10 +59,10 @@ inline constexpr std::int64_t kNarrowRow = 8;
 inline constexpr std::int64_t kManyElements = 64;
 
 inline constexpr int kDraws = 16;
-/// A trace that does not show which experts were chosen (decode, generate) may have chosen otherwise where
-/// two scores nearly tie. A choice that right implementations make in a few of a hundred runs occurs in some
-/// of this many.
-inline constexpr int kDrawsOfUnseenChoices = 256;
+/// What occurs in a few of a hundred runs occurs in some of this many. They are made where a few numbers say
+/// everything: a trace that does not show which experts were chosen (decode, generate) may have chosen
+/// otherwise where two scores nearly tie, and a tap of one number (a loss) has one draw a run.
+inline constexpr int kMostDraws = 256;
 inline constexpr double kSpread = 3.0;
 inline constexpr double kWholeSpread = 2.0;
 
@@ -78,6 +78,15 @@ inline constexpr double kHopeless = 64.0;
 /// that near to the middle between two numbers 2^-8 apart: one in 2^12 for each number rounded, of which the
 /// sums on record have 8. Far fewer than one in ten.
 inline constexpr double kFlips = 0.1;
+
+/// Where there is no oracle, two runs of one computation are compared by what moved weights do to the backend's
+/// own results (harness/fuzz/own_noise.h): this many runs, each weight moved by moved_step(type) of itself. In
+/// float32 that is four units in the last place, which in a product of k terms is more than what summing them
+/// may lose up to k of some hundred; in bfloat16 one unit, as sums are rounded once. Of eight draws the largest
+/// is some 1.4 standard deviations; kOwnNoise of that are eleven of them.
+inline constexpr int kMovedRuns = 8;
+inline constexpr double kOwnNoise = 8.0;
+double moved_step(Dtype type);
 
 /// The share of a tolerance from which more baselines are asked, as one may be exact by luck: more than a
 /// candidate with just the baseline's error uses.

@@ -102,6 +102,8 @@ const Rejection kTexts[] = {
     {"dense/stages=33", {"stages = 33", "n_layers = 32"}},
     {"dense/stages=-1", {"stages = -1"}},
     {"joint_decoder/stages=2", {"stages = 2", "text"}},
+    {"dense/stages=2/loss=cross_entropy", {"stages = 2", "loss has no staged logits"}},
+    {"dense/text_len=4/greedy_from=2:1/loss=cross_entropy", {"greedy_from = 2", "loss has no greedy"}},
     {"dense/decode=", {"decode="}},
     {"dense/decode=6+", {"decode=6+"}},
     {"dense/decode=6+0", {"chunks = 0"}},
