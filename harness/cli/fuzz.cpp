@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <map>
 #include <thread>
 
-#include "harness/backend/backend.h"
+#include "harness/cli/check_options.h"
 #include "harness/cli/command.h"
 #include "harness/cli/report_options.h"
 #include "harness/cli/shard.h"
-#include "harness/cli/worker_options.h"
 #include "harness/fuzz/campaign.h"
 #include "harness/io/shell_line.h"
 #include "harness/report/text.h"
@@ -20,14 +20,13 @@ namespace forgecheck {
 namespace {
 
 struct FuzzOptions {
-  std::vector<std::string> backends;
-  std::string seed = "0", time, shard, corpus, family = "any";
+  CheckOptions checks;
+  std::string seed = "0", time, shard, corpus, family = "any", largest = "wide";
   std::vector<std::string> dtypes;
   std::int64_t runs = 0, stop_after = 0, shrink_limit = 600;
   int jobs = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   int cover = 0;
   bool infeasible = false;
-  ChildLimits worker;
   ReportOptions report;
 };
 
@@ -48,6 +47,9 @@ double parse_seconds(const std::string& text) {
   return static_cast<double>(count) * factor;
 }
 
+const std::map<std::string, CaseScale> kScales = {
+    {"small", CaseScale::small}, {"medium", CaseScale::medium}, {"wide", CaseScale::wide}};
+
 std::vector<Dtype> parse_dtypes(const std::vector<std::string>& names) {
   std::vector<Dtype> dtypes;
   for (const std::string& name : names) dtypes.push_back(name == "float32" ? Dtype::f32 : Dtype::bf16);
@@ -58,6 +60,7 @@ TaskOptions tasks_of(const FuzzOptions& options) {
   TaskOptions tasks;
   tasks.space.family = options.family == "any" ? Family::any : Family::kempnerforge;
   tasks.space.dtypes = parse_dtypes(options.dtypes);
+  tasks.space.largest = kScales.at(options.largest);
   tasks.seed = parse_unsigned("--seed", options.seed);
   const Shard shard = parse_shard(options.shard);
   tasks.shard = static_cast<std::uint64_t>(shard.index - 1);
@@ -70,24 +73,24 @@ TaskOptions tasks_of(const FuzzOptions& options) {
 }
 
 /// The command that judges for a campaign: this program, without a name for people.
-std::string judge_command(const FuzzOptions& options) {
+std::string judge_command(const CheckOptions& options) {
   std::vector<std::string> words = {"exec", std::filesystem::read_symlink("/proc/self/exe").string(),
                                     "judge-cases"};
-  for (const std::string& backend : options.backends) words.insert(words.end(), {"--backend", backend});
-  words.insert(words.end(), {"--worker-seconds", fmt::format("{}", options.worker.seconds), "--worker-memory",
-                             fmt::format("{}", options.worker.gigabytes)});
+  const std::vector<std::string> checks = words_of(options);
+  words.insert(words.end(), checks.begin(), checks.end());
   return shell_line(words);
 }
 
 CampaignOptions campaign_of(const FuzzOptions& options) {
   CampaignOptions campaign;
   campaign.tasks = tasks_of(options);
-  campaign.candidates = options.backends;
-  campaign.judge_command = judge_command(options);
+  // A name or a machine that is wrong is one error, not one for each case.
+  for (const CaseCheck& check : make_checks(options.checks)) campaign.candidates.push_back(check.name);
+  campaign.judge_command = judge_command(options.checks);
   // A program that takes too long is ended by the judge itself, which says so.
   campaign.limits.seconds =
-      2.0 * static_cast<double>(options.backends.size()) * options.worker.seconds + 10.0;
-  campaign.limits.gigabytes = options.worker.gigabytes * 2.0;
+      2.0 * static_cast<double>(campaign.candidates.size()) * options.checks.worker.seconds + 10.0;
+  campaign.limits.gigabytes = options.checks.worker.gigabytes * 2.0;
   campaign.runs = options.runs;
   campaign.seconds = options.time.empty() ? 0.0 : parse_seconds(options.time);
   campaign.jobs = options.jobs;
@@ -111,7 +114,7 @@ std::string progress_line(const CampaignOptions& options, const Campaign& campai
                      campaign.feasible_pairs, counted(campaign.findings.size(), "finding"), left);
 }
 
-Result result_of(const std::string& line, const FuzzOutcome& outcome, const ReportOptions& report) {
+Result result_of(const std::string& line, const FuzzOutcome& outcome, const FuzzOptions& options) {
   Result result;
   result.case_line = line;
   result.candidate = outcome.candidate;
@@ -125,7 +128,7 @@ Result result_of(const std::string& line, const FuzzOutcome& outcome, const Repo
   }
   result.dtype =
       line.ends_with("bfloat16") || line.find("/bfloat16/") != std::string::npos ? "bfloat16" : "float32";
-  result.repeat = repeat_line(report, {"forgecheck", "replay", line, "--backend", outcome.candidate});
+  result.repeat = repeat_line(options.report, replay_words(options.checks, line, outcome.candidate));
   return result;
 }
 
@@ -138,7 +141,7 @@ void print_finding(std::ostream& out, const FuzzOptions& options, const Finding&
     out << fmt::format("  saved   {}\n", corpus_path(options.corpus, finding).string());
   if (finding.outcome.candidate != "validate") {
     out << fmt::format("  repeat  {}\n",
-                       shell_line({"forgecheck", "replay", line, "--backend", finding.outcome.candidate}));
+                       shell_line(replay_words(options.checks, line, finding.outcome.candidate)));
   }
 }
 
@@ -171,8 +174,6 @@ int fuzz(const FuzzOptions& options, const Invocation& invocation) {
   if (options.runs == 0 && options.time.empty() && options.cover == 0) {
     throw ConfigError("fuzz: give --runs, --time or --cover");
   }
-  // A name or a machine that is wrong is one error, not one for each case.
-  for (const std::string& name : options.backends) (void)make_backend(name, {.worker = options.worker});
   std::ostream& out = terminal(options.report);
   CampaignOptions campaign_options = campaign_of(options);
   campaign_options.progress = [&](const Campaign& campaign) {
@@ -191,7 +192,7 @@ int fuzz(const FuzzOptions& options, const Invocation& invocation) {
   Report report;
   report.command = invocation.arguments;
   for (const CaseOutcome& one : campaign.outcomes) {
-    report.results.push_back(result_of(one.line, one.outcome, options.report));
+    report.results.push_back(result_of(one.line, one.outcome, options));
   }
   write_reports(options.report, report);
   const bool judged = std::ranges::any_of(campaign.outcomes, [](const CaseOutcome& one) {
@@ -204,17 +205,10 @@ int fuzz(const FuzzOptions& options, const Invocation& invocation) {
 void add_judge_cases(CLI::App& app, Invocation& invocation) {
   CLI::App* command =
       app.add_subcommand("judge-cases")->group("");  // the process of a campaign; not for people
-  auto options = std::make_shared<FuzzOptions>();
-  command->add_option("--backend", options->backends)->required();
-  add_worker_options(*command, options->worker);
+  auto options = std::make_shared<CheckOptions>();
+  add_check_options(*command, *options);
   command->callback([options, &invocation] {
-    invocation.action = [options] {
-      std::vector<std::unique_ptr<Backend>> backends;
-      for (const std::string& name : options->backends) {
-        backends.push_back(make_backend(name, {.worker = options->worker}));
-      }
-      return serve_case_judge(backends);
-    };
+    invocation.action = [options] { return serve_case_judge(make_checks(*options)); };
   });
 }
 
@@ -225,7 +219,7 @@ void add_fuzz(CLI::App& app, Invocation& invocation) {
   CLI::App* command =
       add_command(app, "fuzz", "Compare backends with the oracle on random models, and make what fails small",
                   "forgecheck fuzz --backend gpu:simt --time 10m --corpus found");
-  command->add_option("--backend", options->backends, "Backend to judge (repeatable)")->required();
+  add_check_options(*command, options->checks);
   command->add_option("--runs", options->runs, "How many cases")->check(CLI::PositiveNumber);
   command->add_option("--time", options->time, "How long: 90, 90s, 10m or 2h");
   command
@@ -244,6 +238,11 @@ void add_fuzz(CLI::App& app, Invocation& invocation) {
           "--family", options->family,
           "kempnerforge: only options that KempnerForge has; any (default): also those of other families")
       ->check(CLI::IsMember({"kempnerforge", "any"}));
+  command
+      ->add_option(
+          "--largest", options->largest,
+          "How large a drawn case may be: small (at most 16 wide, 9 tokens), medium or wide (default)")
+      ->check(CLI::IsMember({"small", "medium", "wide"}));
   command->add_option("--dtype", options->dtypes, "float32 or bfloat16 (repeatable; default: both)")
       ->check(CLI::IsMember({"float32", "bfloat16"}));
   command->add_option("--stop-after", options->stop_after, "End with so many findings")
@@ -252,7 +251,6 @@ void add_fuzz(CLI::App& app, Invocation& invocation) {
       ->add_option("--shrink", options->shrink_limit,
                    "How many cases to try to make a finding small (default 600; 0: none)")
       ->check(CLI::NonNegativeNumber);
-  add_worker_options(*command, options->worker);
   add_report_options(*command, options->report);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return fuzz(*options, invocation); };

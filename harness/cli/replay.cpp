@@ -2,21 +2,19 @@
 
 #include <filesystem>
 
-#include "harness/backend/backend.h"
+#include "harness/cli/check_options.h"
 #include "harness/cli/command.h"
 #include "harness/cli/load_problem.h"
 #include "harness/cli/report_options.h"
-#include "harness/cli/worker_options.h"
 #include "harness/fuzz/corpus.h"
-#include "harness/verdict/judge_backend.h"
 
 namespace forgecheck {
 
 namespace {
 
 struct ReplayOptions {
-  std::vector<std::string> cases, backends;
-  ChildLimits worker;
+  std::vector<std::string> cases;
+  CheckOptions checks;
   ReportOptions report;
 };
 
@@ -37,22 +35,20 @@ int replay(const ReplayOptions& options, const Invocation& invocation) {
   std::ostream& out = terminal(options.report);
   Report report;
   report.command = invocation.arguments;
-  std::vector<std::unique_ptr<Backend>> backends;
-  for (const std::string& name : options.backends.empty() ? default_backends() : options.backends) {
-    backends.push_back(make_backend(name, {.worker = options.worker}));
-  }
+  CheckOptions asked = options.checks;
+  if (asked.backends.empty() && asked.between.empty()) asked.backends = default_backends();
+  const std::vector<CaseCheck> checks = make_checks(asked);
   std::size_t failures = 0;
   for (const std::string& argument : options.cases) {
     for (const std::string& line : lines_of(argument)) {
       const Problem problem = load_problem(line);
-      for (const auto& backend : backends) {
+      for (const CaseCheck& check : checks) {
         Result result;
         result.case_line = case_text(problem.definition);
-        result.candidate = backend->name();
+        result.candidate = check.name;
         result.dtype = torch_name(problem.definition.dtype);
-        result.judgement = judged_by(options.report, judge_backend(*backend, problem));
-        result.repeat =
-            repeat_line(options.report, {"forgecheck", "replay", line, "--backend", backend->name()});
+        result.judgement = judged_by(options.report, check.judge(problem));
+        result.repeat = repeat_line(options.report, replay_words(asked, line, check.name));
         if (!is_success(result.judgement.verdict)) print_failure(out, result, ++failures > kFullFailures);
         report.results.push_back(std::move(result));
       }
@@ -72,9 +68,7 @@ void add_replay(CLI::App& app, Invocation& invocation) {
                                   "forgecheck replay found/ --backend gpu:simt");
   command->add_option("CASE", options->cases, "A case's one-line text, a .case file, or a folder of them")
       ->required();
-  command->add_option("--backend", options->backends,
-                      "Backend to judge (repeatable; default: every available one)");
-  add_worker_options(*command, options->worker);
+  add_check_options(*command, options->checks);
   add_report_options(*command, options->report);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return replay(*options, invocation); };

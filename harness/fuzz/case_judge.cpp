@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <iostream>
+#include <span>
 
 #include "harness/backend/answers.h"
 #include "harness/tap/tap_kind.h"
@@ -46,46 +47,43 @@ FuzzOutcome refusal_outcome(const FuzzTask& task) {
   return outcome;
 }
 
-/// What each backend makes of the case. A case that a backend refuses is `rejected`.
-nlohmann::json outcomes_of(const std::string& line, const std::vector<Backend*>& backends) {
+/// What comes of each check of the case. A case that a backend refuses is `rejected`.
+nlohmann::json outcomes_of(const std::string& line, std::span<const CaseCheck> checks) {
   Problem problem;
   const Judgement made = judged_or_failure([&] {
     problem = seeded_problem(parse_case_text(line));
     return Judgement();
   });
   nlohmann::json outcomes = nlohmann::json::array();
-  for (Backend* const backend : backends) {
-    const Judgement judgement = is_success(made.verdict) ? judge_backend(*backend, problem) : made;
-    outcomes.push_back(to_json(outcome_of(backend->name(), judgement, problem.definition.architecture)));
+  for (const CaseCheck& check : checks) {
+    const Judgement judgement = is_success(made.verdict) ? check.judge(problem) : made;
+    outcomes.push_back(to_json(outcome_of(check.name, judgement, problem.definition.architecture)));
   }
   return outcomes;
 }
 
-nlohmann::json fuzz_answer_to(const JsonValue& request,
-                              const std::vector<std::unique_ptr<Backend>>& backends) {
+nlohmann::json fuzz_answer_to(const JsonValue& request, std::span<const CaseCheck> checks) {
   const std::string line = request.at("case").text();
   if (const auto refused = request.find("refused")) {
     const FuzzTask task{line, InvalidCase{line, refused->at("field").text(), refused->at("value").text()}};
     return nlohmann::json::array({to_json(refusal_outcome(task))});
   }
-  std::vector<Backend*> asked;
-  for (const auto& backend : backends) asked.push_back(backend.get());
   if (const auto only = request.find("only")) {
-    asked = {asked[static_cast<std::size_t>(only->integer(0, std::ssize(asked) - 1))]};
+    checks = checks.subspan(static_cast<std::size_t>(only->integer(0, std::ssize(checks) - 1)), 1);
   }
-  return outcomes_of(line, asked);
+  return outcomes_of(line, checks);
 }
 
 }  // namespace
 
-int serve_case_judge(const std::vector<std::unique_ptr<Backend>>& backends) {
+int serve_case_judge(const std::vector<CaseCheck>& checks) {
   std::FILE* const answers = take_standard_output();
   std::string line;
   while (std::getline(std::cin, line)) {
     const JsonDocument request = parse_json(line, "request");
     // What a backend says may not be text.
-    const std::string answer = fuzz_answer_to(request.root(), backends)
-                                   .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    const std::string answer =
+        fuzz_answer_to(request.root(), checks).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     fmt::print(answers, "{}\n", answer);
     std::fflush(answers);
   }

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/backend/backend.h"
+#include "harness/backend/child_process.h"
+#include "harness/fuzz/case_check.h"
 #include "harness/fuzz/fuzz_case.h"
 #include "harness/fuzz/outcome.h"
 #include "harness/io/scratch_folder.h"
@@ -43,6 +44,6 @@ class CaseJudge {
 };
 
 /// Answers requests from standard input until it ends. Returns the exit status.
-int serve_case_judge(const std::vector<std::unique_ptr<Backend>>& backends);
+int serve_case_judge(const std::vector<CaseCheck>& checks);
 
 }  // namespace forgecheck

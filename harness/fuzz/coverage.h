@@ -39,6 +39,7 @@ class Coverage {
 struct CaseSpace {
   Family family = Family::any;
   std::vector<Dtype> dtypes = {Dtype::f32, Dtype::bf16};
+  CaseScale largest = CaseScale::wide;
 };
 
 struct CoveringSet {

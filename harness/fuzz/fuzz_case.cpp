@@ -80,7 +80,7 @@ void draw_other_fields(RandomDraws& draws, Family family, Case& value) {
   if (model.num_experts > 0) model.moe_aux_loss_weight = draws.one_of({0.01, 0.0, 0.5});
   if (family == Family::any && draws.one_in(3)) model.qk_norm_eps = draws.one_of({1e-6, 1e-2});
   if (value.run == RunKind::forward && value.inputs.text_len > 1 && value.stages == 0 && draws.one_in(6)) {
-    value.output_slice.emplace().start = draws.between(0, 1);
+    value.output_slice.emplace().start = draws.between(-2, 1);
     if (draws.one_in(2)) value.output_slice->stop = value.inputs.text_len;
   }
   const bool plain_text = !architecture.vlm && (value.run == RunKind::forward || value.run == RunKind::loss);
@@ -105,6 +105,26 @@ void draw_other_fields(RandomDraws& draws, Family family, Case& value) {
       return;
   }
   throw_not_an_enumerator("vlm.arch", vlm.arch);
+}
+
+/// In one case of ten the feed-forward has the width that follows from dim: a multiple of 256.
+void draw_default_width(std::uint64_t seed, Case& value) {
+  RandomDraws draws("default width", seed);
+  if (!draws.one_in(10)) return;
+  value.architecture.model.ffn_hidden_dim.reset();
+  value.architecture.model.ffn_dim_multiplier = draws.one_of({1.0, 7.0, 13.0});
+}
+
+/// Average pooling takes windows that reach past the edge of the grid: three by three patches in windows of two.
+void draw_ragged_windows(std::uint64_t seed, Case& value) {
+  RandomDraws draws("ragged windows", seed);
+  const bool pools = value.architecture.adapter && value.architecture.adapter->type == AdapterType::avgpool;
+  if (!pools || value.inputs.frames > 0 || !draws.one_in(2)) return;
+  value.architecture.adapter->pool_window = 2;
+  value.inputs.patches = 9;
+  if (value.architecture.is(VlmArch::mot)) {
+    value.architecture.num_image_tokens = value.architecture.adapter->output_num_tokens(value.inputs.patches);
+  }
 }
 
 /// A value that no rule for this field allows; none where every value of its type is allowed.
@@ -160,6 +180,8 @@ Case fuzz_case(std::uint64_t seed, Family family, CaseScale scale) {
   draw_decoding(draws, value);
   Case wider = value;
   draw_other_fields(draws, family, wider);
+  draw_default_width(seed, wider);
+  draw_ragged_windows(seed, wider);
   return refusal_of(wider) ? value : wider;
 }
 

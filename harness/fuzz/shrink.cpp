@@ -248,10 +248,10 @@ std::vector<Case> one_patch(const Case& value) {
 std::vector<Case> fewer_moma_experts(const Case& value) {
   std::vector<Case> alternatives;
   if (!value.architecture.is(VlmArch::moma)) return alternatives;
-  for (const auto& [modality, experts] : value.architecture.vlm->moma_experts_per_modality) {
-    for (const std::int64_t fewer : smaller(experts, 1)) {
-      alternatives.push_back(
-          with(value, [&](Case& c) { c.architecture.vlm->moma_experts_per_modality[modality] = fewer; }));
+  for (const auto& modality : value.architecture.vlm->moma_experts_per_modality) {
+    for (const std::int64_t fewer : smaller(modality.second, 1)) {
+      alternatives.push_back(with(
+          value, [&](Case& c) { c.architecture.vlm->moma_experts_per_modality[modality.first] = fewer; }));
     }
   }
   return alternatives;

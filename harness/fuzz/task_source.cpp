@@ -1,5 +1,7 @@
 #include "harness/fuzz/task_source.h"
 
+#include <algorithm>
+
 namespace forgecheck {
 
 namespace {
@@ -34,7 +36,8 @@ TaskSource::TaskSource(const TaskOptions& options) : options_(options) {
 Case TaskSource::draw() {
   const auto one = [&] {
     const std::uint64_t seed = next_seed();
-    Case value = fuzz_case(kDrawnSeeds + seed, options_.space.family, scale_at(seed, drawn_));
+    Case value = fuzz_case(kDrawnSeeds + seed, options_.space.family,
+                           std::min(scale_at(seed, drawn_), options_.space.largest));
     value.dtype = RandomDraws("dtype", seed).one_of(options_.space.dtypes);
     return value;
   };

@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "harness/fuzz/corpus.h"
+#include "harness/fuzz/random_draws.h"
 #include "tests/harness/cli/program.h"
 
 namespace forgecheck {
@@ -85,21 +87,69 @@ TEST_F(FuzzProgram, AWorkerThatRefusesEverythingIsNoSuccess) {
               AllOf(HasSubstr("0 findings"), HasSubstr("no case was judged: every one was refused")));
 }
 
-/// Everything that was reported before the program was killed is in the corpus.
-TEST_F(FuzzProgram, KilledItHasLostNoFinding) {
-  const std::string worker = worker_with(
-      kHasQkNorm + kLastValueWrong + "\n    if request['id'] == 60: os.kill(int(os.environ['CAMPAIGN']), 9)");
-  const Outcome output = run_under("export CAMPAIGN=$$", {"fuzz", "--backend", worker, "--time", "60s",
-                                                          "--corpus", "found", "--jobs", "1"});
-  EXPECT_EQ(output.status, 128 + 9);
-  ASSERT_TRUE(std::filesystem::is_directory(at("found"))) << output.out << output.err;
-  std::size_t cases = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(at("found"))) {
-    EXPECT_EQ(entry.path().extension(), ".case");
-    ++cases;
+/// What a whole campaign finds up to some case, one that is killed after that case has saved. A campaign may be
+/// two cases behind its worker when it is killed.
+TEST_F(FuzzProgram, KilledAtTwentyMomentsItHasLostNoFinding) {
+  const std::string worker = worker_with("if request['id'] % 7 == 3: " + kLastValueWrong +
+                                         "\n    if request['id'] == int(os.environ['KILL_AT']): "
+                                         "os.kill(int(os.environ['CAMPAIGN']), 9)");
+  const auto campaign = [&](std::int64_t kill_at, const std::string& found) {
+    return run_under("export CAMPAIGN=$$ KILL_AT=" + std::to_string(kill_at),
+                     {"fuzz", "--backend", worker, "--runs", "80", "--corpus", found, "--jobs", "1",
+                      "--shrink", "0", "--json", found + ".json"});
+  };
+  ASSERT_EQ(campaign(0, "whole").status, 1);
+  const nlohmann::json report = nlohmann::json::parse(file_text(at("whole.json")));
+  std::vector<std::string> lines;  // of the cases that the worker was asked, in order
+  for (const auto& result : report["results"]) {
+    if (result["candidate"] == worker) lines.push_back(result["case"]);
   }
-  EXPECT_GE(cases, 1U);
-  EXPECT_EQ(run({"replay", "found", "--backend", "reference"}).status, 0);
+  ASSERT_GT(lines.size(), 60U);
+  const std::vector<SavedCase> all = read_corpus(at("whole"));
+  ASSERT_GE(all.size(), 2U);
+  RandomDraws draws("moments", 1);
+  for (int moment = 0; moment < 20; ++moment) {
+    const std::int64_t kill_at = draws.between(5, 60);
+    const std::string found = "killed" + std::to_string(moment);
+    EXPECT_EQ(campaign(kill_at, found).status, 128 + 9);
+    for (const SavedCase& one : all) {
+      const auto asked_as = std::ranges::find(lines, one.line) - lines.begin() + 1;
+      if (asked_as > kill_at - 3) continue;
+      const std::filesystem::path saved = at(found) / one.path.filename();
+      ASSERT_TRUE(std::filesystem::exists(saved))
+          << saved << " of case " << asked_as << ", killed at " << kill_at;
+      EXPECT_EQ(file_text(saved), file_text(one.path));
+    }
+  }
+}
+
+TEST_F(FuzzProgram, TwoBackendsAreComparedWithEachOther) {
+  const Outcome same = run({"fuzz", "--between", "cpu:openblas", "cpu:onednn", "--runs", "100"});
+  EXPECT_EQ(same.status, 0) << same.out << same.err;
+  EXPECT_THAT(same.out, ContainsRegex("cpu:openblas against cpu:onednn: [0-9]+ match"));
+  const std::string worker = worker_with(kHasQkNorm + kLastValueWrong);
+  const Outcome parted = run({"fuzz", "--between", "reference", worker, "--runs", "60", "--stop-after", "1",
+                              "--jobs", "1", "--json", "r.json"});
+  EXPECT_EQ(parted.status, 1) << parted.out << parted.err;
+  EXPECT_THAT(parted.out, AllOf(HasSubstr("reference against exec:python3 worker.py: mismatch at "),
+                                ContainsRegex("repeat  forgecheck replay '.*' --between reference 'exec:")));
+  const nlohmann::json report = nlohmann::json::parse(file_text(at("r.json")));
+  const std::string line = report["results"].back()["case"];
+  const Outcome replayed = run({"replay", line, "--between", "reference", worker});
+  EXPECT_EQ(replayed.status, 1) << replayed.out;
+  EXPECT_THAT(replayed.out, HasSubstr("1 mismatch"));
+}
+
+TEST_F(FuzzProgram, ABackendIsComparedWithItself) {
+  const Outcome right = run({"fuzz", "--backend", "cpu:openblas", "--metamorphic", "--runs", "100"});
+  EXPECT_EQ(right.status, 0) << right.out << right.err;
+  const std::string worker =
+      worker_with("if '\"run\":\"decode' in asked.replace('\\\\', ''): " + kLastValueWrong);
+  const Outcome wrong =
+      run({"fuzz", "--backend", worker, "--metamorphic", "--runs", "60", "--stop-after", "1", "--jobs", "1"});
+  EXPECT_EQ(wrong.status, 1) << wrong.out << wrong.err;
+  EXPECT_THAT(wrong.out,
+              AllOf(HasSubstr("mismatch at logits: decode in chunks"), HasSubstr("--metamorphic")));
 }
 
 TEST_F(FuzzProgram, TheCoveringSetAloneAndTheInfeasiblePairs) {
@@ -116,6 +166,12 @@ TEST_F(FuzzProgram, BadOptionsAreRefused) {
   expect_refused({"fuzz", "--backend", "reference"}, {"give --runs, --time or --cover"});
   expect_refused({"fuzz", "--backend", "reference", "--time", "0"}, {"--time 0: must be positive"});
   expect_refused({"fuzz", "--backend", "reference", "--time", "1d"}, {"--time 1d: must be an integer"});
+  expect_refused({"fuzz", "--runs", "1"}, {"give --backend, or --between and two backends"});
+  expect_refused({"fuzz", "--between", "reference", "--runs", "1"}, {"--between"});
+  expect_refused({"fuzz", "--between", "reference", "nonsense", "--runs", "1"},
+                 {"backend \"nonsense\": unknown"});
+  expect_refused({"fuzz", "--between", "reference", "reference", "--backend", "reference", "--runs", "1"},
+                 {"--between"});
   expect_refused({"fuzz", "--backend", "nonsense", "--runs", "1"}, {"backend \"nonsense\": unknown"});
   expect_refused({"fuzz", "--backend", "reference", "--runs", "1", "--shard", "3/2"}, {"--shard 3/2"});
   expect_refused({"fuzz", "--backend", "reference", "--runs", "1", "--seed", "-1"}, {"--seed -1"});

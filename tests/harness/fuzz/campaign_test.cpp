@@ -68,6 +68,23 @@ TEST_F(CampaignTest, JudgesAsManyCasesAsAreAskedForAndCoversAllPairsFirst) {
             300);
 }
 
+TEST_F(CampaignTest, NoDrawnCaseIsLargerThanAskedFor) {
+  CampaignOptions asked = options("pass");
+  asked.runs = 2500;
+  const auto largest_width = [&] {
+    std::int64_t largest = 0;
+    for (const CaseOutcome& one : run_campaign(asked).outcomes) {
+      if (one.outcome.candidate == "a") {
+        largest = std::max(largest, parse_case_text(one.line).architecture.model.dim);
+      }
+    }
+    return largest;
+  };
+  EXPECT_GT(largest_width(), 64);
+  asked.tasks.space.largest = CaseScale::small;
+  EXPECT_LE(largest_width(), 16);
+}
+
 TEST_F(CampaignTest, FailuresOfOneCauseAreOneFindingThatIsMadeSmallAndSaved) {
   CampaignOptions asked = options(kWrongWithQkNorm);
   asked.corpus = directory_.path() / "found";

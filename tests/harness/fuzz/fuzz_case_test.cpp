@@ -58,8 +58,11 @@ TEST(FuzzCase, ASmallOneIsSmallAndAWideOneReachesTheEdgesOfTiles) {
 /// A new field is to be drawn, or listed here with the reason.
 TEST(FuzzCase, EveryFieldTakesSeveralValuesButThese) {
   std::map<std::string, std::set<std::string>> values;
+  int default_widths = 0, ragged_windows = 0;
   for (std::uint64_t seed = 0; seed < 3000; ++seed) {
     const Case value = fuzz_case(seed, Family::any, CaseScale::medium);
+    default_widths += value.architecture.model.ffn_hidden_dim ? 0 : 1;
+    ragged_windows += value.inputs.patches == 9 && value.architecture.adapter->pool_window == 2 ? 1 : 0;
     for (const CaseField& field : case_fields()) {
       std::set<std::string>& seen = values[field.section + "." + field.name];
       if (const auto given = field.get(value)) seen.insert(format_value(*given));
@@ -69,24 +72,26 @@ TEST(FuzzCase, EveryFieldTakesSeveralValuesButThese) {
   for (const auto& [field, seen] : values) {
     if (seen.size() < 2) constant.insert(field);
   }
-  const std::set<std::string> expected = {
-      // they change no result, or none beside ffn_hidden_dim
-      "model.ffn_dim_multiplier", "model.init_std", "model.model_type", "model.sdpa_backend",
-      "vision_encoder.feature_dim", "vision_encoder.num_tokens", "vision_encoder.path", "vision_encoder.type",
-      "vlm.mot_warm_start_from_text", "vlm.mot_warm_start_path",
-      // it only refuses what is longer
-      "vlm.max_text_len",
-      // they must be the model's
-      "vlm.mot_image_n_heads", "vlm.mot_image_n_kv_heads",
-      // a campaign chooses the type
-      ".dtype",
-      // generation is drawn by itself
-      ".greedy_from",
-      // drawn, or none
-      "generate.eos_token_id"};
+  const std::set<std::string> expected = {// they change no result
+                                          "model.init_std", "model.model_type", "model.sdpa_backend",
+                                          "vision_encoder.feature_dim", "vision_encoder.num_tokens",
+                                          "vision_encoder.path", "vision_encoder.type",
+                                          "vlm.mot_warm_start_from_text", "vlm.mot_warm_start_path",
+                                          // it only refuses what is longer
+                                          "vlm.max_text_len",
+                                          // they must be the model's
+                                          "vlm.mot_image_n_heads", "vlm.mot_image_n_kv_heads",
+                                          // a campaign chooses the type
+                                          ".dtype",
+                                          // generation is drawn by itself
+                                          ".greedy_from",
+                                          // drawn, or none
+                                          "generate.eos_token_id"};
   std::set<std::string> drawn = expected;
   drawn.erase("generate.eos_token_id");
   EXPECT_EQ(constant, drawn);
+  EXPECT_GT(default_widths, 150);
+  EXPECT_GT(ragged_windows, 20);
 }
 
 TEST(RefusalOf, NamesTheRuleAndIsSilentOfAValidCase) {

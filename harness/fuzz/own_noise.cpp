@@ -1,0 +1,96 @@
+#include "harness/fuzz/own_noise.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/fuzz/random_draws.h"
+#include "harness/verdict/tap_error.h"
+#include "harness/verdict/tolerance.h"
+#include "reference/numbers.h"
+
+namespace forgecheck {
+
+namespace {
+
+/// `type`: that of the case, to which a backend rounds its weights.
+Array moved_array(const Array& weights, Dtype type, RandomDraws& draws) {
+  Tensor<double> values = weights.to<double>();
+  const double step = moved_step(type);
+  for (double& value : values.data) value *= 1.0 + (draws.one_in(2) ? step : -step);
+  return Array::from(values).cast(weights.dtype());
+}
+
+TapResult wrong(const std::string& name, const std::string& message) {
+  return {name, Verdict::mismatch, kInfinity, 0.0, kInfinity, message};
+}
+
+bool same_choices(const Array& a, const Array& b) {
+  return sorted_rows(a).to_int64().data == sorted_rows(b).to_int64().data;
+}
+
+TapResult compare_integers_of_runs(const std::string& name, const Array& other, const OwnNoise& noise) {
+  const Array& plain = noise.plain.at(name);
+  if (same_choices(other, plain)) return {name, Verdict::match, 0.0, 0.0, 0.0, ""};
+  const bool is_near = std::ranges::any_of(
+      noise.moved, [&](const Trace& moved) { return !same_choices(moved.at(name), plain); });
+  TapResult result = wrong(name, "chose otherwise");
+  if (is_near) result.verdict = Verdict::undecided;
+  return result;
+}
+
+}  // namespace
+
+OwnNoise measure_own_noise(Backend& backend, const Problem& problem, const TapFilter& wants) {
+  OwnNoise noise{backend.run(problem, wants), {}};
+  Problem moved = problem;
+  moved.seeded = false;
+  for (int run = 0; run < kMovedRuns; ++run) {
+    RandomDraws draws("moved weights", problem.definition.seed + static_cast<std::uint64_t>(run));
+    for (auto& [name, weights] : moved.parameters)
+      weights = moved_array(problem.parameters.at(name), problem.definition.dtype, draws);
+    noise.moved.push_back(backend.run(moved, wants));
+  }
+  return noise;
+}
+
+TapResult compare_own(const std::string& name, const Array& other, const OwnNoise& noise, Dtype type,
+                      const std::function<bool(std::int64_t row)>& is_compared) {
+  const Array& expected = noise.plain.at(name);
+  if (other.shape() != expected.shape() ||
+      is_floating_point(other.dtype()) != is_floating_point(expected.dtype())) {
+    return wrong(name,
+                 fmt::format("is {} {}, expected {} {}", torch_name(other.dtype()), to_string(other.shape()),
+                             torch_name(expected.dtype()), to_string(expected.shape())));
+  }
+  if (!is_floating_point(expected.dtype())) return compare_integers_of_runs(name, other, noise);
+  const Tensor<double> values = other.to<double>(), plain = expected.to<double>();
+  const Tensor<double> stored = half_units(plain, type);
+  std::vector<Tensor<double>> moved;
+  for (const Trace& run : noise.moved) moved.push_back(run.at(name).to<double>());
+  TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};
+  for (std::int64_t row = 0; row < plain.rows(); ++row) {
+    if (is_compared && !is_compared(row)) continue;
+    double reach = 0;
+    const std::int64_t begin = row * plain.width(), end = begin + plain.width();
+    for (const Tensor<double>& run : moved) {
+      for (std::int64_t i = begin; i < end; ++i) reach = std::max(reach, distance(run[i], plain[i]));
+    }
+    for (std::int64_t i = begin; i < end; ++i) {
+      const double error = distance(values[i], plain[i]);
+      const double used = share_used(error, 2 * stored[i], kOwnNoise * reach);
+      if (used <= result.used) continue;
+      result.error = error;
+      result.tolerance = kOwnNoise * reach + 2 * stored[i];
+      result.used = used;
+      if (used <= 1.0) continue;
+      result.verdict = Verdict::mismatch;
+      result.message = fmt::format("is {:.9g} at {}, expected {:.9g} (difference {:.9g}, tolerance {:.9g})",
+                                   values[i], index_text(plain.shape, i), plain[i], error, result.tolerance);
+    }
+  }
+  return result;
+}
+
+}  // namespace forgecheck
