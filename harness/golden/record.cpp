@@ -3,23 +3,19 @@
 #include <fmt/format.h>
 
 #include <fstream>
+#include <iterator>
 #include <set>
 
 #include "harness/golden/golden_file.h"
+#include "harness/io/atomic_file.h"
 #include "harness/io/file_name.h"
+#include "harness/io/folder_lock.h"
+#include "harness/verdict/judge.h"
 #include "reference/error.h"
 
 namespace forgecheck {
 
 namespace {
-
-/// Letters, digits, '_', '-', '.' and '/' between parts that are not "..".
-bool is_safe_name(const std::string& name) {
-  if (name.empty() || name.front() == '/' || name.back() == '/' || name.find("..") != std::string::npos)
-    return false;
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
-  return name.find_first_not_of(kAllowed) == std::string::npos;
-}
 
 NamedCase parse_line(const std::string& line) {
   const std::size_t blank = line.find(' ');
@@ -30,7 +26,25 @@ NamedCase parse_line(const std::string& line) {
   return {name, parse_case_text(line.substr(text))};
 }
 
+std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw FormatError(fmt::format("{}: cannot be read", path.string()));
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Judgement judged_by_oracle(const Problem& problem, const Trace& trace, Backend& backend) {
+  if (backend.name() == "reference:f64") return {};
+  return judge(problem, trace, backend.precision(problem.definition), backend.is_plain_reference());
+}
+
 }  // namespace
+
+bool is_safe_name(const std::string& name) {
+  if (name.empty() || name.front() == '/' || name.back() == '/' || name.find("..") != std::string::npos)
+    return false;
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
+  return name.find_first_not_of(kAllowed) == std::string::npos;
+}
 
 std::vector<NamedCase> read_case_list(const std::filesystem::path& path) {
   std::ifstream file(path);
@@ -50,12 +64,35 @@ std::vector<NamedCase> read_case_list(const std::filesystem::path& path) {
   return cases;
 }
 
-void record_case(const NamedCase& named, Backend& backend, const std::filesystem::path& folder) {
-  const Problem problem = seeded_problem(named.definition);
+void Recording::add(const std::string& name, const Problem& problem, Backend& backend, const TapFilter& wants,
+                    const std::string& reason) {
   const Trace trace = backend.run(problem, {});
-  const std::filesystem::path path = folder / (named.name + ".safetensors");
-  std::filesystem::create_directories(path.parent_path());
-  write_golden(path, problem, trace, this_producer(backend.name()));
+  RecordedFile file{name, FileChange::added, judged_by_oracle(problem, trace, backend)};
+  Producer producer = this_producer(backend.name());
+  if (!is_success(file.judgement.verdict) && !reason.empty()) producer.json["reason"] = reason;
+  Trace kept;
+  for (const auto& [tap, value] : trace.entries()) {
+    if (!wants || wants(tap)) kept.add(tap, value);
+  }
+  const std::filesystem::path made = scratch_.path() / (name + ".safetensors");
+  const std::filesystem::path old = folder_ / (name + ".safetensors");
+  std::filesystem::create_directories(made.parent_path());
+  write_golden(made, problem, kept, producer);
+  if (std::filesystem::exists(old)) {
+    file.change = bytes_of(old) == bytes_of(made) ? FileChange::same : FileChange::changed;
+  }
+  files_.push_back(std::move(file));
+}
+
+void Recording::write() const {
+  std::filesystem::create_directories(folder_);
+  const FolderLock lock(folder_);
+  for (const RecordedFile& file : files_) {
+    if (file.change == FileChange::same) continue;
+    const std::filesystem::path path = folder_ / (file.name + ".safetensors");
+    std::filesystem::create_directories(path.parent_path());
+    write_atomically(path, bytes_of(scratch_.path() / (file.name + ".safetensors")));
+  }
 }
 
 }  // namespace forgecheck

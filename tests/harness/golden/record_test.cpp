@@ -70,7 +70,9 @@ TEST_F(CaseList, ALineThatIsWrongIsNamedByItsNumber) {
 
 TEST_F(CaseList, ARecordedCaseLiesUnderItsName) {
   const std::vector<NamedCase> cases = read("family/b.1 " + kCase + "\n");
-  record_case(cases.at(0), *make_backend("reference"), folder_.path() / "out");
+  Recording recording(folder_.path() / "out");
+  recording.add(cases.at(0).name, seeded_problem(cases.at(0).definition), *make_backend("reference"), {}, "");
+  recording.write();
   const std::filesystem::path path = folder_.path() / "out" / "family" / "b.1.safetensors";
   const Golden golden = read_golden(path, "b");
   EXPECT_EQ(case_text(golden.problem.definition), kCase);
