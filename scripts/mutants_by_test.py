@@ -8,26 +8,33 @@ number of `[[mutant]]`:
     file      the file with the mistake: C++ or CUDA of gpu/, harness/ or reference/
     old, new  the replacement; `old` occurs exactly once in the file
     test      the tests that fail, as a filter of GoogleTest; at least one of them must
+    same_as   the name of a wrong implementation of mutants_by_trace, in place of mistake, file, old and new
     first_run "survived" if no test of the time caught it, or if none was found by reading the tests, so that one was
               written before it was run; "caught" if one did; left out where nobody wrote it down
+
+Every property of test_properties has at least one mutant that breaks it.
 
 A test program is linked with the changed translation unit (scripts/mutation.py), or, where its tests run forgecheck,
 forgecheck is.
 """
 
+import fnmatch
 import os
 import re
 import subprocess
 import tempfile
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import mutants_by_trace
 from mutation import ROOT, TableError, require_replacement
 
 TABLE = ROOT / "tests" / "mutants" / "by_test"
 FILES = r"(gpu|harness|reference)/[a-z0-9_/]+\.(cuh?|cpp|h)"
 RUN_FORGECHECK = {"test_harness_cli"}
+PROPERTIES = "test_properties"
 TIME_LIMIT = 120  # seconds; tests that run longer hang
 
 
@@ -67,6 +74,8 @@ def read_area(path):
 
 def make_mutant(path, row, program):
     where = f"{path.name}: {row.get('name', 'a mutant without a name')}"
+    if "same_as" in row:
+        row = with_the_change_of(where, row)
     required, optional = {"name", "mistake", "file", "old", "new", "test"}, {"first_run"}
     if not required <= row.keys() <= required | optional:
         raise TableError(f"{where}: has {sorted(row)}, expected {sorted(required)} and optionally {sorted(optional)}")
@@ -75,6 +84,20 @@ def make_mutant(path, row, program):
     mutant = Mutant(**row, program=program)
     require_replacement(where, mutant.file, FILES, mutant.old, mutant.new)
     return mutant
+
+
+@cache
+def wrong_implementations():
+    return {mutant.name: mutant for mutant in mutants_by_trace.read_table()}
+
+
+def with_the_change_of(where, row):
+    """The row with the change of the wrong implementation that it names."""
+    row = dict(row)
+    known = wrong_implementations().get(row.pop("same_as"))
+    if known is None or {"mistake", "file", "old", "new"} & row.keys():
+        raise TableError(f"{where}: same_as must be a mutant of by_trace, and all that is said of the change")
+    return row | {"mistake": known.mistake, "file": known.file, "old": known.old, "new": known.new}
 
 
 def path_of(program):
@@ -120,6 +143,21 @@ def check(build, mutants):
                                     capture_output=True, text=True).stdout
             if not any(line.startswith("  ") for line in listed.splitlines()):
                 raise TableError(f"no test of {program} is called {test}")
+    check_properties(build, [mutant.test for mutant in mutants if mutant.program == PROPERTIES])
+
+
+def check_properties(build, filters):
+    """Every property has a mutant."""
+    listed = subprocess.run([build.folder / path_of(PROPERTIES), "--gtest_list_tests"], check=True, capture_output=True,
+                            text=True).stdout  # fmt: skip
+    suite = ""
+    for line in listed.splitlines():
+        if not line.startswith("  "):
+            suite = line.split()[0]
+            continue
+        name = suite + line.split()[0]
+        if not any(fnmatch.fnmatchcase(name, wanted) for one in filters for wanted in one.split(":")):
+            raise TableError(f"{name}: no mutant breaks this property")
 
 
 def is_caught(mutant, outcome):
