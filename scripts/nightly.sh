@@ -32,7 +32,15 @@ step scripts/test.sh simt-check
 step scripts/verify.sh
 step scripts/build_wheel.sh
 step build/release/forgecheck fuzz --backend cpu:openblas --backend cpu:onednn --time 10m --seed "$(date +%Y%m%d)" --corpus build/found
+step build/release/forgecheck fuzz --between cpu:openblas cpu:onednn --time 2m --seed "$(date +%Y%m%d)" --corpus build/found
+step build/release/forgecheck fuzz --backend cpu:openblas --metamorphic --time 2m --seed "$(date +%Y%m%d)" --corpus build/found
 step build/release/forgecheck fuzz --backend gpu:simt --time 5m --seed "$(date +%Y%m%d)" --corpus build/found
+step python3 scripts/fuzz_mutants.py
+if command -v clang++ > /dev/null; then
+  step scripts/fuzz_parsers.sh
+else
+  echo "nightly: no clang++ on this machine: the parsers are not fuzzed"
+fi
 step build/release/forgecheck calibrate --runs 500 --samples 2 --seed "$(date +%Y%m%d)"
 PATH=$PATH:/usr/local/cuda/bin
 if command -v nvcc > /dev/null; then
