@@ -30,8 +30,9 @@ for number, golden in enumerate(goldens):
     (seeds / "safetensors" / f"{number}").write_bytes(data)
     header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
     metadata = header.get("__metadata__", {}).get("forgecheck")
-    if metadata:
-        (seeds / "json" / f"{number}").write_text(json.dumps(json.loads(metadata)["case"]))
+    case = json.loads(metadata).get("case") if metadata else None
+    if case:
+        (seeds / "json" / f"{number}").write_text(json.dumps(case))
 for number, config in enumerate(sorted(Path("tests/data").rglob("*.toml"))):
     (seeds / "toml" / f"{number}").write_text(config.read_text())
 (seeds / "answer" / "0").write_text(
