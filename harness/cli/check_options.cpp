@@ -7,8 +7,8 @@
 
 namespace forgecheck {
 
-void add_check_options(CLI::App& command, CheckOptions& options) {
-  command.add_option("--backend", options.backends, "Backend to judge (repeatable)");
+void add_check_options(CLI::App& command, CheckOptions& options, const std::string& none) {
+  command.add_option("--backend", options.backends, "Backend to judge (repeatable" + none + ")");
   command
       .add_option("--between", options.between,
                   "Compare two backends with each other, tap by tap, instead of with the oracle")

@@ -17,8 +17,9 @@ struct CheckOptions {
   ChildLimits worker;
 };
 
-/// Adds --backend, --between, --metamorphic and those of add_worker_options. `options` must outlive the parsing.
-void add_check_options(CLI::App& command, CheckOptions& options);
+/// Adds --backend, --between, --metamorphic and those of add_worker_options. `none` says what happens without a backend.
+/// `options` must outlive the parsing.
+void add_check_options(CLI::App& command, CheckOptions& options, const std::string& none = "");
 
 /// Throws as make_backend does, and ConfigError where nothing is to be checked or the options exclude each other.
 std::vector<CaseCheck> make_checks(const CheckOptions& options);

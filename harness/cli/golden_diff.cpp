@@ -43,7 +43,10 @@ std::string line_of(const GoldenChange& change) {
   if (change.before.empty()) return fmt::format("new       {}", change.after);
   if (change.after.empty()) return fmt::format("gone      {}", change.before);
   if (change.before != change.after) return fmt::format("renamed   {}, {}", change.after, judgement.message);
-  if (judgement.taps.empty()) return fmt::format("case      {} {}", change.after, judgement.message);
+  if (judgement.taps.empty()) {
+    const bool is_another = judgement.verdict == Verdict::mismatch;
+    return fmt::format("{}{} {}", is_another ? "case      " : "changed   ", change.after, judgement.message);
+  }
   if (change.moved == 0) return fmt::format("file      {}: every tap is as it was", change.after);
   const bool beyond = judgement.verdict != Verdict::match;
   std::string line = fmt::format("{}{}: {} of {} moved", beyond ? "moved     " : "within    ", change.after,

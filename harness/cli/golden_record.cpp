@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <functional>
 #include <iostream>
-#include <set>
 
 #include "harness/case/seeded.h"
 #include "harness/cli/golden_commands.h"
@@ -30,21 +30,16 @@ struct RecordOptions {
   ChildLimits worker;
 };
 
-/// What is recorded under a name.
+/// What is recorded under a name, made when its turn comes: weights take memory.
 struct NamedProblem {
   std::string name;
-  Problem problem;
+  std::function<Problem()> make;
 };
 
 bool is_below(const std::filesystem::path& path, const std::filesystem::path& folder) {
   const std::filesystem::path way =
       std::filesystem::weakly_canonical(path).lexically_relative(std::filesystem::weakly_canonical(folder));
   return !way.empty() && *way.begin() != "..";
-}
-
-std::string kind_of_architecture(const Case& value) {
-  return value.architecture.vlm ? to_string(value.architecture.vlm->arch)
-                                : (value.architecture.model.num_experts > 0 ? "moe" : "dense");
 }
 
 /// `--random N`: one case for each of that many seeds (of the architecture), named after its seed.
@@ -61,7 +56,7 @@ std::vector<NamedCase> random_cases(const RecordOptions& options) {
   std::vector<NamedCase> cases;
   for (; std::ssize(cases) < count; ++seed) {
     Case definition = random_case(seed);
-    if (!options.arch.empty() && kind_of_architecture(definition) != options.arch) continue;
+    if (!options.arch.empty() && arch_name(definition.architecture) != options.arch) continue;
     if (bfloat16) definition.dtype = Dtype::bf16;
     cases.push_back({options.dtype + "/" + std::to_string(seed), std::move(definition)});
   }
@@ -80,7 +75,7 @@ std::vector<NamedCase> typed_cases(const RecordOptions& options) {
   for (const std::string& text : options.typed) {
     Case definition = parse_case_text(text);
     const std::string name =
-        fmt::format("{}/{:016x}", kind_of_architecture(definition), fnv1a64(case_text(definition)));
+        fmt::format("{}/{:016x}", arch_name(definition.architecture), fnv1a64(case_text(definition)));
     cases.push_back({options.name.empty() ? name : options.name, std::move(definition)});
   }
   return cases;
@@ -90,10 +85,12 @@ std::vector<NamedCase> typed_cases(const RecordOptions& options) {
 std::vector<NamedProblem> family_problems(const std::filesystem::path& folder, const RecordOptions& options) {
   std::vector<NamedProblem> problems;
   for (const GoldenEntry& entry : find_goldens(folder, options.filter)) {
-    Golden golden = read_golden(entry.path, entry.name);
-    if (golden.weights != "seeded") continue;
-    load_weights(golden);
-    problems.push_back({entry.name, std::move(golden.problem)});
+    if (read_golden(entry.path, entry.name).weights != "seeded") continue;
+    problems.push_back({entry.name, [entry] {
+                          Golden golden = read_golden(entry.path, entry.name);
+                          load_weights(golden);
+                          return golden.problem;
+                        }});
   }
   return problems;
 }
@@ -121,7 +118,8 @@ Plan plan_of(const RecordOptions& options, const std::filesystem::path& store) {
   Plan plan{{}, folder(options.typed.empty() ? list.parent_path() : ".")};
   for (const NamedCase& one : cases) {
     if (options.filter.empty() || matches_filter(options.filter, one.name)) {
-      plan.problems.push_back({one.name, seeded_problem(one.definition)});
+      plan.problems.push_back(
+          {one.name, [definition = one.definition] { return seeded_problem(definition); }});
     }
   }
   return plan;
@@ -172,16 +170,18 @@ int record(const RecordOptions& options) {
   const std::unique_ptr<Backend> backend = make_backend(options.backend, {.worker = options.worker});
   const Plan plan = plan_of(options, store);
   if (plan.problems.empty()) {
-    throw ConfigError(fmt::format("--filter \"{}\": no case has such a name", options.filter));
+    throw ConfigError(options.filter.empty()
+                          ? fmt::format("--family \"{}\": has no case with seeded weights", options.family)
+                          : fmt::format("--filter \"{}\": no case has such a name", options.filter));
   }
   TapFilter wants;
   if (!options.taps.empty()) {
     wants = [&](std::string_view tap) { return matches_filter(options.taps, std::string(tap)); };
   }
   Recording recording(plan.out);
-  for (const auto& [name, problem] : plan.problems) {
+  for (const auto& [name, make] : plan.problems) {
     show_progress(name);
-    recording.add(name, problem, *backend, wants, options.reason);
+    recording.add(name, make(), *backend, wants, options.reason);
   }
   show_progress("");
   if (!may_write(recording, options)) return kFailure;
@@ -215,8 +215,9 @@ void add_golden_record(CLI::App& golden, Invocation& invocation) {
       add_command(golden, "record", "Record cases; the same bytes each time",
                   "forgecheck golden record --cases my_cases.txt --out my_goldens --backend reference:f64");
   CLI::Option* typed = command->add_option("CASE", options->typed, "Record these cases instead of a list");
-  command->add_option("--name", options->name,
-                      "Name of the one typed case (default: architecture and a number)");
+  command
+      ->add_option("--name", options->name, "Name of the one typed case (default: architecture and a number)")
+      ->needs(typed);
   CLI::Option* cases = command->add_option("--cases", options->cases,
                                            "File of lines `name case` (default: golden/reference/cases.txt)");
   CLI::Option* random =
@@ -229,7 +230,8 @@ void add_golden_record(CLI::App& golden, Invocation& invocation) {
   random->excludes(family);
   command->add_option("--seed", options->seed, "Seed of the first random case (default: 0)");
   command->add_option("--arch", options->arch, "Random cases of this architecture only")
-      ->check(CLI::IsMember({"dense", "moe", "joint_decoder", "cross_attention", "mot", "moma"}));
+      ->check(CLI::IsMember({"dense", "moe", "joint_decoder", "cross_attention", "mot", "moma"}))
+      ->needs(random);
   command->add_option("--dtype", options->dtype, "Type of the random cases: float32 (default) or bfloat16");
   command->add_option("--golden", options->golden, "Folder of golden files (default: the repository's)");
   command->add_option("--out", options->out,

@@ -68,7 +68,7 @@ void add_replay(CLI::App& app, Invocation& invocation) {
                                   "forgecheck replay found/ --backend gpu:simt");
   command->add_option("CASE", options->cases, "A case's one-line text, a .case file, or a folder of them")
       ->required();
-  add_check_options(*command, options->checks);
+  add_check_options(*command, options->checks, "; default: every available one");
   add_report_options(*command, options->report);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return replay(*options, invocation); };

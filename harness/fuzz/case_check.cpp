@@ -6,6 +6,7 @@
 
 #include "harness/fuzz/own_noise.h"
 #include "harness/fuzz/relations.h"
+#include "harness/tap/tap_kind.h"
 #include "harness/verdict/judge.h"
 #include "harness/verdict/judge_backend.h"
 
@@ -66,7 +67,9 @@ Judgement judge_agreement(Backend& first, Backend& second, const Problem& proble
   for (const auto& [name, expected] : noise.plain.entries()) {
     const Array* const value = trace.find(name);
     if (value == nullptr) continue;
-    const TapResult result = compare_own(name, *value, noise, first.precision(problem.definition));
+    const bool is_choice = place_of(name, problem.definition.architecture).kind == TapKind::indices;
+    const TapResult result =
+        compare_own(name, *value, noise, first.precision(problem.definition), {}, !is_choice);
     const bool parted = add(judgement, result);
     // What follows another choice differs for that reason.
     if (parted || result.verdict == Verdict::undecided) return judgement;

@@ -8,6 +8,7 @@
 #include "harness/fuzz/random_draws.h"
 #include "harness/verdict/tap_error.h"
 #include "harness/verdict/tolerance.h"
+#include "reference/error.h"
 #include "reference/numbers.h"
 
 namespace forgecheck {
@@ -26,18 +27,32 @@ TapResult wrong(const std::string& name, const std::string& message) {
   return {name, Verdict::mismatch, kInfinity, 0.0, kInfinity, message};
 }
 
-bool same_choices(const Array& a, const Array& b) {
-  return sorted_rows(a).to_int64().data == sorted_rows(b).to_int64().data;
+bool same_integers(const Array& a, const Array& b, bool has_order) {
+  if (a.shape() != b.shape()) return false;
+  return has_order ? a.to_int64().data == b.to_int64().data
+                   : sorted_rows(a).to_int64().data == sorted_rows(b).to_int64().data;
 }
 
-TapResult compare_integers_of_runs(const std::string& name, const Array& other, const OwnNoise& noise) {
+TapResult compare_integers_of_runs(const std::string& name, const Array& other, const OwnNoise& noise,
+                                   bool has_order) {
   const Array& plain = noise.plain.at(name);
-  if (same_choices(other, plain)) return {name, Verdict::match, 0.0, 0.0, 0.0, ""};
+  if (same_integers(other, plain, has_order)) return {name, Verdict::match, 0.0, 0.0, 0.0, ""};
   const bool is_near = std::ranges::any_of(
-      noise.moved, [&](const Trace& moved) { return !same_choices(moved.at(name), plain); });
+      noise.moved, [&](const Trace& moved) { return !same_integers(moved.at(name), plain, has_order); });
   TapResult result = wrong(name, "chose otherwise");
   if (is_near) result.verdict = Verdict::undecided;
   return result;
+}
+
+/// A moved run must have what the plain one has; integers (tokens) may be more or fewer.
+void require_same_form(const Trace& plain, const Trace& moved) {
+  for (const auto& [name, value] : plain.entries()) {
+    const Array* const found = moved.find(name);
+    const bool fits = found != nullptr &&
+                      is_floating_point(found->dtype()) == is_floating_point(value.dtype()) &&
+                      (!is_floating_point(value.dtype()) || found->shape() == value.shape());
+    if (!fits) throw BackendError(name + " is missing or has another form with slightly other weights");
+  }
 }
 
 }  // namespace
@@ -51,20 +66,23 @@ OwnNoise measure_own_noise(Backend& backend, const Problem& problem, const TapFi
     for (auto& [name, weights] : moved.parameters)
       weights = moved_array(problem.parameters.at(name), problem.definition.dtype, draws);
     noise.moved.push_back(backend.run(moved, wants));
+    require_same_form(noise.plain, noise.moved.back());
   }
   return noise;
 }
 
 TapResult compare_own(const std::string& name, const Array& other, const OwnNoise& noise, Dtype type,
-                      const std::function<bool(std::int64_t row)>& is_compared) {
+                      const std::function<bool(std::int64_t row)>& is_compared, bool has_order) {
   const Array& expected = noise.plain.at(name);
+  if (!is_floating_point(other.dtype()) && !is_floating_point(expected.dtype())) {
+    return compare_integers_of_runs(name, other, noise, has_order);
+  }
   if (other.shape() != expected.shape() ||
       is_floating_point(other.dtype()) != is_floating_point(expected.dtype())) {
     return wrong(name,
                  fmt::format("is {} {}, expected {} {}", torch_name(other.dtype()), to_string(other.shape()),
                              torch_name(expected.dtype()), to_string(expected.shape())));
   }
-  if (!is_floating_point(expected.dtype())) return compare_integers_of_runs(name, other, noise);
   const Tensor<double> values = other.to<double>(), plain = expected.to<double>();
   const Tensor<double> stored = half_units(plain, type);
   std::vector<Tensor<double>> moved;

@@ -20,13 +20,15 @@ struct OwnNoise {
   std::vector<Trace> moved;  // of kMovedRuns problems with moved weights (tolerance.h)
 };
 
-/// Throws what the backend throws.
+/// Throws what the backend throws, and BackendError where other weights give other taps, or a floating point tap of another
+/// shape.
 OwnNoise measure_own_noise(Backend& backend, const Problem& problem, const TapFilter& wants);
 
 /// Compares `other` with the plain run's tap of that name and shape, both computed in `type`; the rows of a floating point tap
-/// for which `is_compared` is false are left out (an empty function: none). Choices in any order in their row.
-/// `undecided` where a tap of integers differs, and does so in a moved run too: a choice between near equals.
+/// for which `is_compared` is false are left out (an empty function: none). Of choices (`has_order` false) the order in their
+/// row does not matter. `undecided` where a tap of integers differs, and does so in a moved run too: a choice between near
+/// equals.
 TapResult compare_own(const std::string& name, const Array& other, const OwnNoise& noise, Dtype type,
-                      const std::function<bool(std::int64_t row)>& is_compared = {});
+                      const std::function<bool(std::int64_t row)>& is_compared = {}, bool has_order = true);
 
 }  // namespace forgecheck

@@ -55,13 +55,30 @@ std::vector<Case> text_model(const Case& value) {
   })};
 }
 
-/// Image tokens without the adapter that made them.
+/// Image tokens without the adapter that made them: one, or two, or as many.
 std::vector<Case> no_adapter(const Case& value) {
   if (!value.architecture.adapter) return {};
+  const std::int64_t as_many = value.architecture.adapter->output_num_tokens(value.inputs.patches) *
+                               std::max<std::int64_t>(1, value.inputs.frames);
+  std::vector<Case> alternatives;
+  for (const std::int64_t tokens : {std::int64_t{1}, std::int64_t{2}, as_many}) {
+    if (tokens > as_many) continue;
+    alternatives.push_back(with(value, [&](Case& c) {
+      c.inputs.image_tokens = c.architecture.is(VlmArch::mot) ? c.architecture.num_image_tokens : tokens;
+      c.inputs.patches = c.inputs.frames = c.architecture.feature_dim = 0;
+      c.architecture.adapter.reset();
+    }));
+  }
+  return alternatives;
+}
+
+/// One row in place of several: as long as all of them together, as what needs several tokens may not need several rows.
+std::vector<Case> one_longer_row(const Case& value) {
+  if (value.inputs.batch == 1) return {};
   return {with(value, [](Case& c) {
-    c.inputs.image_tokens = c.architecture.is(VlmArch::mot) ? c.architecture.num_image_tokens : 1;
-    c.inputs.patches = c.inputs.frames = c.architecture.feature_dim = 0;
-    c.architecture.adapter.reset();
+    c.inputs.text_len *= c.inputs.batch;
+    c.inputs.batch = 1;
+    if (c.run == RunKind::decode) c.chunks = {c.inputs.text_len};
   })};
 }
 
@@ -236,13 +253,21 @@ std::vector<Case> fewer_image_tokens(const Case& value) {
   return alternatives;
 }
 
-/// One patch, which every adapter takes.
-std::vector<Case> one_patch(const Case& value) {
-  if (!value.architecture.adapter || value.inputs.patches == 1) return {};
-  return {with(value, [](Case& c) {
-    c.inputs.patches = c.architecture.adapter->pool_window = 1;
-    if (c.architecture.is(VlmArch::mot)) c.architecture.num_image_tokens = 1;
-  })};
+/// One patch, which every adapter takes; or four, two by two.
+std::vector<Case> fewer_patches(const Case& value) {
+  std::vector<Case> alternatives;
+  for (const std::int64_t side : {1, 2}) {
+    if (!value.architecture.adapter || value.inputs.patches <= side * side) continue;
+    alternatives.push_back(with(value, [&](Case& c) {
+      AdapterConfig& adapter = *c.architecture.adapter;
+      c.inputs.patches = side * side;
+      adapter.pool_window = std::min(adapter.pool_window, side);
+      if (c.architecture.is(VlmArch::mot)) {
+        c.architecture.num_image_tokens = adapter.output_num_tokens(c.inputs.patches);
+      }
+    }));
+  }
+  return alternatives;
 }
 
 std::vector<Case> fewer_moma_experts(const Case& value) {
@@ -295,10 +320,11 @@ const std::vector<Simplification>& simplifications() {
       fewer_choices,
       fewer_moma_experts,
       size(1, Member([](Case& c) -> std::int64_t& { return c.inputs.batch; })),
+      one_longer_row,
       shorter_text,
       fewer_chunks,
       fewer_image_tokens,
-      one_patch,
+      fewer_patches,
       size(1, Member([](Case& c) -> std::int64_t& { return c.architecture.feature_dim; })),
       size(1, Member([](Case& c) -> std::int64_t& { return c.inputs.frames; })),
       size(1, Member([](Case& c) -> std::int64_t& { return c.inputs.documents; })),

@@ -9,7 +9,6 @@
 #include "harness/golden/golden_file.h"
 #include "harness/io/atomic_file.h"
 #include "harness/io/file_name.h"
-#include "harness/io/folder_lock.h"
 #include "harness/verdict/judge.h"
 #include "reference/error.h"
 
@@ -64,6 +63,10 @@ std::vector<NamedCase> read_case_list(const std::filesystem::path& path) {
   return cases;
 }
 
+Recording::Recording(std::filesystem::path folder) : folder_(std::move(folder)) {
+  if (std::filesystem::is_directory(folder_)) lock_.emplace(folder_);
+}
+
 void Recording::add(const std::string& name, const Problem& problem, Backend& backend, const TapFilter& wants,
                     const std::string& reason) {
   const Trace trace = backend.run(problem, {});
@@ -74,6 +77,7 @@ void Recording::add(const std::string& name, const Problem& problem, Backend& ba
   for (const auto& [tap, value] : trace.entries()) {
     if (!wants || wants(tap)) kept.add(tap, value);
   }
+  if (kept.empty()) throw ConfigError(fmt::format("--taps: no tap of {} has such a name", name));
   const std::filesystem::path made = scratch_.path() / (name + ".safetensors");
   const std::filesystem::path old = folder_ / (name + ".safetensors");
   std::filesystem::create_directories(made.parent_path());
@@ -84,12 +88,15 @@ void Recording::add(const std::string& name, const Problem& problem, Backend& ba
   files_.push_back(std::move(file));
 }
 
-void Recording::write() const {
+void Recording::write() {
   std::filesystem::create_directories(folder_);
-  const FolderLock lock(folder_);
+  if (!lock_) lock_.emplace(folder_);
   for (const RecordedFile& file : files_) {
     if (file.change == FileChange::same) continue;
     const std::filesystem::path path = folder_ / (file.name + ".safetensors");
+    if (file.change == FileChange::added && std::filesystem::exists(path)) {
+      throw FormatError(fmt::format("{}: was written while this recording ran", path.string()));
+    }
     std::filesystem::create_directories(path.parent_path());
     write_atomically(path, bytes_of(scratch_.path() / (file.name + ".safetensors")));
   }

@@ -3,10 +3,12 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/backend/backend.h"
+#include "harness/io/folder_lock.h"
 #include "harness/io/scratch_folder.h"
 #include "harness/verdict/verdict.h"
 
@@ -37,22 +39,24 @@ struct RecordedFile {
 /// New files beside the old ones of a folder, until they are written there.
 class Recording {
  public:
-  explicit Recording(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  /// Holds the folder, if it is there, until the end of its scope: what is compared is what is changed. Throws FormatError where
+  /// another recording does.
+  explicit Recording(std::filesystem::path folder);
 
   /// Runs the problem and keeps the taps that `wants` names (empty: all) as the file of that name: the same bytes each time.
   /// The trace is judged by the oracle, unless the backend is the oracle; one that is wrong is kept with `reason` in its
-  /// producer. Throws what the backend throws.
+  /// producer. Throws what the backend throws, and ConfigError where no tap is left.
   void add(const std::string& name, const Problem& problem, Backend& backend, const TapFilter& wants,
            const std::string& reason);
 
   const std::vector<RecordedFile>& files() const { return files_; }
 
-  /// Writes what is added or changed, each file whole or not at all. Throws FormatError, also where another recording writes
-  /// into the folder.
-  void write() const;
+  /// Writes what is added or changed, each file whole or not at all. Throws FormatError.
+  void write();
 
  private:
   std::filesystem::path folder_;
+  std::optional<FolderLock> lock_;
   ScratchFolder scratch_;
   std::vector<RecordedFile> files_;
 };

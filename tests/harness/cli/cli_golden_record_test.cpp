@@ -132,6 +132,15 @@ TEST_F(RecordCommand, LeavesTapsOut) {
   EXPECT_EQ(golden.expected.entries()[0].first, "logits");
 }
 
+TEST_F(RecordCommand, WhatWouldBeIgnoredIsRefused) {
+  expect_refused({"golden", "record", kRecordedModel + "1", "--out", "out", "--taps", "no_tap"},
+                 {"--taps: no tap of dense/", "has such a name"});
+  expect_refused({"golden", "record", kRecordedModel + "1", "--out", "out", "--arch", "moe"},
+                 {"--arch", "--random"});
+  expect_refused({"golden", "record", "--random", "1", "--out", "out", "--name", "x"}, {"--name", "CASE"});
+  EXPECT_FALSE(std::filesystem::exists(at("out")));
+}
+
 TEST_F(RecordCommand, KilledAtFiftyMomentsEveryFileIsOldOrNew) {
   std::string first, second;
   for (int i = 0; i < 12; ++i) {

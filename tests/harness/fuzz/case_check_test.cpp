@@ -226,6 +226,23 @@ TEST(Agreement, TheTapWhereTheyPartIsNamed) {
   EXPECT_THAT(judgement.message, testing::StartsWith("layers.1.mlp is "));
 }
 
+TEST(Agreement, ExpertsMayComeInAnyOrderAndTokensMayNot) {
+  const auto reversed = [](const std::string& tap) {
+    return std::make_shared<ToldBackend>([tap](const Problem& asked) {
+      const Trace trace = right_trace(asked);
+      Tensor<std::int64_t> values = trace.at(tap).to_int64();
+      for (std::int64_t r = 0; r < values.rows(); ++r) std::ranges::reverse(values.row(r));
+      return with_value(trace, tap, Array::from(values));
+    });
+  };
+  const auto verdict = [&](const std::string& text, const std::string& tap) {
+    return agreement_check(make_backend("reference"), reversed(tap)).judge(small_problem(text)).verdict;
+  };
+  EXPECT_EQ(verdict("moe[" + kRelated + ",num_experts=4]/batch=2,text_len=4", "layers.1.mlp.router.indices"),
+            Verdict::match);
+  EXPECT_EQ(verdict("dense[" + kRelated + "]/batch=2,text_len=4/generate=3", "tokens"), Verdict::mismatch);
+}
+
 TEST(Agreement, TapsThatOnlyOneHasAreNotCompared) {
   const Problem problem = small_problem(kDocuments);
   const auto logits_only = std::make_shared<ToldBackend>([](const Problem& asked) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/verdict/tolerance.h"
+#include "reference/error.h"
 #include "tests/harness/fuzz/told_backend.h"
 #include "tests/harness/verdict/problems.h"
 
@@ -109,7 +110,7 @@ TEST(OwnNoise, AnotherChoiceIsUndecidedOnlyWhereAMovedRunChoosesOtherwiseToo) {
   noise.plain.add("indices", choices({0, 1}));
   noise.moved.emplace_back().add("indices", choices({1, 0}));
   const auto verdict = [&](std::vector<std::int64_t> values) {
-    return compare_own("indices", choices(std::move(values)), noise, Dtype::f32).verdict;
+    return compare_own("indices", choices(std::move(values)), noise, Dtype::f32, {}, false).verdict;
   };
   EXPECT_EQ(verdict({0, 1}), Verdict::match);
   EXPECT_EQ(verdict({1, 0}), Verdict::match);
@@ -117,6 +118,36 @@ TEST(OwnNoise, AnotherChoiceIsUndecidedOnlyWhereAMovedRunChoosesOtherwiseToo) {
   noise.moved.emplace_back().add("indices", choices({0, 3}));
   EXPECT_EQ(verdict({0, 2}), Verdict::undecided);
   EXPECT_EQ(verdict({0, 1}), Verdict::match);
+}
+
+TEST(OwnNoise, TokensHaveAnOrderAndALength) {
+  const auto tokens = [](Shape shape, std::vector<std::int64_t> values) {
+    return Array::from(Tensor<std::int64_t>(std::move(shape), std::move(values)));
+  };
+  OwnNoise noise;
+  noise.plain.add("tokens", tokens({1, 3}, {4, 5, 6}));
+  noise.moved.emplace_back().add("tokens", tokens({1, 3}, {4, 5, 6}));
+  const auto verdict = [&](const Array& other) {
+    return compare_own("tokens", other, noise, Dtype::f32).verdict;
+  };
+  EXPECT_EQ(verdict(tokens({1, 3}, {4, 5, 6})), Verdict::match);
+  EXPECT_EQ(verdict(tokens({1, 3}, {4, 6, 5})), Verdict::mismatch);
+  EXPECT_EQ(verdict(tokens({1, 2}, {4, 5})), Verdict::mismatch);
+  noise.moved.emplace_back().add("tokens", tokens({1, 2}, {4, 5}));  // an end token came earlier
+  EXPECT_EQ(verdict(tokens({1, 2}, {4, 5})), Verdict::undecided);
+}
+
+TEST(OwnNoise, AnotherFormWithOtherWeightsIsAFailureOfTheBackend) {
+  for (const bool is_longer : {true, false}) {
+    int runs = 0;
+    ToldBackend backend([&](const Problem&) {
+      Trace trace;
+      if (++runs == 1 || is_longer)
+        trace.add("logits", Array::from(Tensor<float>(Shape{runs == 1 ? 2 : 3, 2})));
+      return trace;
+    });
+    EXPECT_THROW(measure_own_noise(backend, small_problem(kCase), {}), BackendError);
+  }
 }
 
 }  // namespace

@@ -27,6 +27,30 @@ TEST(Shrink, WhateverFailsAlwaysEndsAtTheSmallestCase) {
   }
 }
 
+/// Several tokens need no several rows, and image tokens no adapter.
+TEST(Shrink, TokensComeInOneRowAndWithoutAnAdapter) {
+  const auto smallest_of = [](const std::string& text, const std::function<bool(const Case&)>& needs) {
+    return case_text(smallest(parse_case_text(text), needs));
+  };
+  const std::string model = "[dim=2,n_layers=1,n_heads=1,vocab_size=2,ffn_hidden_dim=1,max_seq_len=64";
+  EXPECT_EQ(smallest_of("dense" + model + "]/batch=3,text_len=1/seed=0",
+                        [](const Case& c) { return c.inputs.batch * c.inputs.text_len >= 2; }),
+            "dense" + model + "]/batch=1,text_len=2/seed=0");
+  const std::string adapter = ",max_text_len=24,adapter.type=avgpool";
+  EXPECT_EQ(
+      smallest_of("joint_decoder" + model + adapter + ",feature_dim=2]/batch=1,text_len=1,patches=16/seed=0",
+                  [](const Case& c) {
+                    const auto& made = c.architecture.adapter;
+                    return (made ? made->output_num_tokens(c.inputs.patches) : c.inputs.image_tokens) >= 2;
+                  }),
+      "joint_decoder" + model + ",max_text_len=24]/batch=1,text_len=1,image_tokens=2/seed=0");
+  EXPECT_EQ(
+      smallest_of("joint_decoder" + model + adapter + ",feature_dim=1]/batch=1,text_len=1,patches=16/seed=0",
+                  [](const Case& c) { return c.inputs.patches >= 2; }),
+      "joint_decoder" + model +
+          ",max_text_len=24,adapter.type=mlp_2layer,feature_dim=1]/batch=1,text_len=1,patches=4/seed=0");
+}
+
 /// What the failure needs stays, and nothing else.
 TEST(Shrink, KeepsWhatTheFailureNeeds) {
   const auto check = [](const std::function<bool(const Case&)>& needs, const std::string& expected) {
