@@ -58,6 +58,8 @@ struct Arithmetic {
   std::int64_t split_k = 0;
   /// Norms round the normalised value to T before the gain, as transformers' LlamaRMSNorm does.
   bool round_before_gain = false;
+  /// Products round to T before their bias is added: code that adds it by itself, and cuBLAS with beta = 1 for some shapes.
+  bool round_before_bias = false;
 
   bool operator==(const Arithmetic&) const = default;
 };

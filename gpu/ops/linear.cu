@@ -8,10 +8,10 @@ namespace forgecheck::gpu {
 
 namespace {
 
-/// out (rows, width) has n elements; every row becomes `row`.
+/// out (rows, width) = product (rows, width) + bias (width), of n elements.
 template <class T>
-__global__ void repeat_row(std::int64_t n, T* out, const T* row, std::int64_t width) {
-  for_each_element(n, [=](std::int64_t i) { out[i] = row[i % width]; });
+__global__ void add_bias(std::int64_t n, T* out, const float* product, const T* bias, std::int64_t width) {
+  for_each_element(n, [=](std::int64_t i) { out[i] = T(product[i] + static_cast<float>(bias[i % width])); });
 }
 
 template <class T>
@@ -35,20 +35,19 @@ DeviceTensor<T> make_output(Device& device, const DeviceTensor<T>& x, std::int64
   return device.make<T>(std::move(shape), "output of linear");
 }
 
-/// out (rows, out) = x (rows, in) weight^T + beta * out, in float, rounded once.
+/// out (rows, out) = x (rows, in) weight^T, summed in float and rounded once to Out.
 /// cuBLAS is column-major, where a row-major matrix (r, c) reads as its transpose (c, r) with leading
 /// dimension c. So out^T (out, rows) = weight (out, in) x^T (in, rows) is asked for: weight reads as (in,
 /// out) and is transposed, x reads as (in, rows), and out^T is what a row-major out (rows, out) is in memory.
-template <class T>
-void multiply(Device& device, T* out, const T* x, std::int64_t rows, const DeviceTensor<T>& weight,
-              float beta) {
+template <class Out, class T>
+void multiply(Device& device, Out* out, const T* x, std::int64_t rows, const DeviceTensor<T>& weight) {
   if (rows == 0 || weight.size() == 0) return;
   const int out_features = blas_size(weight.dim(0), "linear"),
             in_features = blas_size(weight.dim(1), "linear");
-  const float alpha = 1.0F;
+  const float alpha = 1.0F, beta = 0.0F;
   FORGECHECK_CUDA(cublasGemmEx(device.blas(), CUBLAS_OP_T, CUBLAS_OP_N, out_features,
                                blas_size(rows, "linear"), in_features, &alpha, weight.get(), blas_type<T>(),
-                               in_features, x, blas_type<T>(), in_features, &beta, out, blas_type<T>(),
+                               in_features, x, blas_type<T>(), in_features, &beta, out, blas_type<Out>(),
                                out_features, kBlasCompute, CUBLAS_GEMM_DEFAULT));
 }
 
@@ -58,7 +57,7 @@ template <class T>
 DeviceTensor<T> linear(Device& device, const DeviceTensor<T>& x, const DeviceTensor<T>& weight) {
   check(x, weight);
   DeviceTensor<T> out = make_output(device, x, weight.dim(0));
-  multiply(device, out.get(), x.get(), x.rows(), weight, 0.0F);
+  multiply(device, out.get(), x.get(), x.rows(), weight);
   return out;
 }
 
@@ -68,9 +67,11 @@ DeviceTensor<T> linear(Device& device, const DeviceTensor<T>& x, const DeviceTen
   check(x, weight);
   require_shape("[linear] bias", bias.shape, {weight.dim(0)});
   DeviceTensor<T> out = make_output(device, x, weight.dim(0));
-  // The product is added to the bias: beta = 1.
-  launch_elementwise(device, "repeat_bias", repeat_row<T>, out.size(), out.get(), bias.get(), bias.size());
-  multiply(device, out.get(), x.get(), x.rows(), weight, 1.0F);
+  // The product stays in float: what cuBLAS adds to the output (beta = 1) it rounds first, for some shapes.
+  DeviceTensor<float> product = device.make<float>(out.shape, "product before the bias");
+  multiply(device, product.get(), x.get(), x.rows(), weight);
+  launch_elementwise(device, "add_bias", add_bias<T>, out.size(), out.get(), product.get(), bias.get(),
+                     bias.size());
   return out;
 }
 
@@ -86,7 +87,7 @@ DeviceTensor<T> grouped_linear(Device& device, const DeviceTensor<T>& x,
     check(x, weights[e]);
     require_shape("[grouped_linear] weight", weights[e].shape, weights[0].shape);
     multiply(device, out.get() + offsets[e] * out_features, x.get() + offsets[e] * x.width(),
-             offsets[e + 1] - offsets[e], weights[e], 0.0F);
+             offsets[e + 1] - offsets[e], weights[e]);
   }
   return out;
 }

@@ -16,6 +16,11 @@ float load(const Matrix& matrix, std::int64_t row, std::int64_t column) {
              : static_cast<float>(static_cast<const __nv_bfloat16*>(matrix.data)[index]);
 }
 
+/// As a number of that type.
+float rounded(float value, cudaDataType type) {
+  return type == CUDA_R_32F ? value : static_cast<float>(__nv_bfloat16(value));
+}
+
 void store(const Matrix& matrix, std::int64_t row, std::int64_t column, float value) {
   const std::int64_t index = row + column * matrix.ld;
   void* data = const_cast<void*>(matrix.data);
@@ -77,11 +82,11 @@ void run(const Product& p) {
       }
     }
     for (std::size_t i = 0; i < sums.size() && split > 0; ++i) {
-      sums[i] = static_cast<float>(__nv_bfloat16(first_part[i])) + static_cast<float>(__nv_bfloat16(sums[i]));
+      sums[i] = rounded(first_part[i], p.c.type) + rounded(sums[i], p.c.type);
     }
     for (std::int64_t i = 0; i < p.m; ++i) {
       const float scaled = p.alpha * sums[static_cast<std::size_t>(i)];
-      store(p.c, i, j, p.beta == 0 ? scaled : scaled + p.beta * load(p.c, i, j));
+      store(p.c, i, j, p.beta == 0 ? scaled : rounded(scaled, p.c.type) + p.beta * load(p.c, i, j));
     }
   }
 }

@@ -26,7 +26,8 @@ struct Product {
   bool reduced;  // sum in two halves of k, each rounded to C's type
 };
 
-/// C = alpha op(A) op(B) + beta C: float32 sums in the order of k, rounded once to C's type unless `reduced`.
+/// C = alpha op(A) op(B) + beta C: float32 sums in the order of k, rounded once to C's type unless `reduced`. With a beta the product
+/// rounds before C is added, as cuBLAS was seen to do on an H100 for a single column in bfloat16.
 void run(const Product& product);
 
 }  // namespace simt

@@ -68,7 +68,8 @@ Tensor<T> project(const Tensor<T>& x, const T* weight, std::int64_t out_features
   Tensor<T> out(shape);
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t j = 0; j < out_features; ++j) {
-      const C sum = product[static_cast<std::size_t>(r * out_features + j)];
+      C sum = product[static_cast<std::size_t>(r * out_features + j)];
+      if (arithmetic.round_before_bias) sum = round_to<T>(sum);
       out[r * out_features + j] = T(bias == nullptr ? sum : sum + widen((*bias)[j]));
     }
   }

@@ -37,11 +37,19 @@ TYPED_TEST(LinearTest, MatchesTheReference) {
 
 TYPED_TEST(LinearTest, TheBiasIsAddedToEveryRowBeforeTheRounding) {
   using T = TypeParam;
-  const auto x = this->x({2, 5, 33});
-  const auto weight = this->weight({7, 33}), bias = random_tensor<T>({7}, 3);
-  const auto out = this->get(linear(this->device, this->template put<T>(x), this->template put<T>(weight),
-                                    this->template put<T>(bias)));
-  expect_close<T>(out, forgecheck::linear(exact(x), exact(weight), exact(bias), kPlain), 16 * 34);
+  struct Size {
+    Shape rows;
+    std::int64_t in, out;
+  };
+  // cuBLAS takes other kernels for a single row.
+  for (const Size& size : {Size{{2, 5}, 33, 7}, Size{{1, 1}, 256, 256}, Size{{2, 1}, 1, 8}}) {
+    const auto x = this->x({size.rows[0], size.rows[1], size.in});
+    const auto weight = this->weight({size.out, size.in}), bias = random_tensor<T>({size.out}, 3);
+    const auto out = this->get(linear(this->device, this->template put<T>(x), this->template put<T>(weight),
+                                      this->template put<T>(bias)));
+    expect_close<T>(out, forgecheck::linear(exact(x), exact(weight), exact(bias), kPlain),
+                    16 * static_cast<double>(size.in + 1));
+  }
 }
 
 TYPED_TEST(LinearTest, TheSameBitsUnderEverySeed) {

@@ -83,6 +83,24 @@ TEST_F(Cublas, Bfloat16InputsAreSummedInFloatAndRoundedOnce) {
   EXPECT_EQ(static_cast<float>(rounded.values()[0]), 1 + 1.0F / 128);
 }
 
+// 1 + 2^-8 lies in the middle between two numbers of bfloat16, and rounds to 1.
+TEST_F(Cublas, WithABetaAProductRoundsBeforeCIsAdded) {
+  ASSERT_EQ(cublasSetMathMode(handle, no_reduced_sums), CUBLAS_STATUS_SUCCESS);
+  const std::vector<float> a = {1, 1.0F / 256};
+  const DeviceArray<__nv_bfloat16> da(to_bf16(a)), db(to_bf16({1, 1})), half(to_bf16({1.0F / 256}));
+  const DeviceArray<float> wide({1.0F / 256});
+  const float one = 1;
+  for (const auto& [data, type] :
+       {std::pair<void*, cudaDataType>{half.data(), CUDA_R_16BF}, {wide.data(), CUDA_R_32F}}) {
+    EXPECT_EQ(
+        cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 2, &one, da.data(), CUDA_R_16BF, 1, db.data(),
+                     CUDA_R_16BF, 2, &one, data, type, 1, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+        CUBLAS_STATUS_SUCCESS);
+  }
+  EXPECT_EQ(static_cast<float>(half.values()[0]), 1);
+  EXPECT_EQ(wide.values()[0], 1 + 2.0F / 256);
+}
+
 TEST_F(Cublas, BatchesByStrideAndByPointers) {
   const int m = 2, n = 3, k = 4, batch = 3;
   const std::vector<float> a = integers(m * k * batch, 4), b = integers(k * n, 5);
