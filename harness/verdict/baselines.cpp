@@ -25,14 +25,24 @@ std::vector<const TapResult*> excusable(const Comparison& comparison, const Trac
 }
 
 /// Orders of rounding in bfloat16 that no baseline uses.
-std::vector<Arithmetic> other_orders() {
+/// Of a module that is seen they are tried one by one. What lies between the taps of a decode, or of a trace without attention's
+/// context, was computed by several of them together.
+std::vector<Arithmetic> other_orders(const Problem& problem, const Trace& candidate) {
+  const Architecture& architecture = problem.definition.architecture;
+  const bool has_biases = architecture.model.qkv_bias || architecture.adapter;
+  const bool shows_attention = std::ranges::any_of(
+      candidate.entries(), [](const auto& tap) { return tap.first.ends_with("attention.context"); });
   std::vector<Arithmetic> orders;
-  for (const std::int64_t part : {8, 16, 32, 64, 128}) {
-    Arithmetic arithmetic;
-    arithmetic.split_k = part;
-    arithmetic.round_before_gain = orders.empty();
-    orders.push_back(arithmetic);
+  for (const Named<Probabilities>& probabilities : kProbabilities) {
+    if (shows_attention && probabilities.value != Probabilities::kept) continue;
+    for (const bool before_bias : {false, true}) {
+      if (before_bias && !has_biases) continue;
+      orders.push_back({.probabilities = probabilities.value,
+                        .round_before_gain = true,
+                        .round_before_bias = before_bias});
+    }
   }
+  for (const std::int64_t part : {8, 16, 32, 64, 128}) orders.push_back({.split_k = part});
   return orders;
 }
 
@@ -60,7 +70,7 @@ Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Ev
                   Comparison comparison) {
   if (type == Dtype::f64) return comparison;
   if (type == Dtype::bf16) {
-    for (const Arithmetic& arithmetic : other_orders()) {
+    for (const Arithmetic& arithmetic : other_orders(problem, candidate)) {
       if (excusable(comparison, candidate, evidence.oracle).empty()) return comparison;
       evidence.other_rounding.push_back(
           run_forced(problem, type, arithmetic, candidate, Forcing::everything));

@@ -272,11 +272,11 @@ std::optional<TapResult> compare_other_rounding(const std::string& name, const A
   for (std::int64_t i = 0; i < values.size(); ++i) {
     if (values[i] == expected[i]) continue;
     const double error = std::abs(values[i] - expected[i]);
-    if (!(error <= 2 * half[i])) return std::nullopt;
+    if (!(error <= kFlipSteps * 2 * half[i])) return std::nullopt;
     ++flips;
     if (error <= result.error) continue;
     result.error = error;
-    result.tolerance = 2 * half[i];
+    result.tolerance = kFlipSteps * 2 * half[i];
   }
   const double allowed = kFlips * static_cast<double>(values.size());
   if (static_cast<double>(flips) > allowed) return std::nullopt;

@@ -78,6 +78,9 @@ inline constexpr double kHopeless = 64.0;
 /// that near to the middle between two numbers 2^-8 apart: one in 2^12 for each number rounded, of which the
 /// sums on record have 8. Far fewer than one in ten.
 inline constexpr double kFlips = 0.1;
+/// A flip of a number that is multiplied afterwards, as the normalised value by its gain, may move the result by two units in
+/// its last place: a unit is 2^-7 of a number just above a power of two, and 2^-8 of one just below the next.
+inline constexpr double kFlipSteps = 2.0;
 
 /// Where there is no oracle, two runs of one computation are compared by what moved weights do to the backend's
 /// own results (harness/fuzz/own_noise.h): this many runs, each weight moved by moved_step(type) of itself. In
@@ -116,7 +119,7 @@ TapResult compare_floating(const std::string& name, const Array& candidate, cons
                            const Tensor<double>& baseline, Dtype type, const Spread* spread = nullptr);
 
 /// A match if the bfloat16 tap is that of the implementation that computed `other`: at most kFlips of its
-/// elements differ, each by one unit in the last place. None otherwise.
+/// elements differ, each by kFlipSteps units in the last place at most. None otherwise.
 std::optional<TapResult> compare_other_rounding(const std::string& name, const Array& candidate,
                                                 const Array& other);
 
