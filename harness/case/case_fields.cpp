@@ -148,6 +148,8 @@ std::vector<CaseField> input_fields() {
       field(kInputs, "image_mask", &C::image_mask),
       field(kInputs, "interleaved", &C::interleaved),
       field(kInputs, "ignore_labels", &C::ignore_labels),
+      field(kInputs, "documents_recur", &C::documents_recur),
+      field(kInputs, "scale", &C::scale).at_least(0),
   };
 }
 

@@ -46,12 +46,13 @@ class Source {
   std::uint64_t seed_;
 };
 
-/// Document s * documents / length of position s, every row's boundaries shifted by a position more.
-Array documents(std::int64_t batch, std::int64_t length, std::int64_t count) {
+/// Document s * count / length of position s, every row's boundaries shifted by a position more. Where they recur there are
+/// twice as many, and the ids of the first half come again.
+Array documents(std::int64_t batch, std::int64_t length, std::int64_t count, bool recur) {
   Tensor<std::int64_t> ids({batch, length});
   for (std::int64_t i = 0; i < ids.size(); ++i) {
     const std::int64_t row = i / length, position = std::min(i % length + row, length - 1);
-    ids[i] = position * count / length;
+    ids[i] = position * (recur ? 2 * count : count) / length % count;
   }
   return Array::from(ids);
 }
@@ -126,7 +127,7 @@ std::int64_t add_images(const Case& value, const Source& source, Inputs& inputs)
   const Architecture& architecture = value.architecture;
   const SeededInputs& sizes = value.inputs;
   const bool side_channel = architecture.has_side_channel();
-  const double scale = std::sqrt(3.0);
+  const double scale = std::sqrt(3.0) * sizes.scale;
   if (sizes.patches > 0) {
     Shape shape{sizes.batch, sizes.patches, architecture.feature_dim};
     if (sizes.frames > 0) shape.insert(shape.begin() + 1, sizes.frames);
@@ -177,6 +178,11 @@ void check_sizes(const Case& value) {
                 "image_mask", "only the image_tokens of cross_attention have one (frames have padding)");
   const bool modalities = architecture.vlm && needs_modality_ids(architecture.vlm->arch);
   require_unset(sizes.interleaved && !modalities, "interleaved", "only mot and moma have modalities");
+  require_unset(sizes.documents_recur && sizes.documents == 0, "documents_recur", "there are no documents");
+  if (sizes.scale != 1.0 && !sizes.embeds && sizes.image_tokens == 0 && sizes.patches == 0) {
+    throw ConfigError(
+        fmt::format("inputs.scale = {}: scales embeddings and features, and there are none", sizes.scale));
+  }
   require_unset(sizes.ignore_labels && !has_labels(value.run), "ignore_labels",
                 fmt::format("case.run = {} has no labels", to_string(value.run)));
 }
@@ -197,14 +203,15 @@ Inputs make_inputs(const Case& value) {
   const std::int64_t residual = sizes.embeds ? sizes.text_len : prefix + sizes.text_len;
   if (sizes.embeds) {
     inputs.inputs_embeds =
-        source.floats("inputs_embeds", {sizes.batch, residual, architecture.model.dim}, std::sqrt(3.0));
+        source.floats("inputs_embeds", {sizes.batch, residual, architecture.model.dim},
+                      std::sqrt(3.0) * sizes.scale);
   } else {
     inputs.tokens =
         Array::from(source.integers("tokens", {sizes.batch, sizes.text_len}, architecture.model.vocab_size));
   }
 
   // 2. what tells positions apart
-  if (sizes.documents > 0) inputs.doc_ids = documents(sizes.batch, residual, sizes.documents);
+  if (sizes.documents > 0) inputs.doc_ids = documents(sizes.batch, residual, sizes.documents, sizes.documents_recur);
   if (sizes.padding && sizes.frames == 0) {
     inputs.key_padding_mask = source.mask("key_padding_mask", {sizes.batch, residual});
   }

@@ -7,11 +7,12 @@
 namespace forgecheck {
 
 /// Each input takes v_i of the key of "input.<name>" (see seeded.h):
-///   embeddings and features   seeded_tensor with scale sqrt(3);  gumbel noise: scale 2
+///   embeddings and features   seeded_tensor with scale sqrt(3) times inputs.scale;  gumbel noise: scale 2
 ///   tokens, labels            v_i mod vocab_size (with ignore_labels: i % 4 == 3 is -100)
 ///   masks                     v_i mod 4 != 0; where that masks nothing, the last position of the first row
 ///                             is false (of rows of one position it stays as it is)
-///   doc_ids                   documents of about the same length, boundaries shifted from row to row
+///   doc_ids                   documents of about the same length, boundaries shifted from row to row;
+///                             documents_recur: twice as many, of which the second half has the ids of the first
 ///   modality_ids              image prefix, then text; interleaved: v_i mod 2
 /// Throws ConfigError where the sizes do not make inputs for the architecture, or one would be ignored.
 Inputs make_inputs(const Case& value);

@@ -47,6 +47,8 @@ double parse_seconds(const std::string& text) {
   return static_cast<double>(count) * factor;
 }
 
+const std::map<std::string, Family> kFamilies = {
+    {"any", Family::any}, {"kempnerforge", Family::kempnerforge}, {"transformers", Family::transformers}};
 const std::map<std::string, CaseScale> kScales = {
     {"small", CaseScale::small}, {"medium", CaseScale::medium}, {"wide", CaseScale::wide}};
 
@@ -58,7 +60,7 @@ std::vector<Dtype> parse_dtypes(const std::vector<std::string>& names) {
 
 TaskOptions tasks_of(const FuzzOptions& options) {
   TaskOptions tasks;
-  tasks.space.family = options.family == "any" ? Family::any : Family::kempnerforge;
+  tasks.space.family = kFamilies.at(options.family);
   tasks.space.dtypes = parse_dtypes(options.dtypes);
   tasks.space.largest = kScales.at(options.largest);
   tasks.seed = parse_unsigned("--seed", options.seed);
@@ -234,10 +236,11 @@ void add_fuzz(CLI::App& app, Invocation& invocation) {
   command->add_option("--corpus", options->corpus,
                       "Folder of saved cases: run first, and what is found is saved there");
   command
-      ->add_option(
-          "--family", options->family,
-          "kempnerforge: only options that KempnerForge has; any (default): also those of other families")
-      ->check(CLI::IsMember({"kempnerforge", "any"}));
+      ->add_option("--family", options->family,
+                   "kempnerforge: only options that KempnerForge has; transformers: Llama, Mistral, Mixtral, "
+                   "Qwen2 and "
+                   "Qwen3; any (default): all options")
+      ->check(CLI::IsMember({"kempnerforge", "transformers", "any"}));
   command
       ->add_option(
           "--largest", options->largest,

@@ -33,9 +33,9 @@ bool add(Judgement& judgement, const TapResult& tap, const std::string& hint = "
 
 OwnNoise expected_noise(const Related& related, const OwnNoise& plain) {
   OwnNoise noise;
-  noise.plain.add(kLogits, expected_logits(related, plain.plain.at(kLogits)));
+  noise.plain.add(related.tap, expected_logits(related, plain.plain.at(kLogits)));
   for (const Trace& moved : plain.moved) {
-    noise.moved.emplace_back().add(kLogits, expected_logits(related, moved.at(kLogits)));
+    noise.moved.emplace_back().add(related.tap, expected_logits(related, moved.at(kLogits)));
   }
   return noise;
 }
@@ -49,15 +49,22 @@ Judgement judge_relations(Backend& backend, const Problem& problem) {
     RandomDraws draws(relation.name, problem.definition.seed);
     const auto related = relation.make(plain, noise.plain.at(kLogits).shape(), draws);
     if (!related || !backend.refusal(related->problem.definition).empty()) continue;
-    const Trace trace = backend.run(related->problem, wants);
+    const Trace trace =
+        backend.run(related->problem, [&](std::string_view tap) { return tap == related->tap; });
     const auto is_compared = [&](std::int64_t row) {
       return related->equals[static_cast<std::size_t>(row)] >= 0;
     };
-    const TapResult result = compare_own(kLogits, trace.at(kLogits), expected_noise(*related, noise),
-                                         backend.precision(plain.definition), is_compared);
+    const TapResult result =
+        compare_own(related->tap, trace.at(related->tap), expected_noise(*related, noise),
+                    backend.precision(plain.definition), is_compared);
     if (add(judgement, result, relation.name)) break;
   }
   return judgement;
+}
+
+/// The tap of the scores that a tap of choices is made by: "...router.gate" of "...router.indices".
+std::string scores_of(const std::string& choices) {
+  return choices.substr(0, choices.rfind('.')) + ".gate";
 }
 
 Judgement judge_agreement(Backend& first, Backend& second, const Problem& problem) {
@@ -68,8 +75,14 @@ Judgement judge_agreement(Backend& first, Backend& second, const Problem& proble
     const Array* const value = trace.find(name);
     if (value == nullptr) continue;
     const bool is_choice = place_of(name, problem.definition.architecture).kind == TapKind::indices;
-    const TapResult result =
-        compare_own(name, *value, noise, first.precision(problem.definition), {}, !is_choice);
+    const Dtype type = first.precision(problem.definition);
+    TapResult result = compare_own(name, *value, noise, type, {}, !is_choice);
+    const bool by_experts =
+        problem.definition.architecture.is(VlmArch::moma) && problem.inputs.gumbel.empty();
+    if (is_choice && by_experts && result.verdict == Verdict::mismatch &&
+        tokens_tie(*value, expected, noise, scores_of(name), type)) {
+      result.verdict = Verdict::undecided;
+    }
     const bool parted = add(judgement, result);
     // What follows another choice differs for that reason.
     if (parted || result.verdict == Verdict::undecided) return judgement;

@@ -81,8 +81,7 @@ class PairMaker {
   std::string refusal_in_space(const Case& value) const {
     if (std::ranges::find(space_.dtypes, value.dtype) == space_.dtypes.end())
       return "not among the types asked for";
-    if (space_.family == Family::kempnerforge && !is_of_kempnerforge(value))
-      return "not an option of KempnerForge";
+    if (!is_of(space_.family, value)) return "not an option of this family";
     return refusal_of(value).value_or("");
   }
   /// None where the case has not what the levels need.

@@ -30,6 +30,10 @@ const Domain kSigmoid = {"the sigmoid router", [](const Case& c) {
                          }};
 const Domain kImages = {"images", [](const Case& c) { return c.architecture.vlm.has_value(); }};
 const Domain kAdapter = {"an adapter", [](const Case& c) { return c.architecture.adapter.has_value(); }};
+const Domain kDocuments = {"documents", [](const Case& c) { return c.inputs.documents > 0; }};
+const Domain kEmbeddings = {"embeddings or features", [](const Case& c) {
+                              return c.inputs.embeds || c.inputs.image_tokens > 0 || c.inputs.patches > 0;
+                            }};
 const Domain kCross = {"cross_attention",
                        [](const Case& c) { return c.architecture.is(VlmArch::cross_attention); }};
 const Domain kMot = {"mot", [](const Case& c) { return c.architecture.is(VlmArch::mot); }};
@@ -135,7 +139,15 @@ std::vector<Factor> input_factors() {
       sizes(kAll, "inputs", "batch", {{"1", 1, 1, {1}}, {"more", 2, kAny, {2, 3}}}),
       sizes(kAll, "inputs", "text_len", {{"1", 1, 1, {}}, {"2 .. 4", 2, 4, {}}, {"more", 5, kAny, {}}}),
       sizes(kAll, "inputs", "documents", {{"none", 0, 0, {0}}, {"some", 1, kAny, {2, 3}}}),
+      flag(kDocuments, "inputs", "documents_recur"),
       flag(kText, "inputs", "embeds"),
+      factor("inputs.scale", kEmbeddings,
+             {{"1", [](const Case& c) { return c.inputs.scale == 1; },
+               [](Case& c, RandomDraws&) { c.inputs.scale = 1; }},
+              {"tiny", [](const Case& c) { return c.inputs.scale < 1; },
+               [](Case& c, RandomDraws& draws) { c.inputs.scale = tiny_scale(c.inputs, draws); }},
+              {"large", [](const Case& c) { return c.inputs.scale > 1; },
+               [](Case& c, RandomDraws& draws) { c.inputs.scale = draws.one_of(kLargeScales); }}}),
       flag(kAll, "inputs", "padding"),
       presence(
           "output_slice", kAll, [](const Case& c) { return c.output_slice.has_value(); },
@@ -275,19 +287,24 @@ std::vector<Factor> run_factors() {
       choices(kAll, "", "mode", {"eval", "train"}),
       choices(kAll, "", "dtype", {"float32", "bfloat16"}),
       factor("chunks", kDecode,
-             {{"one", [](const Case& c) { return c.chunks.size() == 1; }, {}},
+             {{"one", [](const Case& c) { return c.chunks.size() == 1; },
+               [](Case& c, RandomDraws&) { c.chunks = {c.inputs.text_len}; }},
               {"single tokens",
                [](const Case& c) {
                  return c.chunks.size() > 1 && std::ranges::all_of(c.chunks.begin() + 1, c.chunks.end(),
                                                                    [](std::int64_t n) { return n == 1; });
                },
-               {}},
+               [](Case& c, RandomDraws&) {
+                 c.chunks = {c.inputs.text_len - 1, 1};
+               }},
               {"mixed",
                [](const Case& c) {
                  return c.chunks.size() > 1 && std::ranges::any_of(c.chunks.begin() + 1, c.chunks.end(),
                                                                    [](std::int64_t n) { return n > 1; });
                },
-               {}}}),
+               [](Case& c, RandomDraws&) {
+                 c.chunks = {1, c.inputs.text_len - 1};
+               }}}),
       presence(
           "generate.temperature", kGenerate, [](const Case& c) { return !c.generate.sampling.greedy(); },
           [=](Case& c, RandomDraws&) { sampling(c).temperature = 1.0; },

@@ -6,6 +6,7 @@
 
 #include "harness/case/case_fields.h"
 #include "harness/case/make_inputs.h"
+#include "harness/fuzz/transformers_case.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -78,7 +79,7 @@ void draw_other_fields(RandomDraws& draws, Family family, Case& value) {
   Architecture& architecture = value.architecture;
   ModelConfig& model = architecture.model;
   if (model.num_experts > 0) model.moe_aux_loss_weight = draws.one_of({0.01, 0.0, 0.5});
-  if (family == Family::any && draws.one_in(3)) model.qk_norm_eps = draws.one_of({1e-6, 1e-2});
+  if (family != Family::kempnerforge && draws.one_in(3)) model.qk_norm_eps = draws.one_of({1e-6, 1e-2});
   if (value.run == RunKind::forward && value.inputs.text_len > 1 && value.stages == 0 && draws.one_in(6)) {
     value.output_slice.emplace().start = draws.between(-2, 1);
     if (draws.one_in(2)) value.output_slice->stop = value.inputs.text_len;
@@ -127,6 +128,38 @@ void draw_ragged_windows(std::uint64_t seed, Case& value) {
   }
 }
 
+/// Capacities at which a whole number of tokens is a matter of rounding: a seventh of 21 is three, or hardly more.
+void draw_even_capacity(std::uint64_t seed, Case& value) {
+  RandomDraws draws("even capacity", seed);
+  double& capacity = value.architecture.is(VlmArch::moma) ? value.architecture.vlm->moma_capacity_factor
+                                                          : value.architecture.model.moe_capacity_factor;
+  if (capacity <= 0 || !draws.one_in(3)) return;
+  const std::int64_t parts = draws.between(2, 12);
+  capacity = static_cast<double>(draws.between(1, parts)) / static_cast<double>(parts);
+}
+
+/// Embeddings of unusual sizes, and documents whose ids come again.
+void draw_unusual_inputs(std::uint64_t seed, Case& value) {
+  RandomDraws draws("unusual inputs", seed);
+  SeededInputs& inputs = value.inputs;
+  if (inputs.documents > 0) inputs.documents_recur = draws.one_in(3);
+  if (!inputs.embeds && inputs.image_tokens == 0 && inputs.patches == 0) return;
+  if (draws.one_in(6)) inputs.scale = tiny_scale(inputs, draws);
+  if (draws.one_in(12)) inputs.scale = draws.one_of(kLargeScales);
+}
+
+/// One row that is longer than what bfloat16 counts without rounding: 256.
+void draw_long_row(std::uint64_t seed, CaseScale scale, Case& value) {
+  RandomDraws draws("long row", seed);
+  const bool counts_positions = value.run != RunKind::forward || value.stages > 0 || value.architecture.vlm;
+  if (scale == CaseScale::small || counts_positions || !draws.one_in(16)) return;
+  value.inputs.batch = 1;
+  value.architecture.model.n_layers = 1;
+  value.inputs.text_len = draws.between(257, 400);
+  value.architecture.model.max_seq_len =
+      std::max(value.architecture.model.max_seq_len, value.inputs.text_len);
+}
+
 /// A value that no rule for this field allows; none where every value of its type is allowed.
 std::optional<FieldValue> forbidden_value(RandomDraws& draws, const FieldValue& now) {
   if (std::holds_alternative<double>(now)) {
@@ -166,11 +199,24 @@ std::optional<std::string> refusal_of(const Case& value) {
   return std::nullopt;
 }
 
-bool is_of_kempnerforge(const Case& value) {
+bool is_of(Family family, const Case& value) {
   const ModelConfig& model = value.architecture.model;
+  switch (family) {
+    case Family::any:
+      return true;
+    case Family::transformers:
+      return case_text(for_transformers(value)) == case_text(value);
+    case Family::kempnerforge:
+      break;
+  }
   return !model.head_dim && !model.qkv_bias && model.sliding_window == 0 &&
          model.rope_scaling == RopeScaling::none && !model.moe_ffn_hidden_dim &&
          model.qk_norm_eps == ModelConfig().qk_norm_eps;
+}
+
+double tiny_scale(const SeededInputs& inputs, RandomDraws& draws) {
+  const double scale = draws.one_of({0.0, 1e-40, 1e-20, 1e-6, 1e-3});
+  return inputs.embeds && scale == 0 ? 1e-30 : scale;  // of nothing at all, all logits are the same number
 }
 
 Case fuzz_case(std::uint64_t seed, Family family, CaseScale scale) {
@@ -182,6 +228,13 @@ Case fuzz_case(std::uint64_t seed, Family family, CaseScale scale) {
   draw_other_fields(draws, family, wider);
   draw_default_width(seed, wider);
   draw_ragged_windows(seed, wider);
+  draw_even_capacity(seed, wider);
+  draw_unusual_inputs(seed, wider);
+  draw_long_row(seed, scale, wider);
+  if (family == Family::transformers) {
+    value = for_transformers(value);
+    wider = for_transformers(wider);
+  }
   return refusal_of(wider) ? value : wider;
 }
 

@@ -111,4 +111,36 @@ TapResult compare_own(const std::string& name, const Array& other, const OwnNois
   return result;
 }
 
+bool tokens_tie(const Array& chosen, const Array& other, const OwnNoise& noise, const std::string& scores,
+                Dtype type) {
+  const Array* const found = noise.plain.find(scores);
+  if (found == nullptr || chosen.shape() != other.shape()) return false;
+  const Tensor<double> plain = found->to<double>(), stored = half_units(plain, type);
+  const std::int64_t experts = plain.width(), tokens = plain.rows(), k = chosen.shape()[1];
+  std::vector<Tensor<double>> moved;
+  for (const Trace& run : noise.moved) moved.push_back(run.at(scores).to<double>());
+  for (std::int64_t e = 0; e < chosen.shape()[0]; ++e) {
+    double reach = 0, low = kInfinity, high = -kInfinity, unit = 0;
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      const std::int64_t at = t * experts + e;
+      for (const Tensor<double>& run : moved) reach = std::max(reach, distance(run[at], plain[at]));
+    }
+    const auto has = [&](const Array& indices, std::int64_t token) {
+      for (std::int64_t i = 0; i < k; ++i) {
+        if (indices.int_at(e * k + i) == token) return true;
+      }
+      return false;
+    };
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      if (has(chosen, t) == has(other, t)) continue;
+      const std::int64_t at = t * experts + e;
+      low = std::min(low, plain[at]);
+      high = std::max(high, plain[at]);
+      unit = std::max(unit, 2 * stored[at]);
+    }
+    if (high - low > 2 * (kOwnNoise * reach + unit)) return false;
+  }
+  return true;
+}
+
 }  // namespace forgecheck

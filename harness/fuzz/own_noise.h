@@ -31,4 +31,9 @@ OwnNoise measure_own_noise(Backend& backend, const Problem& problem, const TapFi
 TapResult compare_own(const std::string& name, const Array& other, const OwnNoise& noise, Dtype type,
                       const std::function<bool(std::int64_t row)>& is_compared = {}, bool has_order = true);
 
+/// Whether two choices of tokens by experts, both (E, k), differ only between tokens whose scores the backend's own rounding does
+/// not tell apart: tokens that are the same stay the same with other weights. `scores` (N, E) is a tap of the plain run.
+bool tokens_tie(const Array& chosen, const Array& other, const OwnNoise& noise, const std::string& scores,
+                Dtype type);
+
 }  // namespace forgecheck

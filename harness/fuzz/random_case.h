@@ -7,9 +7,9 @@
 
 namespace forgecheck {
 
-/// Whose options a case may have: KempnerForge's, or, of a text model, those that other families' checkpoints need
-/// too.
-enum class Family { kempnerforge, any };
+/// Whose options a case may have: KempnerForge's; those of the models of transformers that for_transformers() names; or, of a
+/// text model, all that checkpoints need.
+enum class Family { kempnerforge, transformers, any };
 
 /// The largest sizes that are drawn.
 struct CaseSizes {

@@ -13,11 +13,12 @@ namespace forgecheck {
 /// A problem whose logits are known from those of another.
 struct Related {
   Problem problem;
-  /// For each row of its logits, the row of the plain problem's that it must equal; -1: none.
+  std::string tap = "logits";  // of the related run
+  /// For each row of that tap, the row of the plain problem's that it must equal; -1: none.
   std::vector<std::int64_t> equals;
 };
 
-/// What the related problem's logits must be, by the plain problem's; rows that equal none are left as they are.
+/// What the related problem's tap must be, by the plain problem's; rows that equal none are left as they are.
 Array expected_logits(const Related& related, const Array& plain);
 
 struct Relation {
@@ -34,6 +35,7 @@ struct Relation {
 ///   another document changed      a document sees only itself
 ///   padding changed               padding is not seen
 ///   experts permuted              an expert is no more than its weights (in float32)
+///   in pipeline stages            layers composed by hand are the model
 /// Those about rows and tokens do not hold, and are not asked, where tokens compete for experts: with a capacity, where an
 /// expert's load scales what it returns (moe_gradient_scale in training), and in MoMa.
 const std::vector<Relation>& relations();

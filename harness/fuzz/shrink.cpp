@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "harness/fuzz/fuzz_case.h"
+#include "harness/fuzz/transformers_case.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -46,13 +47,7 @@ Simplification size(std::int64_t smallest, const Get& member) {
 
 std::vector<Case> text_model(const Case& value) {
   if (!value.architecture.vlm) return {};
-  return {with(value, [](Case& c) {
-    c.architecture.vlm.reset();
-    c.architecture.adapter.reset();
-    c.architecture.feature_dim = c.architecture.num_image_tokens = 0;
-    c.inputs.image_tokens = c.inputs.patches = c.inputs.frames = 0;
-    c.inputs.padding = c.inputs.image_mask = c.inputs.interleaved = c.mot_moe_totals = false;
-  })};
+  return {without_images(value)};
 }
 
 /// Image tokens without the adapter that made them: one, or two, or as many.
@@ -325,6 +320,7 @@ const std::vector<Simplification>& simplifications() {
       fewer_chunks,
       fewer_image_tokens,
       fewer_patches,
+      size(64, Member([](Case& c) -> std::int64_t& { return c.architecture.model.max_seq_len; })),
       size(1, Member([](Case& c) -> std::int64_t& { return c.architecture.feature_dim; })),
       size(1, Member([](Case& c) -> std::int64_t& { return c.inputs.frames; })),
       size(1, Member([](Case& c) -> std::int64_t& { return c.inputs.documents; })),

@@ -23,6 +23,14 @@ std::int64_t count_documents(const std::optional<Array>& ids) {
   return std::ssize(seen);
 }
 
+/// Whether an id comes again behind a later one.
+bool recurs(const std::optional<Array>& ids) {
+  for (std::int64_t i = 1; rank(ids) == 2 && i < axis(ids, 1); ++i) {
+    if (ids->int_at(i) < ids->int_at(i - 1)) return true;
+  }
+  return false;
+}
+
 /// Whether modalities alternate: anything but an image and then text, in all rows alike.
 bool is_interleaved(const std::optional<Array>& ids, const Architecture& architecture, std::int64_t prefix) {
   if (rank(ids) != 2 || !architecture.vlm) return false;
@@ -58,6 +66,7 @@ SeededInputs sizes_of(const Inputs& inputs, const Architecture& architecture) {
   if (features >= 3) sizes.patches = axis(inputs.vision_features, features - 2);
   if (features == 4) sizes.frames = axis(inputs.vision_features, 1);
   sizes.documents = count_documents(inputs.doc_ids);
+  sizes.documents_recur = recurs(inputs.doc_ids);
   sizes.padding = inputs.key_padding_mask || inputs.frame_mask;
   sizes.image_mask = inputs.image_mask.has_value();
   const std::int64_t residual = axis(inputs.modality_ids, 1);

@@ -1,5 +1,5 @@
-// Properties of whole models: each is tried on random small cases, on every backend that needs no device, and a case that breaks
-// it is made small.
+// Properties of whole models: each is tried on random small cases, on the reference, a BLAS and the GPU backend of the build,
+// and a case that breaks it is made small.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,6 +23,14 @@ struct CaseProperty {
   int cases = 12;  // that prepare() takes
 };
 
+/// `names`, and the GPU backend of this build: "gpu:simt" on the CPU, or "gpu:cuda" where a device is.
+inline std::vector<std::string> with_gpu(std::vector<std::string> names = {"reference", "cpu:openblas"}) {
+  for (const BackendStatus& status : list_backends()) {
+    if (status.name.starts_with("gpu:") && status.unavailable.empty()) names.push_back(status.name);
+  }
+  return names;
+}
+
 inline std::string what_is_wrong(const CaseProperty& property, Backend& backend, const Case& definition) {
   try {
     return property.broken(backend, seeded_problem(definition));
@@ -32,7 +40,7 @@ inline std::string what_is_wrong(const CaseProperty& property, Backend& backend,
 }
 
 inline void expect_property(const CaseProperty& property) {
-  for (const char* const name : {"reference", "cpu:openblas", "gpu:simt"}) {
+  for (const std::string& name : with_gpu()) {
     const std::unique_ptr<Backend> backend = make_backend(name);
     int tried = 0;
     for (std::uint64_t seed = 0; tried < property.cases; ++seed) {

@@ -44,7 +44,7 @@ Trace thinned(const Trace& trace, const Keep& keep) {
 TEST(JudgeProperties, ARightTraceMatchesWhateverTapsItHas) {
   for (const Case& definition : judged_cases(40)) {
     const Problem problem = seeded_problem(definition);
-    for (const char* const backend : {"cpu:openblas", "cpu:onednn", "cpu:permuted", "gpu:simt"}) {
+    for (const std::string& backend : with_gpu({"cpu:openblas", "cpu:onednn", "cpu:permuted"})) {
       const Trace trace = trace_of(backend, problem);
       for (const std::size_t step : {1, 2, 3, 1000}) {
         const Judgement judgement =

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "harness/backend/backend.h"
+#include "tests/properties/cases.h"
 #include "tests/properties/generators.h"
 #include "tests/reference/models/small_models.h"
 
@@ -162,7 +163,7 @@ TEST(ModalityContextProperties, EveryBackendRefusesBeforeAnyArithmeticAndInTheSa
       const bool refused = !broken_rules(set, architecture, false).empty();
       if (refused && set % 3 != 0) continue;
       std::string first;
-      for (const char* const name : {"reference", "cpu:openblas", "gpu:simt"}) {
+      for (const std::string& name : with_gpu()) {
         const std::unique_ptr<Backend> backend = make_backend(name);
         Problem problem = problem_of(architecture, set);
         if (!refused) problem.parameters = seeded_parameters(architecture);
@@ -173,7 +174,7 @@ TEST(ModalityContextProperties, EveryBackendRefusesBeforeAnyArithmeticAndInTheSa
           error = refusal.what();
         }
         ASSERT_EQ(error.empty(), !refused) << name << ", fields " << set << ": " << error;
-        if (std::string(name) == "reference") first = error;
+        if (name == "reference") first = error;
         ASSERT_EQ(error, first) << name << ", fields " << set;
         ASSERT_EQ(error.find("parameter"), std::string::npos) << error;
       }

@@ -119,6 +119,8 @@ const Member kMembers[] = {
     INPUTS(image_mask, true),
     INPUTS(interleaved, true),
     INPUTS(ignore_labels, true),
+    INPUTS(documents_recur, true),
+    INPUTS(scale, 0.25),
     MEMBER("", "seed", number(7), static_cast<std::int64_t>(c.seed)),
     MEMBER("", "mode", text("train"), text(c.train ? "train" : "eval")),
     MEMBER("", "dtype", text("bfloat16"), std::string(torch_name(c.dtype))),

@@ -98,6 +98,22 @@ TEST(MakeInputs, IgnoredLabelsWhereThereAreNoneAreRefused) {
   EXPECT_EQ(rejection(text + "/gradients=cross_entropy"), "(accepted)");
 }
 
+TEST(MakeInputs, DocumentsThatRecurWhereThereAreNoneAreRefused) {
+  const std::string text = "dense[" + kModelOfMakeInputsRefusal + "]/documents_recur=true";
+  EXPECT_EQ(rejection(text), "inputs.documents_recur = true: there are no documents");
+  EXPECT_EQ(rejection(text + ",documents=1"), "(accepted)");
+}
+
+TEST(MakeInputs, AScaleOfNothingIsRefused) {
+  const std::string message = "inputs.scale = 0.5: scales embeddings and features, and there are none";
+  const std::string text = "dense[" + kModelOfMakeInputsRefusal + "]/scale=";
+  EXPECT_EQ(rejection(text + "0.5"), message);
+  EXPECT_EQ(rejection(text + "1"), "(accepted)");
+  EXPECT_EQ(rejection(text + "0.5,embeds=true"), "(accepted)");
+  EXPECT_EQ(rejection("joint_decoder" + kVlm + "image_tokens=2,scale=0"), "(accepted)");
+  EXPECT_EQ(rejection("joint_decoder" + kVlm + "patches=2,scale=0.5"), "(accepted)");
+}
+
 // ---- memory ----
 
 /// "needs about N GiB", as a number; -1 where the case fits.

@@ -196,6 +196,39 @@ TEST(MakeInputs, DocumentsCoverEachRowAndShift) {
   EXPECT_FALSE(std::ranges::equal(ids.row(0), ids.row(1)));
 }
 
+TEST(MakeInputs, DocumentsMayComeAgain) {
+  const auto ids = [](const std::string& sizes) {
+    return made_inputs("dense[" + kModelOfMakeInputs + "]/" + sizes + ",documents_recur=true")
+        .doc_ids->to_int64()
+        .data;
+  };
+  EXPECT_EQ(ids("batch=1,text_len=8,documents=2"), (std::vector<std::int64_t>{0, 0, 1, 1, 0, 0, 1, 1}));
+  EXPECT_EQ(ids("batch=2,text_len=4,documents=1"), (std::vector<std::int64_t>(8, 0)));
+  EXPECT_EQ(ids("batch=1,text_len=6,documents=3"), (std::vector<std::int64_t>{0, 1, 2, 0, 1, 2}));
+}
+
+TEST(MakeInputs, EmbeddingsAndFeaturesAreScaled) {
+  const std::string vlm = "[" + kModelOfMakeInputs + ",max_text_len=32";
+  const std::string adapter = ",adapter.type=linear,feature_dim=6]/text_len=4,patches=2";
+  for (const std::string& text :
+       {"dense[" + kModelOfMakeInputs + "]/embeds=true", "joint_decoder" + vlm + "]/text_len=4,image_tokens=2",
+        "cross_attention" + vlm + "]/text_len=4,image_tokens=2", "joint_decoder" + vlm + adapter}) {
+    const Inputs plain = made_inputs(text), scaled = made_inputs(text + ",scale=0.125");
+    int floats = 0;
+    Inputs::visit(scaled, [&](const char* name, const std::optional<Array>& input) {
+      if (!input || !is_floating_point(input->dtype())) return;
+      ++floats;
+      std::vector<float> expected;
+      Inputs::visit(plain, [&](const char* other, const std::optional<Array>& unscaled) {
+        if (std::string(other) == name) expected = unscaled->to<float>().data;
+      });
+      for (float& value : expected) value *= 0.125F;
+      EXPECT_EQ(input->to<float>().data, expected) << name << " of " << text;
+    });
+    EXPECT_EQ(floats, 1) << text;
+  }
+}
+
 TEST(MakeInputs, LabelsStandWhereLogitsAre) {
   const Inputs whole = made_inputs("dense[" + kModelOfMakeInputs +
                                    "]/batch=2,text_len=8,ignore_labels=true/loss=cross_entropy");

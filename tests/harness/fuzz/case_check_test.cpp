@@ -23,16 +23,17 @@ Trace right_trace(const Problem& problem) {
   return tracer.take();
 }
 
-/// A right backend but for what `spoil` does to its logits (B, S, V).
+/// A right backend but for what `spoil` does to its logits (B, S, V), or to another tap of that shape where the run has it.
 std::shared_ptr<Backend> spoiled(const std::function<void(const Problem&, Tensor<double>&)>& spoil,
-                                 const std::string& name = "spoiled") {
-  const auto run = [spoil](const Problem& problem) {
+                                 const std::string& tap = "logits") {
+  const auto run = [spoil, tap](const Problem& problem) {
     const Trace trace = right_trace(problem);
-    Tensor<double> logits = trace.at("logits").to<double>();
+    if (trace.find(tap) == nullptr) return trace;
+    Tensor<double> logits = trace.at(tap).to<double>();
     spoil(problem, logits);
-    return with_tap(trace, "logits", Array::from(logits).cast(problem.definition.dtype));
+    return with_tap(trace, tap, Array::from(logits).cast(problem.definition.dtype));
   };
-  return std::make_shared<ToldBackend>(run, name);
+  return std::make_shared<ToldBackend>(run, "spoiled");
 }
 
 const std::string kRelated = "dim=16,n_layers=2,n_heads=2,vocab_size=31,max_seq_len=32,ffn_hidden_dim=24";
@@ -70,36 +71,38 @@ TEST(Relations, ApplyWhereTheyMustHold) {
     more.insert(always.begin(), always.end());
     return more;
   };
-  EXPECT_EQ(relations_of("dense[" + kRelated + "]/batch=2,text_len=4"), with({"decode in chunks"}));
-  EXPECT_EQ(relations_of(kDocuments), with({"another document changed"}));
+  EXPECT_EQ(relations_of("dense[" + kRelated + "]/batch=2,text_len=4"),
+            with({"decode in chunks", "in pipeline stages"}));
+  EXPECT_EQ(relations_of(kDocuments), with({"another document changed", "in pipeline stages"}));
   EXPECT_EQ(relations_of(kPadded), with({"padding changed"}));
   EXPECT_EQ(relations_of("moe[" + kRelated + ",num_experts=4]/batch=2,text_len=4"),
-            with({"decode in chunks", "experts permuted"}));
+            with({"decode in chunks", "in pipeline stages", "experts permuted"}));
   EXPECT_EQ(relations_of("moe[" + kRelated + ",num_experts=4]/batch=2,text_len=4/train"),
-            with({"experts permuted"}));
+            with({"in pipeline stages", "experts permuted"}));
   EXPECT_EQ(relations_of("moe[" + kRelated + ",num_experts=4]/batch=2,text_len=4/bfloat16"),
-            with({"decode in chunks"}));
+            with({"decode in chunks", "in pipeline stages"}));
   EXPECT_EQ(relations_of("moe[" + kRelated + ",num_experts=4,moe_capacity_factor=1]/batch=2,text_len=4"),
-            (std::set<std::string>{"the same run again", "experts permuted"}));
+            (std::set<std::string>{"the same run again", "in pipeline stages", "experts permuted"}));
   EXPECT_EQ(
       relations_of("moe[" + kRelated + ",num_experts=4,moe_gradient_scale=true]/batch=2,text_len=4/train"),
-      (std::set<std::string>{"the same run again", "experts permuted"}));
+      (std::set<std::string>{"the same run again", "in pipeline stages", "experts permuted"}));
   EXPECT_EQ(relations_of("moma[" + kRelated +
                          ",max_text_len=16,moma_experts_per_modality={image=2,text=3}]/batch=2,text_len=6,"
                          "image_tokens=4"),
             (std::set<std::string>{"the same run again"}));
   EXPECT_EQ(relations_of("dense[" + kRelated + "]/batch=1,text_len=1"),
-            (std::set<std::string>{"the same run again", "decode in chunks"}));
+            (std::set<std::string>{"the same run again", "decode in chunks", "in pipeline stages"}));
 }
 
 void expect_broken(const std::string& relation, const std::string& text,
-                   const std::function<void(const Problem&, Tensor<double>&)>& spoil) {
-  const Judgement judgement = relations_check(spoiled(spoil)).judge(small_problem(text));
+                   const std::function<void(const Problem&, Tensor<double>&)>& spoil,
+                   const std::string& tap = "logits") {
+  const Judgement judgement = relations_check(spoiled(spoil, tap)).judge(small_problem(text));
   EXPECT_EQ(judgement.verdict, Verdict::mismatch) << relation;
   ASSERT_TRUE(judgement.first_divergence) << relation;
   EXPECT_EQ(judgement.first_divergence->hint, relation);
-  EXPECT_EQ(judgement.first_divergence->tap, "logits");
-  EXPECT_THAT(judgement.message, testing::StartsWith(relation + ": logits is "));
+  EXPECT_EQ(judgement.first_divergence->tap, tap);
+  EXPECT_THAT(judgement.message, testing::StartsWith(relation + ": " + tap + " is "));
   EXPECT_GT(judgement.used, 1.0);
 }
 
@@ -118,6 +121,20 @@ TEST(Relations, ACacheThatChangesSomethingIsFound) {
                 [](const Problem& problem, Tensor<double>& logits) {
                   if (problem.definition.run == RunKind::decode) logits[logits.size() - 1] += 0.1;
                 });
+}
+
+TEST(Relations, StagesThatAreAnotherModelAreFound) {
+  std::set<std::int64_t> stages;
+  for (const char* const seed : {"/seed=1", "/seed=2", "/seed=3", "/seed=4"}) {
+    expect_broken(
+        "in pipeline stages", "dense[" + kRelated + "]/batch=2,text_len=4" + seed,
+        [&](const Problem& problem, Tensor<double>& logits) {
+          stages.insert(problem.definition.stages);
+          logits[1] += 0.1;
+        },
+        "logits.staged");
+  }
+  EXPECT_EQ(stages, (std::set<std::int64_t>{1, 2}));
 }
 
 TEST(Relations, ARowThatIsTreatedOtherwiseIsFound) {
@@ -207,6 +224,31 @@ TEST(Agreement, RightBackendsAgreeOnEveryTapOfEveryArchitecture) {
       EXPECT_LT(judgement.used, 1.0);
     }
   }
+}
+
+/// Features of almost nothing become image tokens that are all the same: of the first two tokens an expert may choose either.
+TEST(Agreement, ExpertsMayChooseAnyOfTokensThatAreTheSame) {
+  const Problem problem = small_problem(
+      "moma[dim=8,n_layers=1,n_heads=2,vocab_size=2,ffn_hidden_dim=1,max_seq_len=64,rope_theta=500000.0,"
+      "max_text_len=24,moma_modalities=[text,image],adapter.type=attentional_pool,adapter.pool_heads=2,"
+      "feature_dim=6]/batch=1,text_len=2,patches=16,interleaved=true,scale=1e-20/seed=799");
+  const std::string tap = "layers.0.mlp.experts.text.router.indices";
+  const auto verdict = [&](std::int64_t token) {
+    const auto other = std::make_shared<ToldBackend>(
+        [&](const Problem& asked) {
+          const Trace trace = right_trace(asked);
+          Tensor<std::int64_t> indices = trace.at(tap).to_int64();
+          indices[1] = token;
+          return with_value(trace, tap, Array::from(indices));
+        },
+        "other");
+    return agreement_check(make_backend("cpu:openblas"), other).judge(problem).verdict;
+  };
+  ASSERT_EQ(right_trace(problem).at(tap).to_int64().data, (std::vector<std::int64_t>{0, 0, 3, 3}));
+  EXPECT_EQ(verdict(0), Verdict::match);
+  EXPECT_EQ(verdict(1), Verdict::undecided);
+  EXPECT_EQ(verdict(2), Verdict::mismatch);
+  EXPECT_EQ(verdict(3), Verdict::mismatch);
 }
 
 TEST(Agreement, TheTapWhereTheyPartIsNamed) {

@@ -94,6 +94,64 @@ TEST(FuzzCase, EveryFieldTakesSeveralValuesButThese) {
   EXPECT_GT(ragged_windows, 20);
 }
 
+/// One class of transformers, as scripts/transformers_worker.py tells them apart; none where it would refuse the case.
+std::string class_of(const Case& value) {
+  const ModelConfig& m = value.architecture.model;
+  const bool usual = m.norm_type == NormType::rmsnorm && m.activation == Activation::silu &&
+                     m.ffn_hidden_dim && m.moe_router == RouterType::softmax_topk && m.moe_frequency == 1 &&
+                     m.moe_shared_experts == 0 && m.moe_capacity_factor == 0 && !m.moe_packed_experts;
+  const SeededInputs& inputs = value.inputs;
+  const bool tokens_only = inputs.documents == 0 && !inputs.embeds && !inputs.padding &&
+                           !value.output_slice && value.stages == 0 && !value.moe_step && !value.train &&
+                           !value.architecture.vlm;
+  const bool runs = value.run == RunKind::forward || value.run == RunKind::decode;
+  if (!usual || !tokens_only || !runs) return "";
+  const int own = (m.num_experts > 0 ? 1 : 0) + (m.qk_norm ? 1 : 0) + (m.qkv_bias ? 1 : 0);
+  if (own > 1) return "";
+  if (m.num_experts > 0) return m.moe_ffn_hidden_dim ? "Mixtral" : "";
+  if (m.qk_norm) return m.sliding_window == 0 && m.qk_norm_eps == m.norm_eps ? "Qwen3" : "";
+  if (m.qkv_bias) return m.head_dim ? "" : "Qwen2";
+  return m.sliding_window > 0 ? "Mistral" : "Llama";
+}
+
+TEST(FuzzCase, OfTransformersIsOneOfItsClasses) {
+  std::map<std::string, int> classes;
+  std::set<RunKind> runs;
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    const Case value = fuzz_case(seed, Family::transformers, CaseScale::small);
+    EXPECT_TRUE(is_of(Family::transformers, value)) << case_text(value);
+    EXPECT_EQ(refusal_of(value), std::nullopt);
+    ++classes[class_of(value)];
+    runs.insert(value.run);
+  }
+  EXPECT_FALSE(classes.contains("")) << classes[""];
+  for (const char* const name : {"Llama", "Mistral", "Mixtral", "Qwen2", "Qwen3"})
+    EXPECT_GT(classes[name], 10) << name;
+  EXPECT_EQ(runs, (std::set{RunKind::forward, RunKind::decode}));
+  EXPECT_TRUE(is_of(Family::any, fuzz_case(0, Family::any, CaseScale::small)));
+}
+
+TEST(FuzzCase, DrawsUnusualInputs) {
+  std::set<double> scales, capacities, moma_capacities;
+  std::set<std::int64_t> long_rows;
+  for (std::uint64_t seed = 0; seed < 4000; ++seed) {
+    const Case value = fuzz_case(seed, Family::any, CaseScale::medium);
+    scales.insert(value.inputs.scale);
+    EXPECT_FALSE(value.inputs.embeds && value.inputs.scale == 0) << case_text(value);
+    capacities.insert(value.architecture.model.moe_capacity_factor);
+    if (value.architecture.is(VlmArch::moma))
+      moma_capacities.insert(value.architecture.vlm->moma_capacity_factor);
+    if (value.inputs.text_len <= 256) continue;
+    long_rows.insert(value.inputs.text_len);
+    EXPECT_EQ(value.inputs.batch * value.architecture.model.n_layers, 1) << case_text(value);
+  }
+  EXPECT_EQ(scales, (std::set<double>{0, 1e-40, 1e-30, 1e-20, 1e-6, 1e-3, 1, 1e3, 1e15}));
+  EXPECT_THAT(capacities, testing::IsSupersetOf({1.0 / 3, 5.0 / 6}));
+  EXPECT_THAT(moma_capacities, testing::IsSupersetOf({1.0 / 3, 5.0 / 6}));
+  EXPECT_GT(long_rows.size(), 20U);
+  EXPECT_LE(*long_rows.rbegin(), 400);
+}
+
 TEST(RefusalOf, NamesTheRuleAndIsSilentOfAValidCase) {
   Case value = parse_case_text(
       "dense[dim=8,n_layers=1,n_heads=2,vocab_size=5,ffn_hidden_dim=4,max_seq_len=16]/seed=1");

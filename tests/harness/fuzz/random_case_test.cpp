@@ -81,8 +81,9 @@ TEST(RandomCase, EveryFieldTakesSeveralValuesButThese) {
       ".dtype",
       // not drawn: recorded cases have them
       ".greedy_from", ".output_slice", "generate.eos_token_id", "generate.temperature", "generate.top_k",
-      "generate.top_p", "inputs.embeds", "model.moe_aux_loss_weight", "vlm.cross_attention_n_heads",
-      "vlm.cross_attention_n_kv_heads", "vlm.moma_modalities"};
+      "generate.top_p", "inputs.documents_recur", "inputs.embeds", "inputs.scale",
+      "model.moe_aux_loss_weight", "vlm.cross_attention_n_heads", "vlm.cross_attention_n_kv_heads",
+      "vlm.moma_modalities"};
   EXPECT_EQ(constant, expected);
 }
 

@@ -43,6 +43,7 @@ TEST(RecordedSizes, OfEachKindOfInput) {
   for (const std::string& text : {
            "dense" + model + "]/batch=1,text_len=5,embeds=true,padding=true/seed=1",
            "dense" + model + "]/batch=3,text_len=9,documents=3/seed=1",
+           "dense" + model + "]/batch=2,text_len=8,documents=2,documents_recur=true/seed=1",
            "dense" + model + "]/batch=2,text_len=9,ignore_labels=true/seed=1/loss=cross_entropy",
            "joint_decoder" + model +
                ",max_text_len=8,adapter.type=linear,feature_dim=6]/batch=2,text_len=4,"
