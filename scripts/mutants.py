@@ -20,7 +20,7 @@ import mutants_by_trace
 from mutation import ROOT, Build, TableError
 
 TABLES = (mutants_by_trace, mutants_by_test)
-MIN_MUTANTS = 1000
+MIN_MUTANTS = 1200
 
 
 def read_tables():

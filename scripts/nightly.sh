@@ -30,6 +30,7 @@ step scripts/lint.sh
 step scripts/test.sh asan-ubsan
 step scripts/test.sh simt-check
 step scripts/verify.sh
+step scripts/same_bytes.sh build/dev/forgecheck build/release/forgecheck
 step scripts/build_wheel.sh
 step build/release/forgecheck fuzz --backend cpu:openblas --backend cpu:onednn --time 10m --seed "$(date +%Y%m%d)" --corpus build/found
 step build/release/forgecheck fuzz --between cpu:openblas cpu:onednn --time 2m --seed "$(date +%Y%m%d)" --corpus build/found

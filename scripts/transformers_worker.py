@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The transformers library as a backend:
 
-    forgecheck verify --backend 'exec:PYTHONPATH=harness/python python scripts/transformers_worker.py'
+    forgecheck verify --backend 'exec:PYTHONPATH=harness/python python scripts/transformers_worker.py [DEVICE]'
 
 Builds the Llama, Qwen2, Qwen3, Mistral or Mixtral that a text case with seeded weights is, and runs it; all other cases
 are refused with the reason."""
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ import forgecheck
 from forgecheck.recording import run as record
 from forgecheck.worker import Refused, serve
 
+DEVICE = sys.argv[1] if len(sys.argv) > 1 else "cpu"
 DEFAULTS = {
     "n_layers": 32, "n_heads": 32, "dim": 4096, "vocab_size": 32000, "norm_type": "rmsnorm", "norm_eps": 1e-5,
     "activation": "silu", "max_seq_len": 2048, "rope_theta": 10000.0, "tie_embeddings": False, "qk_norm": False,
@@ -125,8 +127,9 @@ def run(path):
     if case.get("dtype") == "bfloat16":
         # .to() would round the frequencies of the rotary positions too, which a loaded model keeps in float32.
         model.to(torch.bfloat16).model.rotary_emb = type(model.model.rotary_emb)(config=config)
+    model.to(DEVICE)
     chunks = case["chunks"] if case["run"] == "decode" else None
-    return record(model.eval(), tokens, chunks=chunks).taps
+    return record(model.eval(), tokens.to(DEVICE), chunks=chunks).taps
 
 
 if __name__ == "__main__":

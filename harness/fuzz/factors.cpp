@@ -145,7 +145,7 @@ std::vector<Factor> input_factors() {
              {{"1", [](const Case& c) { return c.inputs.scale == 1; },
                [](Case& c, RandomDraws&) { c.inputs.scale = 1; }},
               {"tiny", [](const Case& c) { return c.inputs.scale < 1; },
-               [](Case& c, RandomDraws& draws) { c.inputs.scale = tiny_scale(c.inputs, draws); }},
+               [](Case& c, RandomDraws& draws) { c.inputs.scale = tiny_scale(c, draws); }},
               {"large", [](const Case& c) { return c.inputs.scale > 1; },
                [](Case& c, RandomDraws& draws) { c.inputs.scale = draws.one_of(kLargeScales); }}}),
       flag(kAll, "inputs", "padding"),

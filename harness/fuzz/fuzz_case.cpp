@@ -144,7 +144,7 @@ void draw_unusual_inputs(std::uint64_t seed, Case& value) {
   SeededInputs& inputs = value.inputs;
   if (inputs.documents > 0) inputs.documents_recur = draws.one_in(3);
   if (!inputs.embeds && inputs.image_tokens == 0 && inputs.patches == 0) return;
-  if (draws.one_in(6)) inputs.scale = tiny_scale(inputs, draws);
+  if (draws.one_in(6)) inputs.scale = tiny_scale(value, draws);
   if (draws.one_in(12)) inputs.scale = draws.one_of(kLargeScales);
 }
 
@@ -214,9 +214,11 @@ bool is_of(Family family, const Case& value) {
          model.qk_norm_eps == ModelConfig().qk_norm_eps;
 }
 
-double tiny_scale(const SeededInputs& inputs, RandomDraws& draws) {
+double tiny_scale(const Case& value, RandomDraws& draws) {
+  // Of nothing at all, all logits are the same number; those of the images alone too.
+  const bool shows_text = !value.inputs.embeds && !value.output_slice;
   const double scale = draws.one_of({0.0, 1e-40, 1e-20, 1e-6, 1e-3});
-  return inputs.embeds && scale == 0 ? 1e-30 : scale;  // of nothing at all, all logits are the same number
+  return scale == 0 && !shows_text ? 1e-30 : scale;
 }
 
 Case fuzz_case(std::uint64_t seed, Family family, CaseScale scale) {

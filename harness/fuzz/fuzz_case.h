@@ -16,7 +16,7 @@ enum class CaseScale { small, medium, wide };
 
 /// Scales of embeddings and features: in the range of denormals, with squares in that range, and below the eps of norms, where all
 /// scores of a router are close; or none at all, of images beside a text.
-double tiny_scale(const SeededInputs& inputs, RandomDraws& draws);
+double tiny_scale(const Case& value, RandomDraws& draws);
 /// The squares of the last are almost past float32.
 inline constexpr double kLargeScales[] = {1e3, 1e15};
 

@@ -69,9 +69,8 @@ struct ManifestEntry {
 /// The entries by their paths below the folder.
 std::map<std::string, ManifestEntry> read_manifest(const std::filesystem::path& folder) {
   const JsonDocument document = read_json(folder / "manifest.json");
+  if (const auto schema = document.root().find("schema")) schema->require_schema(kManifestSchema);
   document.root().require_keys({"schema", "files"});
-  if (const auto schema = document.root().find("schema"))
-    (void)schema->integer(kManifestSchema, kManifestSchema);
   std::map<std::string, ManifestEntry> entries;
   for (const JsonValue& row : document.root().at("files").items()) {
     row.require_keys({"path", "sha256", "producer", "date"});

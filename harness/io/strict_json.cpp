@@ -222,6 +222,14 @@ bool JsonValue::flag() const {
   return value_->get<bool>();
 }
 
+void JsonValue::require_schema(std::int64_t newest) const {
+  if (value_->is_number_unsigned() && value_->get<std::uint64_t>() > static_cast<std::uint64_t>(newest)) {
+    refuse(
+        fmt::format("is {}, of a newer forgecheck; this one reads {}", value_->get<std::uint64_t>(), newest));
+  }
+  (void)integer(1, newest);
+}
+
 std::int64_t JsonValue::integer(std::int64_t smallest, std::int64_t largest) const {
   constexpr auto kLargest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   const bool fits =

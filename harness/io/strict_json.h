@@ -30,6 +30,9 @@ class JsonValue {
   /// "<source>: <path>: expected <what>, got <the value>".
   [[noreturn]] void expect(const std::string& what) const;
 
+  /// That this is the number of a schema, in 1 .. newest. Of a newer one nothing else is to be read: its fields are unknown.
+  void require_schema(std::int64_t newest) const;
+
   /// The members of an object, those whose value is null among them.
   std::vector<std::pair<std::string, JsonValue>> members() const;
   /// Refuses everything but an object whose keys are all among these; of an unknown key it names the nearest.

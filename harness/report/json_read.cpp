@@ -176,8 +176,8 @@ void check_summary(const JsonValue& field, const std::vector<Result>& results) {
 Report read_json_report(const std::filesystem::path& path) {
   const JsonDocument document = read_json(path);
   const JsonValue field = document.root();
+  field.at("schema").require_schema(1);
   field.require_keys({"schema", "tool", "command", "results", "summary"});
-  if (field.at("schema").integer() != 1) field.at("schema").expect("1, which this version reads");
   const JsonValue tool = field.at("tool");
   tool.require_keys({"name", "version"});
   (void)tool.at("name").text_among({"forgecheck"});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/verdict/flush_denormals.h"
 #include "harness/verdict/tolerance.h"
 
 namespace forgecheck {
@@ -64,11 +65,28 @@ bool has_unseen_choices(const Problem& problem, const Trace& candidate, const Re
                              [&](const auto& decision) { return candidate.find(decision.first) == nullptr; });
 }
 
+/// Whether a wrong tap is off by so little that denormals which became zero on the way may be the reason: each is below the smallest
+/// normal number, and a norm multiplies it by at most 1 / sqrt(eps).
+bool may_have_flushed(const std::vector<const TapResult*>& wrong) {
+  constexpr double kSmallestNormal = 0x1p-126, kMostOfANorm = 0x1p20;
+  return std::ranges::any_of(
+      wrong, [](const TapResult* tap) { return tap->error <= kSmallestNormal * kMostOfANorm; });
+}
+
+ReferenceRun run_without_denormals(const Problem& problem, Dtype type, const Trace& candidate) {
+  const FlushDenormals flush;
+  return run_forced(problem, type, Arithmetic(), candidate, Forcing::everything);
+}
+
 /// Adds to `evidence` what can excuse taps of `comparison` that fail by the baselines, and returns the
 /// comparison with that.
 Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Evidence& evidence,
                   Comparison comparison) {
   if (type == Dtype::f64) return comparison;
+  if (may_have_flushed(excusable(comparison, candidate, evidence.oracle))) {
+    evidence.baselines.push_back(run_without_denormals(problem, type, candidate));
+    comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
+  }
   if (type == Dtype::bf16) {
     for (const Arithmetic& arithmetic : other_orders(problem, candidate)) {
       if (excusable(comparison, candidate, evidence.oracle).empty()) return comparison;

@@ -1,5 +1,6 @@
 // Properties of whole models that route.
 #include <algorithm>
+#include <cmath>
 
 #include "tests/properties/cases.h"
 
@@ -72,6 +73,54 @@ TEST(RoutingProperties, EqualExpertsAreOneMlp) {
                        weights = Array::from(gate).cast(Dtype::f32);
                      }
                      return unless_equal(tap_of(backend, equal), tap_of(backend, other));
+                   }});
+}
+
+/// act(x gate^T) * (x up^T), times down^T, of rows of x, with SiLU.
+Tensor<double> expert_of(const Problem& problem, const std::string& expert, const Tensor<double>& x) {
+  const auto times = [&](const Tensor<double>& rows, const char* name) {
+    const Tensor<double> weight = problem.parameters.at(expert + name + "_proj.weight").to<double>();
+    Tensor<double> out({rows.rows(), weight.dim(0)});
+    for (std::int64_t i = 0; i < out.size(); ++i) {
+      for (std::int64_t j = 0; j < rows.width(); ++j) {
+        out[i] += rows[i / out.width() * rows.width() + j] * weight[i % out.width() * rows.width() + j];
+      }
+    }
+    return out;
+  };
+  Tensor<double> hidden = times(x, "gate");
+  const Tensor<double> up = times(x, "up");
+  for (std::int64_t i = 0; i < hidden.size(); ++i) hidden[i] *= up[i] / (1 + std::exp(-hidden[i]));
+  return times(hidden, "down");
+}
+
+TEST(RoutingProperties, WithEveryExpertChosenTheLayerIsTheFullMixture) {
+  expect_property({[](Case& c) {
+                     ModelConfig& model = c.architecture.model;
+                     model.moe_top_k = model.num_experts;
+                     model.moe_packed_experts = model.moe_gradient_scale = false;
+                     model.moe_shared_experts = 0;
+                     model.moe_capacity_factor = 0;
+                     model.activation = Activation::silu;
+                     model.moe_router = RouterType::softmax_topk;
+                     return routes(c);
+                   },
+                   [](Backend& backend, const Problem& problem) {
+                     const Trace trace = backend.run(problem, {});
+                     Tensor<double> x = trace.at("layers.0.mlp_norm").to<double>();
+                     const Tensor<double> gate = trace.at("layers.0.mlp.router.gate").to<double>();
+                     Tensor<double> expected(x.shape), totals({gate.rows()});
+                     for (std::int64_t i = 0; i < gate.size(); ++i)
+                       totals[i / gate.width()] += std::exp(gate[i]);
+                     for (std::int64_t e = 0; e < gate.width(); ++e) {
+                       const Tensor<double> out =
+                           expert_of(problem, "layers.0.mlp.experts." + std::to_string(e) + ".", x);
+                       for (std::int64_t i = 0; i < out.size(); ++i) {
+                         const std::int64_t row = i / out.width();
+                         expected[i] += out[i] * std::exp(gate[row * gate.width() + e]) / totals[row];
+                       }
+                     }
+                     return unless_equal(trace.at("layers.0.mlp").to<double>(), expected);
                    }});
 }
 

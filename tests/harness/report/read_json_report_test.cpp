@@ -124,7 +124,7 @@ TEST_P(RefusedReport, NamesTheFileAndTheField) {
 INSTANTIATE_TEST_SUITE_P(
     Fields, RefusedReport,
     testing::Values(
-        Refusal{"/schema", "2", "schema: expected 1, which this version reads, got 2"},
+        Refusal{"/schema", "2", "schema: is 2, of a newer forgecheck; this one reads 1"},
         Refusal{"/schema", "", "schema: is missing"},
         Refusal{"/tool/name", "\"other\"", "tool.name: expected one of forgecheck, got \"other\""},
         Refusal{"/tool/version", "1", "tool.version: expected a text, got 1"},

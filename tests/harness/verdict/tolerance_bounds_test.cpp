@@ -58,6 +58,21 @@ TEST(ToleranceTerm, TheFloorIsFourUnitsOfTheAccumulatingType) {
   expect_element_bound({exact, exact, Dtype::bf16}, 5, 0x1p-8, 2 * 2 * 4 * 0x1p-24);
 }
 
+TEST(ToleranceTerm, TheBoundItselfPassesWithoutAMessage) {
+  const TapValues tap{ones({4, 8}), ones({4, 8}), Dtype::f32};
+  const TapResult result = tap.compare(with_element(tap.oracle, 5, 0x1p-24 + 2 * 4 * 4 * 0x1p-24));
+  EXPECT_EQ(result.used, 1);
+  EXPECT_EQ(result.verdict, Verdict::match);
+  EXPECT_EQ(result.message, "");
+}
+
+TEST(ToleranceTerm, OfATapWithoutErrorsTheFirstElementsIsShown) {
+  const TapValues tap{ones({4, 8}), ones({4, 8}), Dtype::f32};
+  const TapResult result = tap.compare(tap.oracle);
+  EXPECT_EQ(result.error, 0);
+  EXPECT_EQ(result.tolerance, 0x1p-24 + 2 * 4 * 4 * 0x1p-24);
+}
+
 // float64 has 53 digits down to 2^-1074, float32 24 down to 2^-149, bfloat16 8 down to 2^-133; half a unit is the most
 // that rounding to nearest costs.
 TEST(ToleranceTerm, StoringCostsHalfAUnitOfEachTypeDenormalsIncluded) {
