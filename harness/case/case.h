@@ -35,8 +35,8 @@ struct SeededInputs {
   bool embeds = false;            // inputs_embeds instead of tokens
   bool padding = false;           // key_padding_mask (frame_mask of a video)
   bool image_mask = false;
-  bool interleaved = false;    // modality ids in any order instead of image before text
-  bool ignore_labels = false;  // every fourth label is -100
+  bool interleaved = false;      // modality ids in any order instead of image before text
+  bool ignore_labels = false;    // every fourth label is -100
   bool documents_recur = false;  // the first half of each row's documents comes again, with the same ids
   double scale = 1.0;            // of embeddings and features
 };

@@ -18,8 +18,12 @@ namespace {
 /// Draws for one case.
 class Source {
  public:
-  explicit Source(std::uint64_t seed) : seed_(seed) {}
+  Source(std::uint64_t seed, double scale) : seed_(seed), scale_(scale) {}
 
+  /// Embeddings and features, of variance 1 but for the case's scale.
+  Array embeddings(const std::string& name, const Shape& shape) const {
+    return floats(name, shape, std::sqrt(3.0) * scale_);
+  }
   Array floats(const std::string& name, const Shape& shape, double scale) const {
     return Array::from(seeded_tensor("input." + name, shape, seed_, static_cast<float>(scale), 0.0F));
   }
@@ -44,6 +48,7 @@ class Source {
 
  private:
   std::uint64_t seed_;
+  double scale_;
 };
 
 /// Document s * count / length of position s, every row's boundaries shifted by a position more. Where they recur there are
@@ -127,11 +132,10 @@ std::int64_t add_images(const Case& value, const Source& source, Inputs& inputs)
   const Architecture& architecture = value.architecture;
   const SeededInputs& sizes = value.inputs;
   const bool side_channel = architecture.has_side_channel();
-  const double scale = std::sqrt(3.0) * sizes.scale;
   if (sizes.patches > 0) {
     Shape shape{sizes.batch, sizes.patches, architecture.feature_dim};
     if (sizes.frames > 0) shape.insert(shape.begin() + 1, sizes.frames);
-    inputs.vision_features = source.floats("vision_features", shape, scale);
+    inputs.vision_features = source.embeddings("vision_features", shape);
     if (sizes.padding && sizes.frames > 0) {
       inputs.frame_mask = source.mask("frame_mask", {sizes.batch, sizes.frames});
     }
@@ -142,11 +146,11 @@ std::int64_t add_images(const Case& value, const Source& source, Inputs& inputs)
   if (sizes.image_tokens == 0) return 0;
   const Shape shape{sizes.batch, sizes.image_tokens, architecture.model.dim};
   if (side_channel) {
-    inputs.image_features = source.floats("image_features", shape, scale);
+    inputs.image_features = source.embeddings("image_features", shape);
     if (sizes.image_mask) inputs.image_mask = source.mask("image_mask", {sizes.batch, sizes.image_tokens});
     return 0;
   }
-  inputs.prefix_embeds = source.floats("prefix_embeds", shape, scale);
+  inputs.prefix_embeds = source.embeddings("prefix_embeds", shape);
   return sizes.image_tokens;
 }
 
@@ -193,7 +197,7 @@ Inputs make_inputs(const Case& value) {
   check_sizes(value);
   const Architecture& architecture = value.architecture;
   const SeededInputs& sizes = value.inputs;
-  const Source source(value.seed);
+  const Source source(value.seed, sizes.scale);
   Inputs inputs;
   inputs.output_slice = value.output_slice;
 
@@ -203,15 +207,15 @@ Inputs make_inputs(const Case& value) {
   const std::int64_t residual = sizes.embeds ? sizes.text_len : prefix + sizes.text_len;
   if (sizes.embeds) {
     inputs.inputs_embeds =
-        source.floats("inputs_embeds", {sizes.batch, residual, architecture.model.dim},
-                      std::sqrt(3.0) * sizes.scale);
+        source.embeddings("inputs_embeds", {sizes.batch, residual, architecture.model.dim});
   } else {
     inputs.tokens =
         Array::from(source.integers("tokens", {sizes.batch, sizes.text_len}, architecture.model.vocab_size));
   }
 
   // 2. what tells positions apart
-  if (sizes.documents > 0) inputs.doc_ids = documents(sizes.batch, residual, sizes.documents, sizes.documents_recur);
+  if (sizes.documents > 0)
+    inputs.doc_ids = documents(sizes.batch, residual, sizes.documents, sizes.documents_recur);
   if (sizes.padding && sizes.frames == 0) {
     inputs.key_padding_mask = source.mask("key_padding_mask", {sizes.batch, residual});
   }

@@ -238,8 +238,7 @@ void add_fuzz(CLI::App& app, Invocation& invocation) {
   command
       ->add_option("--family", options->family,
                    "kempnerforge: only options that KempnerForge has; transformers: Llama, Mistral, Mixtral, "
-                   "Qwen2 and "
-                   "Qwen3; any (default): all options")
+                   "Qwen2 and Qwen3; any (default): all options")
       ->check(CLI::IsMember({"kempnerforge", "transformers", "any"}));
   command
       ->add_option(

@@ -67,7 +67,7 @@ std::optional<Related> with_other_tokens(const Problem& plain, const Shape& logi
   const std::int64_t before = logits[1] - tokens.dim(1);
   const bool leaves_images_out =
       is_mot || plain.inputs.frame_mask.has_value();  // a mask of frames is one of images
-  Related related{plain, "logits", all_rows(logits)};
+  Related related{plain, all_rows(logits)};
   std::int64_t changed = 0, left_out = 0;
   for (std::int64_t b = 0; b < logits[0]; ++b) {
     for (std::int64_t s = 0; s < logits[1]; ++s) {
@@ -88,11 +88,11 @@ std::optional<Related> with_other_tokens(const Problem& plain, const Shape& logi
 }
 
 std::optional<Related> again(const Problem& plain, const Shape& logits, RandomDraws&) {
-  return Related{plain, "logits", all_rows(logits)};
+  return Related{plain, all_rows(logits)};
 }
 
 std::optional<Related> decoded(const Problem& plain, const Shape& logits, RandomDraws& draws) {
-  Related related{plain, "logits", all_rows(logits)};
+  Related related{plain, all_rows(logits)};
   Case& definition = related.problem.definition;
   if (tokens_compete(definition) || definition.train || definition.architecture.vlm) return std::nullopt;
   definition.run = RunKind::decode;
@@ -104,7 +104,7 @@ std::optional<Related> decoded(const Problem& plain, const Shape& logits, Random
 }
 
 std::optional<Related> staged(const Problem& plain, const Shape& logits, RandomDraws& draws) {
-  Related related{plain, "logits.staged", all_rows(logits)};
+  Related related{plain, all_rows(logits), "logits.staged"};
   related.problem.definition.stages = draws.between(1, plain.definition.architecture.model.n_layers);
   if (refusal_of(related.problem.definition)) return std::nullopt;
   return related;
@@ -113,7 +113,7 @@ std::optional<Related> staged(const Problem& plain, const Shape& logits, RandomD
 std::optional<Related> rows_permuted(const Problem& plain, const Shape& logits, RandomDraws& draws) {
   if (logits[0] < 2 || tokens_compete(plain.definition)) return std::nullopt;
   const Rows order = other_order(logits[0], draws);
-  Related related{plain, "logits", {}};
+  Related related{plain, {}};
   Inputs::visit(related.problem.inputs, [&](const char*, std::optional<Array>& input) {
     if (input) input = reordered(*input, order);
   });
@@ -151,7 +151,7 @@ std::optional<Related> experts_permuted(const Problem& plain, const Shape& logit
   if (experts < 2 || plain.definition.architecture.is(VlmArch::moma)) return std::nullopt;
   // Scores in bfloat16 are often equal, and of equal ones the lower index is chosen.
   if (plain.definition.dtype == Dtype::bf16) return std::nullopt;
-  Related related{plain, "logits", all_rows(logits)};
+  Related related{plain, all_rows(logits)};
   related.problem.seeded = false;
   ParameterTable& table = related.problem.parameters;
   constexpr std::string_view kGate = "router.gate.weight";

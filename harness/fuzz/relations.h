@@ -13,9 +13,9 @@ namespace forgecheck {
 /// A problem whose logits are known from those of another.
 struct Related {
   Problem problem;
-  std::string tap = "logits";  // of the related run
-  /// For each row of that tap, the row of the plain problem's that it must equal; -1: none.
+  /// For each row of `tap`, the row of the plain problem's logits that it must equal; -1: none.
   std::vector<std::int64_t> equals;
+  std::string tap = "logits";  // of the related run
 };
 
 /// What the related problem's tap must be, by the plain problem's; rows that equal none are left as they are.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/tap/tap_kind.h"
 #include "harness/verdict/flush_denormals.h"
 #include "harness/verdict/tolerance.h"
 
@@ -31,8 +32,9 @@ std::vector<const TapResult*> excusable(const Comparison& comparison, const Trac
 std::vector<Arithmetic> other_orders(const Problem& problem, const Trace& candidate) {
   const Architecture& architecture = problem.definition.architecture;
   const bool has_biases = architecture.model.qkv_bias || architecture.adapter;
-  const bool shows_attention = std::ranges::any_of(
-      candidate.entries(), [](const auto& tap) { return tap.first.ends_with("attention.context"); });
+  const bool shows_attention = std::ranges::any_of(candidate.entries(), [&](const auto& tap) {
+    return place_of(tap.first, architecture).kind == TapKind::context;
+  });
   std::vector<Arithmetic> orders;
   for (const Named<Probabilities>& probabilities : kProbabilities) {
     if (shows_attention && probabilities.value != Probabilities::kept) continue;
@@ -65,12 +67,9 @@ bool has_unseen_choices(const Problem& problem, const Trace& candidate, const Re
                              [&](const auto& decision) { return candidate.find(decision.first) == nullptr; });
 }
 
-/// Whether a wrong tap is off by so little that denormals which became zero on the way may be the reason: each is below the smallest
-/// normal number, and a norm multiplies it by at most 1 / sqrt(eps).
+/// Whether a wrong tap is off by so little that denormals which became zero on the way may be the reason.
 bool may_have_flushed(const std::vector<const TapResult*>& wrong) {
-  constexpr double kSmallestNormal = 0x1p-126, kMostOfANorm = 0x1p20;
-  return std::ranges::any_of(
-      wrong, [](const TapResult* tap) { return tap->error <= kSmallestNormal * kMostOfANorm; });
+  return std::ranges::any_of(wrong, [](const TapResult* tap) { return tap->error <= kMostFlushed; });
 }
 
 ReferenceRun run_without_denormals(const Problem& problem, Dtype type, const Trace& candidate) {

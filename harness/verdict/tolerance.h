@@ -82,6 +82,10 @@ inline constexpr double kFlips = 0.1;
 /// its last place: a unit is 2^-7 of a number just above a power of two, and 2^-8 of one just below the next.
 inline constexpr double kFlipSteps = 2.0;
 
+/// A wrong tap that is off by no more may be one in which denormals became zero: each is below 2^-126, the smallest normal
+/// number, and norms multiply it by 1 / sqrt(eps). No tolerance: it only says where a baseline without denormals is run.
+inline constexpr double kMostFlushed = 0x1p-106;
+
 /// Where there is no oracle, two runs of one computation are compared by what moved weights do to the backend's
 /// own results (harness/fuzz/own_noise.h): this many runs, each weight moved by moved_step(type) of itself. In
 /// float32 that is four units in the last place, which in a product of k terms is more than what summing them

@@ -54,23 +54,27 @@ TEST(MotProperties, TheFirstModalityOfAWarmStartedModelIsItsDenseSource) {
                    }});
 }
 
+/// Where the text is the images once more, its last token sees every key of theirs twice, and so what their last one sees.
 TEST(MotProperties, PositionsOfTheTextBeginAgainBehindTheImages) {
   expect_property({[](Case& c) {
+                     c.architecture.model.n_layers = 1;
                      if (!is_warm_started(c)) return false;
-                     c.architecture.vlm->mot_modalities = {"image", "text"};
-                     return true;
+                     c.inputs.text_len = 2 * c.architecture.num_image_tokens;
+                     return c.architecture.num_image_tokens > 1;
                    },
                    [](Backend& backend, const Problem& problem) {
-                     // With its images masked out a text is alone: its positions count from 0.
                      const std::int64_t images = problem.definition.architecture.num_image_tokens;
-                     const std::int64_t length = problem.definition.inputs.text_len;
-                     Problem masked = warm_started(problem);
-                     masked.definition.inputs.padding = true;
-                     Tensor<std::uint8_t> mask({problem.definition.inputs.batch, length});
-                     for (std::int64_t i = 0; i < mask.size(); ++i) mask[i] = i % length < images ? 0 : 1;
-                     masked.inputs.key_padding_mask = Array::from(mask);
-                     return unless_equal(tap_of(backend, dense_source(problem, images, length)),
-                                         positions_of(tap_of(backend, masked), images, length));
+                     Problem twice = warm_started(problem);
+                     Tensor<double> embeds = twice.inputs.inputs_embeds->to<double>();
+                     const std::int64_t half = images * embeds.dim(2);
+                     for (std::int64_t b = 0; b < embeds.dim(0); ++b) {
+                       std::copy_n(embeds.data.begin() + 2 * b * half, half,
+                                   embeds.data.begin() + (2 * b + 1) * half);
+                     }
+                     twice.inputs.inputs_embeds = Array::from(embeds).cast(Dtype::f32);
+                     const Tensor<double> logits = tap_of(backend, twice);
+                     return unless_equal(positions_of(logits, images - 1, images),
+                                         positions_of(logits, 2 * images - 1, 2 * images));
                    }});
 }
 

@@ -211,7 +211,8 @@ TEST(MakeInputs, EmbeddingsAndFeaturesAreScaled) {
   const std::string vlm = "[" + kModelOfMakeInputs + ",max_text_len=32";
   const std::string adapter = ",adapter.type=linear,feature_dim=6]/text_len=4,patches=2";
   for (const std::string& text :
-       {"dense[" + kModelOfMakeInputs + "]/embeds=true", "joint_decoder" + vlm + "]/text_len=4,image_tokens=2",
+       {"dense[" + kModelOfMakeInputs + "]/embeds=true",
+        "joint_decoder" + vlm + "]/text_len=4,image_tokens=2",
         "cross_attention" + vlm + "]/text_len=4,image_tokens=2", "joint_decoder" + vlm + adapter}) {
     const Inputs plain = made_inputs(text), scaled = made_inputs(text + ",scale=0.125");
     int floats = 0;
