@@ -79,9 +79,11 @@ Judgement judge_agreement(Backend& first, Backend& second, const Problem& proble
     TapResult result = compare_own(name, *value, noise, type, {}, !is_choice);
     const bool by_experts =
         problem.definition.architecture.is(VlmArch::moma) && problem.inputs.gumbel.empty();
-    if (is_choice && by_experts && result.verdict == Verdict::mismatch &&
-        tokens_tie(*value, expected, noise, scores_of(name), type)) {
-      result.verdict = Verdict::undecided;
+    // Where the scores are known, a tie of some tokens excuses no choice of others.
+    if (is_choice && by_experts && result.verdict != Verdict::match &&
+        noise.plain.find(scores_of(name)) != nullptr) {
+      const bool tie = tokens_tie(*value, expected, noise, scores_of(name), type);
+      result.verdict = tie ? Verdict::undecided : Verdict::mismatch;
     }
     const bool parted = add(judgement, result);
     // What follows another choice differs for that reason.

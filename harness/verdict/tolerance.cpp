@@ -1,9 +1,9 @@
 #include "harness/verdict/tolerance.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdio>
 
 #include "harness/verdict/tap_error.h"
 #include "reference/error.h"
@@ -14,9 +14,7 @@ namespace forgecheck {
 namespace {
 
 std::string format(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.9g", value);
-  return text.data();
+  return fmt::format("{:.9g}", value);
 }
 
 TapResult mismatch(const std::string& name, const std::string& message) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <set>
 
@@ -150,13 +151,15 @@ TEST_F(RecordCommand, KilledAtFiftyMomentsEveryFileIsOldOrNew) {
   write("first.txt", first);
   write("second.txt", second);
   ASSERT_EQ(record({"--cases", "first.txt", "--out", "old"}).status, 0);
+  const auto start = std::chrono::steady_clock::now();
   ASSERT_EQ(record({"--cases", "second.txt", "--out", "new"}).status, 0);
+  const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - start;
   RandomDraws draws("moments", 2);
   std::size_t were_old = 0, were_new = 0;
   for (int moment = 0; moment < 50; ++moment) {
     std::filesystem::remove_all(at("store"));
     std::filesystem::copy(at("old"), at("store"), std::filesystem::copy_options::recursive);
-    const std::string after = "0.0" + std::to_string(draws.between(100, 999));
+    const std::string after = std::to_string(whole.count() * double(draws.between(10, 120)) / 100);
     (void)run_under("(sleep " + after + "; kill -9 $$) & true",
                     {"golden", "record", "--cases", "second.txt", "--out", "store", "--update"});
     for (int i = 0; i < 12; ++i) {
