@@ -41,6 +41,9 @@ struct Product {
 void plain_product(const Product<double>& product, Order order);
 void plain_product(const Product<float>& product, Order order);
 void plain_product(const Product<Sampled>& product, Order order);
+/// As plain_product(), bit for bit, for large products: every sum visits its terms 0, stride, 2 stride, ... modulo k.
+void blocked_product(const Product<double>& product, std::int64_t stride);
+void blocked_product(const Product<float>& product, std::int64_t stride);
 void openblas_product(const Product<double>& product);
 void openblas_product(const Product<float>& product);
 void onednn_product(const Product<float>& product);

@@ -1,4 +1,4 @@
-// The definition of the matrix product, and the same sums in another order.
+// The definition of the matrix product, and the same sums in another order. Large products take blocked.cpp's way to the same bits.
 #include <algorithm>
 #include <numeric>
 
@@ -50,13 +50,22 @@ std::int64_t stride_of(Order order, std::int64_t k) {
   throw_not_an_enumerator("[matmul] order", order);
 }
 
+/// Products of so many multiply-adds are computed in blocks, with the same bits.
+constexpr std::int64_t kBlockedWork = std::int64_t{1} << 15;
+
+template <class C>
+void product_of_any_size(const Product<C>& product, std::int64_t stride) {
+  const bool is_large = product.m * product.n * product.k >= kBlockedWork;
+  is_large ? blocked_product(product, stride) : product_in_order(product, stride);
+}
+
 }  // namespace
 
 void plain_product(const Product<double>& product, Order order) {
-  product_in_order(product, stride_of(order, product.k));
+  product_of_any_size(product, stride_of(order, product.k));
 }
 void plain_product(const Product<float>& product, Order order) {
-  product_in_order(product, stride_of(order, product.k));
+  product_of_any_size(product, stride_of(order, product.k));
 }
 void plain_product(const Product<Sampled>& product, Order order) {
   product_in_order(product, stride_of(order, product.k));

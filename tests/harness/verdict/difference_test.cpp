@@ -43,6 +43,7 @@ TEST(Difference, EqualValuesMatchInWhateverTypeTheyAreStored) {
 TEST(Difference, IsCountedAndNamedWhereItIsLargest) {
   const TapResult result = compared(floats({4}, {1, 2, 3, 4}), floats({4}, {1, 2.5, 3, 2}));
   EXPECT_EQ(result.verdict, Verdict::mismatch);
+  EXPECT_EQ(result.tolerance, 0) << "there is none";
   EXPECT_EQ(result.error, 2);
   EXPECT_EQ(result.used, kInfinity);
   EXPECT_EQ(result.message, "differs in 2 of 4 elements, most at element 3: 4 in A, 2 in B");

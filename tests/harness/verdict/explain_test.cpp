@@ -138,6 +138,8 @@ TEST(FirstDivergence, HasTheErrorOfItsInputsNotItsOwn) {
   const Problem right = problem();
   const FirstDivergence own = divergence_at(right, inherited_run(right), "layers.0.mlp");
   EXPECT_GT(own.local_error, 0.1);
+  EXPECT_GT(own.tolerance, 0);
+  EXPECT_LT(own.tolerance, 1e-4);
   EXPECT_LT(own.inherited_error, 1e-5) << "its inputs are right";
   // Without layers.0.mlp and layers.0 the first wrong tap is one whose inputs the trace does not show; and the
   // logits after it are right on a wrong input.

@@ -128,7 +128,10 @@ TEST(CompareSpecial, ScalarsAreCompared) {
 
 TEST(CompareIntegers, OneDifferenceIsAMismatchAtItsIndex) {
   const Array oracle = Array::from(Tensor<std::int64_t>({2, 2}, {1, 2, 3, 4}));
-  EXPECT_EQ(compare_integers("tap", oracle, oracle).verdict, Verdict::match);
+  const TapResult same = compare_integers("tap", oracle, oracle);
+  EXPECT_EQ(same.verdict, Verdict::match);
+  EXPECT_EQ(same.error, 0);
+  EXPECT_EQ(same.used, 0);
   const TapResult result =
       compare_integers("tap", Array::from(Tensor<std::int64_t>({2, 2}, {1, 2, -3, 4})), oracle);
   EXPECT_EQ(result.verdict, Verdict::mismatch);

@@ -152,6 +152,9 @@ TEST(CompareFloating, SaysThatATapIsOffAsAWhole) {
   EXPECT_DOUBLE_EQ(result.tolerance, 0.2);
   EXPECT_DOUBLE_EQ(result.used, 1.25);
   EXPECT_EQ(result.message, "is off as a whole: root mean square error 0.25, tolerance 0.2");
+  Tensor<double> uneven({8, 8}, std::vector<double>(64, 1.24));
+  for (std::int64_t i = 0; i < 32; ++i) uneven[i] = 1.26;
+  EXPECT_DOUBLE_EQ(tap.compare(uneven).error, std::sqrt((0.26 * 0.26 + 0.24 * 0.24) / 2));
   const TapResult right = tap.compare(Tensor<double>({8, 8}, std::vector<double>(64, 1.1)));
   EXPECT_DOUBLE_EQ(right.used, 0.5);
   EXPECT_EQ(right.message, "");

@@ -1,0 +1,156 @@
+// The sums of the plain product, each in the plain product's order and so with the same bits, for many rows and columns at
+// a time: a block of the second factor is copied to where it lies in the order of the sums, and stays in the cache.
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "reference/linalg/matmul.h"
+#include "reference/linalg/parallel.h"
+
+// The functions below are compiled for processors with AVX2 too. Neither fuses multiply and add. The sanitizers run before
+// a program can choose between the two.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define FORGECHECK_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define FORGECHECK_CLONES
+#endif
+
+namespace forgecheck::linalg {
+
+namespace {
+
+/// Columns that are summed side by side.
+template <class C>
+struct Vector {
+  using Type __attribute__((vector_size(32), may_alias)) = C;
+};
+
+constexpr std::int64_t kVectors = 2, kRows = 4;
+template <class C>
+constexpr std::int64_t kColumns = kVectors * 32 / static_cast<std::int64_t>(sizeof(C));
+
+/// Terms of the sums that are copied at a time: with them a block is 32 KiB.
+constexpr std::int64_t kTerms = 512;
+
+/// Products of so many multiply-adds are shared by threads.
+constexpr std::int64_t kThreadedWork = std::int64_t{1} << 22;
+
+/// sums (Rows, columns) += x (Rows, terms) times block (terms, columns), one term after the other.
+template <class C, std::int64_t Rows>
+[[gnu::always_inline]] inline void add_terms(C* sums, const C* x, std::int64_t x_step, const C* block,
+                                             std::int64_t terms) {
+  using V = typename Vector<C>::Type;
+  V total[Rows][kVectors];
+  for (std::int64_t r = 0; r < Rows; ++r) {
+    for (std::int64_t v = 0; v < kVectors; ++v)
+      total[r][v] = reinterpret_cast<const V*>(sums)[r * kVectors + v];
+  }
+  for (std::int64_t p = 0; p < terms; ++p) {
+    const V* const columns = reinterpret_cast<const V*>(block) + p * kVectors;
+    for (std::int64_t r = 0; r < Rows; ++r) {
+      for (std::int64_t v = 0; v < kVectors; ++v) total[r][v] += x[r * x_step + p] * columns[v];
+    }
+  }
+  for (std::int64_t r = 0; r < Rows; ++r) {
+    for (std::int64_t v = 0; v < kVectors; ++v) reinterpret_cast<V*>(sums)[r * kVectors + v] = total[r][v];
+  }
+}
+
+/// As add_terms(), for any number of rows.
+template <class C>
+[[gnu::always_inline]] inline void add_terms_of_rows(C* sums, std::int64_t rows, const C* x,
+                                                     std::int64_t x_step, const C* block,
+                                                     std::int64_t terms) {
+  std::int64_t i = 0;
+  for (; i + kRows <= rows; i += kRows) {
+    add_terms<C, kRows>(sums + i * kColumns<C>, x + i * x_step, x_step, block, terms);
+  }
+  for (; i < rows; ++i) add_terms<C, 1>(sums + i * kColumns<C>, x + i * x_step, x_step, block, terms);
+}
+
+FORGECHECK_CLONES void add_block(float* sums, std::int64_t rows, const float* x, std::int64_t x_step,
+                                 const float* block, std::int64_t terms) {
+  add_terms_of_rows(sums, rows, x, x_step, block, terms);
+}
+FORGECHECK_CLONES void add_block(double* sums, std::int64_t rows, const double* x, std::int64_t x_step,
+                                 const double* block, std::int64_t terms) {
+  add_terms_of_rows(sums, rows, x, x_step, block, terms);
+}
+
+/// Memory that a vector may be read from.
+template <class C>
+struct alignas(64) Line {
+  std::array<C, 64 / sizeof(C)> values;
+};
+template <class C>
+class Aligned {
+ public:
+  explicit Aligned(std::int64_t size)
+      : lines_(static_cast<std::size_t>(size) * sizeof(C) / sizeof(Line<C>) + 1) {}
+  C* data() { return lines_.data()->values.data(); }
+
+ private:
+  std::vector<Line<C>> lines_;
+};
+
+/// The indices of the terms in the order of the sums.
+std::vector<std::int64_t> visited(std::int64_t k, std::int64_t stride) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(k));
+  std::int64_t p = 0;
+  for (std::int64_t& index : order) {
+    index = p;
+    p = (p + stride) % k;
+  }
+  return order;
+}
+
+/// Columns `first` to `first + kColumns` of the product; those past the end are left out.
+template <class C>
+void sum_columns(const Product<C>& product, const C* x, const std::vector<std::int64_t>& order,
+                 std::int64_t first) {
+  const std::int64_t columns = std::min(kColumns<C>, product.n - first);
+  const std::int64_t column_step = product.w_transposed ? product.k : 1,
+                     term_step = product.w_transposed ? 1 : product.n;
+  Aligned<C> sums(product.m * kColumns<C>), block(kTerms * kColumns<C>);
+  for (std::int64_t begin = 0; begin < product.k; begin += kTerms) {
+    const std::int64_t terms = std::min(kTerms, product.k - begin);
+    for (std::int64_t p = 0; p < terms; ++p) {
+      const C* const row =
+          product.w + first * column_step + order[static_cast<std::size_t>(begin + p)] * term_step;
+      for (std::int64_t j = 0; j < columns; ++j) block.data()[p * kColumns<C> + j] = row[j * column_step];
+    }
+    add_block(sums.data(), product.m, x + begin, product.k, block.data(), terms);
+  }
+  for (std::int64_t i = 0; i < product.m; ++i) {
+    std::copy_n(sums.data() + i * kColumns<C>, columns, product.out + i * product.n + first);
+  }
+}
+
+template <class C>
+void sum_blocks(const Product<C>& product, std::int64_t stride) {
+  const std::vector<std::int64_t> order = visited(product.k, stride);
+  std::vector<C> reordered;
+  const C* x = product.x;
+  if (stride != 1) {
+    reordered.reserve(static_cast<std::size_t>(product.m * product.k));
+    for (std::int64_t i = 0; i < product.m; ++i) {
+      for (const std::int64_t p : order) reordered.push_back(product.x[i * product.k + p]);
+    }
+    x = reordered.data();
+  }
+  const std::int64_t panels = (product.n + kColumns<C> - 1) / kColumns<C>;
+  const bool is_large = product.m * product.n * product.k >= kThreadedWork;
+  parallel_for(is_large ? thread_count() : 1, panels,
+               [&](std::int64_t panel) { sum_columns(product, x, order, panel * kColumns<C>); });
+}
+
+}  // namespace
+
+void blocked_product(const Product<float>& product, std::int64_t stride) {
+  sum_blocks(product, stride);
+}
+void blocked_product(const Product<double>& product, std::int64_t stride) {
+  sum_blocks(product, stride);
+}
+
+}  // namespace forgecheck::linalg
