@@ -42,6 +42,14 @@ TEST(Formulas, OfContextAreThoseOfItsHeadsAndKeys) {
                     HasSubstr("head h / 2"), Not(HasSubstr("rope"))));
 }
 
+TEST(Formulas, OfProjectionsNameTheirWeight) {
+  for (const std::string part : {"attention.v_proj", "mlp.up_proj"}) {
+    const std::string tap = "layers.0." + part;
+    EXPECT_EQ(formula("dense" + kModel + "]/text_len=4", tap),
+              part.substr(part.find('.') + 1) + " = x W^T, W = " + tap + ".weight (out, in)");
+  }
+}
+
 TEST(Formulas, OfActivationsAreThoseOfTheModel) {
   const auto hidden = [](const std::string& activation) {
     return formula("dense" + kModel + ",activation=" + activation + "]/text_len=4", "layers.0.mlp.hidden");
