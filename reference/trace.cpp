@@ -55,6 +55,12 @@ const Array* Tracer::replacement(std::string_view name, Forcing at_least) const 
   return forced_ != nullptr && forcing_ >= at_least ? forced_->find(name) : nullptr;
 }
 
+const Array* Tracer::forced_value(std::string_view name, const Shape& shape) const {
+  const Array* other = replacement(name, Forcing::everything);
+  const bool fits = other != nullptr && is_floating_point(other->dtype()) && other->shape() == shape;
+  return fits ? other : nullptr;
+}
+
 template <class T>
 void Tracer::tap(const std::string& name, Tensor<T>& value) {
   tap(name, value, value.shape);
@@ -63,10 +69,12 @@ void Tracer::tap(const std::string& name, Tensor<T>& value) {
 template <class T>
 void Tracer::tap(const std::string& name, Tensor<T>& value, const Shape& recorded_shape) {
   if (wanted(name)) trace_.add(name, Array::from(value.reshaped(recorded_shape)));
-  const Array* other = replacement(name, Forcing::everything);
-  if (other != nullptr && is_floating_point(other->dtype()) && other->shape() == recorded_shape) {
-    value = other->to<T>().reshaped(value.shape);
-  }
+  const Array* other = forced_value(name, recorded_shape);
+  if (other != nullptr) value = other->to<T>().reshaped(value.shape);
+}
+
+bool Tracer::overwrites(const std::string& name, const Shape& shape) const {
+  return forced_value(name, shape) != nullptr && !wanted(name);
 }
 
 void Tracer::tap_value(const std::string& name, Array value) {

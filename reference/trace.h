@@ -71,6 +71,8 @@ class Tracer {
   /// A floating point tap that is recorded with another shape of the same elements.
   template <class T>
   void tap(const std::string& name, Tensor<T>& value, const Shape& recorded_shape);
+  /// Whether a tap of that name and shape is replaced and not recorded: its value need not be computed.
+  bool overwrites(const std::string& name, const Shape& shape) const;
   /// A tap of integers that follow from decisions (counts, tokens).
   void tap_value(const std::string& name, Array value);
   /// A decision tap: each row of `indices` (R, k) chose the largest of `scores` (R, candidates).
@@ -88,6 +90,7 @@ class Tracer {
  private:
   bool wanted(std::string_view name) const { return !wants_ || wants_(name); }
   const Array* replacement(std::string_view name, Forcing at_least) const;
+  const Array* forced_value(std::string_view name, const Shape& shape) const;
 
   std::function<bool(std::string_view)> wants_;
   const Trace* forced_ = nullptr;

@@ -9,6 +9,25 @@ namespace {
 /// Thrown by a tap filter at the first tap after the last wanted one.
 struct Reached {};
 
+/// Wants some taps, and ends the run behind the last of them. It may be asked of one tap several times in a row.
+class UntilTheLast {
+ public:
+  explicit UntilTheLast(std::set<std::string> wanted) : wanted_(std::move(wanted)) {}
+
+  bool operator()(std::string_view name) {
+    if (name != asked_) {
+      wanted_.erase(asked_);
+      if (wanted_.empty()) throw Reached();
+      asked_ = name;
+    }
+    return wanted_.contains(asked_);
+  }
+
+ private:
+  std::set<std::string> wanted_;
+  std::string asked_;
+};
+
 ReferenceRun taken(Tracer& tracer) {
   ReferenceRun result;
   result.decisions = tracer.decisions();
@@ -28,13 +47,8 @@ ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmeti
 
 ReferenceRun sampled_forced(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
                             const std::set<std::string>& names) {
-  std::size_t missing = names.size();
-  Tracer tracer([&](std::string_view name) {
-    if (missing == 0) throw Reached();
-    const bool wanted = names.contains(std::string(name));
-    if (wanted) --missing;
-    return wanted;
-  });
+  UntilTheLast filter(names);
+  Tracer tracer([&](std::string_view name) { return filter(name); });
   tracer.force(forced, Forcing::everything);
   try {
     run_sampled(problem, precision, seed, tracer);
@@ -44,12 +58,8 @@ ReferenceRun sampled_forced(const Problem& problem, Dtype precision, std::uint64
 }
 
 std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, const std::string& tap) {
-  bool seen = false;
-  Tracer tracer([&](std::string_view name) {
-    if (seen) throw Reached();
-    seen = name == tap;
-    return seen;
-  });
+  UntilTheLast filter({tap});
+  Tracer tracer([&](std::string_view name) { return filter(name); });
   tracer.force(forced, Forcing::everything);
   try {
     run_reference(problem, Dtype::f64, kPlain, tracer);

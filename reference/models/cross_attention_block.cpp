@@ -17,21 +17,18 @@ Tensor<T> cross_attention(Run<T>& run, const std::string& name, const Tensor<T>&
   const std::int64_t heads = vlm.resolved_heads(run.model()), kv_heads = vlm.resolved_kv_heads(run.model());
   const std::int64_t head_dim = run.model().dim / heads;
 
-  Tensor<T> q = run.linear(name + ".q_proj", x);
-  run.tracer.tap(name + ".q_proj", q);
-  Tensor<T> k = run.linear(name + ".k_proj", image_features);
-  run.tracer.tap(name + ".k_proj", k);
-  Tensor<T> v = run.linear(name + ".v_proj", image_features);
-  run.tracer.tap(name + ".v_proj", v);
+  const auto project = [&](const std::string& module, const Tensor<T>& from) {
+    return run.tapped_linear(name + module, from, name + module);
+  };
+  Tensor<T> q = project(".q_proj", x), k = project(".k_proj", image_features),
+            v = project(".v_proj", image_features);
 
   Tensor<T> context = attention(std::move(q).reshaped({batch, length, heads, head_dim}),
                                 std::move(k).reshaped({batch, images, kv_heads, head_dim}),
                                 std::move(v).reshaped({batch, images, kv_heads, head_dim}),
                                 cross_mask(batch, length, images, image_mask), run.options.arithmetic);
   run.tracer.tap(name + ".context", context);
-  Tensor<T> out = run.linear(name + ".o_proj", context);
-  run.tracer.tap(name, out);
-  return out;
+  return run.tapped_linear(name + ".o_proj", context, name);
 }
 
 }  // namespace

@@ -11,27 +11,22 @@ namespace forgecheck {
 
 template <class T>
 Tensor<T> mlp(Run<T>& run, const std::string& name, const Tensor<T>& x, bool tapped) {
-  const auto tap = [&](const std::string& tap_name, Tensor<T>& value) {
-    if (tapped) run.tracer.tap(tap_name, value);
+  const auto linear = [&](const std::string& module, const Tensor<T>& in, const std::string& tap) {
+    return tapped ? run.tapped_linear(module, in, tap) : run.linear(module, in);
   };
   // 1. to the hidden width
   Tensor<T> hidden;
   if (is_swiglu(run.model().activation)) {
-    Tensor<T> gate = run.linear(name + ".gate_proj", x);
-    tap(name + ".gate_proj", gate);
-    Tensor<T> up = run.linear(name + ".up_proj", x);
-    tap(name + ".up_proj", up);
+    const Tensor<T> gate = linear(name + ".gate_proj", x, name + ".gate_proj");
+    const Tensor<T> up = linear(name + ".up_proj", x, name + ".up_proj");
     hidden = swiglu(gate, up);
   } else {
-    Tensor<T> up = run.linear(name + ".up_proj", x);
-    tap(name + ".up_proj", up);
+    const Tensor<T> up = linear(name + ".up_proj", x, name + ".up_proj");
     hidden = activate(up, run.model().activation);
   }
-  tap(name + ".hidden", hidden);
+  if (tapped) run.tracer.tap(name + ".hidden", hidden);
   // 2. back to the model's width
-  Tensor<T> out = run.linear(name + ".down_proj", hidden);
-  tap(name, out);
-  return out;
+  return linear(name + ".down_proj", hidden, name);
 }
 
 namespace {

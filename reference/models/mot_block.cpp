@@ -45,9 +45,8 @@ std::vector<Tensor<T>> mot_attention(Run<T>& run, const std::string& name,
     const std::int64_t end = begin + stream.x.dim(1);
     Tensor<T> part = slice_sequence(context, begin, end);
     run.tracer.tap(name + ".context." + stream.modality, part);
-    Tensor<T> out = run.linear(name + ".o_proj." + stream.modality, part);
-    run.tracer.tap(name + "." + stream.modality, out);
-    outputs.push_back(std::move(out));
+    outputs.push_back(
+        run.tapped_linear(name + ".o_proj." + stream.modality, part, name + "." + stream.modality));
     begin = end;
   }
   return outputs;

@@ -7,6 +7,14 @@
 
 namespace forgecheck {
 
+namespace {
+
+/// Products of so many multiply-adds are not computed for nothing. Smaller ones are: where sums are sampled, their draws
+/// come before those of other modules.
+constexpr std::int64_t kSkippedWork = std::int64_t{1} << 22;
+
+}  // namespace
+
 template <class T>
 Tensor<T> Run<T>::linear(const std::string& name, const Tensor<T>& x) const {
   return forgecheck::linear(x, weight(name), options.arithmetic);
@@ -15,6 +23,22 @@ Tensor<T> Run<T>::linear(const std::string& name, const Tensor<T>& x) const {
 template <class T>
 Tensor<T> Run<T>::biased_linear(const std::string& name, const Tensor<T>& x) const {
   return forgecheck::linear(x, weight(name), weights.at(name + ".bias"), options.arithmetic);
+}
+
+template <class T>
+Tensor<T> Run<T>::tapped_linear(const std::string& name, const Tensor<T>& x, const std::string& tap,
+                                bool has_bias) const {
+  const Shape& weight_shape = weight(name).shape;
+  Tensor<T> out;
+  Shape shape = x.shape;
+  shape.back() = weight_shape[0];
+  if (x.size() * weight_shape[0] >= kSkippedWork && tracer.overwrites(tap, shape)) {
+    out = Tensor<T>(shape);
+  } else {
+    out = has_bias ? biased_linear(name, x) : linear(name, x);
+  }
+  tracer.tap(tap, out);
+  return out;
 }
 
 template <class T>

@@ -42,6 +42,10 @@ struct Run {
   Tensor<T> linear(const std::string& name, const Tensor<T>& x) const;
   /// The same with the module's bias.
   Tensor<T> biased_linear(const std::string& name, const Tensor<T>& x) const;
+  /// linear(), or biased_linear() where `has_bias`, tapped as `tap`. A large product whose value the tracer overwrites is
+  /// not computed.
+  Tensor<T> tapped_linear(const std::string& name, const Tensor<T>& x, const std::string& tap,
+                          bool has_bias = false) const;
   /// x through the norm module `name` of the configured type; tapped under that name.
   Tensor<T> norm(const std::string& name, const Tensor<T>& x, double eps) const;
 

@@ -18,14 +18,11 @@ QueryKeyValue<T> project_qkv(Run<T>& run, const std::string& prefix, const std::
   // 1. projections
   const auto project = [&](const char* module) {
     const std::string name = prefix + module + suffix;
-    return model.qkv_bias ? run.biased_linear(name, x) : run.linear(name, x);
+    return run.tapped_linear(name, x, name, model.qkv_bias);
   };
   Tensor<T> q = project("q_proj");
   Tensor<T> k = project("k_proj");
   Tensor<T> v = project("v_proj");
-  run.tracer.tap(prefix + "q_proj" + suffix, q);
-  run.tracer.tap(prefix + "k_proj" + suffix, k);
-  run.tracer.tap(prefix + "v_proj" + suffix, v);
   q = std::move(q).reshaped({batch, length, model.n_heads, head_dim});
   k = std::move(k).reshaped({batch, length, model.kv_heads(), head_dim});
   v = std::move(v).reshaped({batch, length, model.kv_heads(), head_dim});
@@ -59,9 +56,7 @@ Tensor<T> self_attention(Run<T>& run, const std::string& name, const Tensor<T>& 
                                          key_padding_mask, run.model().sliding_window);
   Tensor<T> context = attention(qkv.q, qkv.k, qkv.v, mask, run.options.arithmetic);
   run.tracer.tap(name + ".context", context);
-  Tensor<T> out = run.linear(name + ".o_proj", context);
-  run.tracer.tap(name, out);
-  return out;
+  return run.tapped_linear(name + ".o_proj", context, name);
 }
 
 template <class T>

@@ -115,6 +115,21 @@ TEST_F(Forced, RecordHoldsTheRunsOwnValues) {
   EXPECT_EQ(numbers(tracer.decisions().at("choice").scores), (std::vector<double>{0.75, 0.25, 0.5, 0.5}));
 }
 
+// A value that is replaced and not recorded is seen by nobody.
+TEST_F(Forced, OverwritesWhatItReplacesAndDoesNotRecord) {
+  const auto overwrites = [&](Forcing forcing, bool wants, const std::string& tap, const Shape& shape) {
+    Tracer tracer([wants](std::string_view) { return wants; });
+    tracer.force(forced_, forcing);
+    return tracer.overwrites(tap, shape);
+  };
+  EXPECT_TRUE(overwrites(Forcing::everything, false, "x", {2}));
+  EXPECT_FALSE(overwrites(Forcing::everything, true, "x", {2}));
+  EXPECT_FALSE(overwrites(Forcing::decisions, false, "x", {2}));
+  EXPECT_FALSE(overwrites(Forcing::everything, false, "x", {1, 2}));
+  EXPECT_FALSE(overwrites(Forcing::everything, false, "y", {2}));
+  EXPECT_FALSE(overwrites(Forcing::everything, false, "choice", {2, 1}));
+}
+
 TEST_F(Forced, FilterDoesNotStopIt) {
   Tracer tracer([](std::string_view) { return false; });
   tracer.force(forced_, Forcing::everything);

@@ -41,6 +41,25 @@ TEST(Without, LeavesOutOneTap) {
   EXPECT_THAT(names_of(without(three(), "d")), ElementsAre("a", "b", "c"));
 }
 
+// Products of 2^22 multiply-adds are left out where nobody sees them, and only there.
+TEST(OracleValue, OfALargeModelIsThatOfTheWholeRun) {
+  const Problem problem = small_problem(
+      "dense[dim=128,n_layers=1,n_heads=2,vocab_size=5,ffn_hidden_dim=128,max_seq_len=256]/"
+      "batch=1,text_len=256/"
+      "seed=1");
+  const Trace all = run_permuted(problem, Dtype::f32);
+  for (const std::string lacking :
+       {"", "layers.0.attention.v_proj", "layers.0.mlp.up_proj", "layers.0.attention"}) {
+    const Trace forced = without(all, lacking);
+    const ReferenceRun whole = run_forced(problem, Dtype::f64, kPlain, forced, Forcing::everything);
+    for (const auto& [tap, value] : whole.trace.entries()) {
+      const std::optional<Array> found = oracle_value(problem, forced, tap);
+      ASSERT_TRUE(found) << tap;
+      EXPECT_TRUE(std::ranges::equal(found->bytes(), value.bytes())) << tap << " without " << lacking;
+    }
+  }
+}
+
 // Two sequences of six tokens, in a model of 3 layers with dim 4: each token reads every weight, and in every
 // layer twice all six positions.
 TEST(RunCost, IsThatOfEveryPositionOfEverySequence) {
