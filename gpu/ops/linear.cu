@@ -44,10 +44,7 @@ void multiply(Device& device, Out* out, const T* x, std::int64_t rows, const Dev
   if (rows == 0 || weight.size() == 0) return;
   const int out_features = blas_size(weight.dim(0), "linear"),
             in_features = blas_size(weight.dim(1), "linear");
-  // As NaN: what a product left out is seen by its value, since compute-sanitizer's initcheck does not see the
-  // stores of cuBLAS's kernels for Hopper.
-  FORGECHECK_CUDA(cudaMemsetAsync(out, 0xFF, static_cast<std::size_t>(rows * weight.dim(0)) * sizeof(Out),
-                                  device.stream()));
+  start_as_nan(out, rows * weight.dim(0), device.stream());
   const float alpha = 1.0F, beta = 0.0F;
   FORGECHECK_CUDA(cublasGemmEx(device.blas(), CUBLAS_OP_T, CUBLAS_OP_N, out_features,
                                blas_size(rows, "linear"), in_features, &alpha, weight.get(), blas_type<T>(),

@@ -165,6 +165,7 @@ DeviceTensor<T> grouped_linear(Device& device, const DeviceTensor<T>& x, const D
   const auto as_int = [](std::int64_t size) { return blas_size(size, "grouped_linear"); };
   const float one = 1.0F, zero = 0.0F;
   DeviceTensor<T> out = device.make<T>({x.dim(0), width}, "output of the experts");
+  start_as_nan(out.get(), out.size(), device.stream());
   for (std::int64_t e = 0; e < num_experts; ++e) {
     const std::int64_t begin = offsets[static_cast<std::size_t>(e)];
     const std::int64_t tokens = offsets[static_cast<std::size_t>(e + 1)] - begin;

@@ -6,6 +6,7 @@
 #include <limits>
 #include <string>
 
+#include "gpu/runtime/check.h"
 #include "gpu/runtime/device_tensor.h"
 #include "reference/error.h"
 
@@ -20,6 +21,13 @@ inline constexpr auto kBlasMath =
 template <class T>
 constexpr cudaDataType blas_type() {
   return device_dtype<T>() == Dtype::f32 ? CUDA_R_32F : CUDA_R_16BF;
+}
+
+/// Fills `count` elements that products will write with NaN, so that one that is left out is seen by its value:
+/// compute-sanitizer's initcheck does not see what cuBLAS's kernels for Hopper store.
+template <class T>
+void start_as_nan(T* out, std::int64_t count, cudaStream_t stream) {
+  FORGECHECK_CUDA(cudaMemsetAsync(out, 0xFF, static_cast<std::size_t>(count) * sizeof(T), stream));
 }
 
 /// Throws ShapeError naming the operation if `size` does not fit an int.

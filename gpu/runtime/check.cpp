@@ -8,6 +8,7 @@ namespace forgecheck::gpu {
 
 void check(cudaError_t status, const char* call) {
   if (status == cudaSuccess) return;
+  cudaGetLastError();  // reported here, and not by the next launch again
   throw CudaError(std::string(call) + ": " + cudaGetErrorString(status));
 }
 

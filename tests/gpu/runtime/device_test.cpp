@@ -31,6 +31,7 @@ TEST_F(GpuTest, UploadNamesTheTensorOfAnotherType) {
 TEST_F(GpuTest, AFailedCallIsAnErrorWithItsText) {
   EXPECT_THAT(message_of([] { FORGECHECK_CUDA(cudaSetDevice(99)); }),
               HasSubstr("cudaSetDevice(99): invalid device"));
+  EXPECT_EQ(cudaGetLastError(), cudaSuccess) << "the next launch would report it again";
 }
 
 TEST_F(GpuTest, AFailedCallOfCublasIsAnErrorWithItsText) {
