@@ -127,6 +127,8 @@ TEST_F(JsonValueTest, TheLargestIntegerIsRead) {
   EXPECT_EQ(items[0].integer(), std::numeric_limits<std::int64_t>::max());
   EXPECT_EQ(refusal([&] { items[1].integer(0); }),
             "x.json: [1]: expected an integer from 0 to 2^63 - 1, got 9223372036854775808");
+  EXPECT_EQ(refusal([&] { items[1].integer(); }),
+            "x.json: [1]: expected an integer below 2^63, got 9223372036854775808");
   EXPECT_EQ(items[2].integer(), std::numeric_limits<std::int64_t>::min());
   EXPECT_EQ(items[0].integer(0), std::numeric_limits<std::int64_t>::max());
 }
