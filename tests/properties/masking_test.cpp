@@ -115,6 +115,23 @@ TEST(MaskingProperties, TheFirstDocumentIsTheRowThatEndsWithIt) {
                    }});
 }
 
+// Experts that take every token have no choice to make: then nothing couples the rows.
+TEST(MaskingProperties, MomaCouplesTheBatchByTheChoiceOfItsExpertsAlone) {
+  expect_property({[](Case& c) {
+                     if (!c.architecture.is(VlmArch::moma)) return false;
+                     c.architecture.vlm->moma_capacity_factor = 1.0;
+                     c.inputs.batch = 2;
+                     return plain_forward(c) && has_text(c, 1);
+                   },
+                   [](Backend& backend, const Problem& problem) {
+                     const Problem other =
+                         with_other_tokens(problem, [](std::int64_t b, std::int64_t) { return b == 1; });
+                     const double limit = backend.name() == "reference" ? 0.0 : 1e-5;
+                     return unless_kept(tap_of(backend, problem), tap_of(backend, other), limit,
+                                        [](std::int64_t b, std::int64_t) { return b == 0; });
+                   }});
+}
+
 TEST(MaskingProperties, PermutedRowsGivePermutedResults) {
   expect_property(
       {[](Case& c) {
