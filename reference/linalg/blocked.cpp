@@ -19,12 +19,12 @@ namespace forgecheck::linalg {
 
 namespace {
 
-/// Columns that are summed side by side.
 template <class C>
 struct Vector {
   using Type __attribute__((vector_size(32), may_alias)) = C;
 };
 
+/// How many vectors of columns, and how many rows, are summed side by side.
 constexpr std::int64_t kVectors = 2, kRows = 4;
 template <class C>
 constexpr std::int64_t kColumns = kVectors * 32 / static_cast<std::int64_t>(sizeof(C));

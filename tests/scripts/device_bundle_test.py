@@ -74,6 +74,13 @@ class DeviceBundle(unittest.TestCase):
                           ["FAILED", "sanitize", "initcheck"], ["ok", "sanitize", "synccheck"]])
         self.assertIn("--tool synccheck --error-exitcode 9", (self.results / "sanitize/synccheck.log").read_text())
 
+    @unittest.skipIf(ON_A_DEVICE, "needs the emulator")
+    def test_a_skipped_test_is_a_failure(self):
+        self.stand_in('echo "[  SKIPPED ] GpuTest.Some"\n')
+        status, said, _ = self.on_emulator("--steps", "sanitize")
+        self.assertEqual(status, 1)
+        self.assertIn("FAILED  sanitize memcheck (skipped)", said)
+
     @unittest.skipUnless(ON_A_DEVICE, "needs the preset cuda")
     def test_a_packed_tree_runs_elsewhere(self):
         archive = self.folder / "bundle.tar.gz"
