@@ -142,7 +142,21 @@ std::int64_t Array::int_at(std::int64_t i) const {
 template <class T>
 Tensor<T> Array::to() const {
   Tensor<T> result(shape_);
-  for (std::int64_t i = 0; i < result.size(); ++i) result[i] = narrow<T>(at(i));
+  // Models have many millions of elements: the types of most of them are looked up once.
+  const auto convert = [&]<class Stored>(Stored) {
+    for (std::int64_t i = 0; i < result.size(); ++i) {
+      result[i] = narrow<T>(static_cast<double>(widen(load<Stored>(data_.get(), i))));
+    }
+  };
+  if (dtype_ == Dtype::f64) {
+    convert(double());
+  } else if (dtype_ == Dtype::f32) {
+    convert(float());
+  } else if (dtype_ == Dtype::bf16) {
+    convert(Bfloat16());
+  } else {
+    for (std::int64_t i = 0; i < result.size(); ++i) result[i] = narrow<T>(at(i));
+  }
   return result;
 }
 

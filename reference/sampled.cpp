@@ -5,21 +5,14 @@
 
 namespace forgecheck {
 
-thread_local std::uint64_t Sampling::seed_ = 0;
-thread_local std::uint64_t Sampling::state_ = 0;
-thread_local std::uint64_t Sampling::bits_ = 0;
-thread_local int Sampling::bits_left_ = 0;
-thread_local bool Sampling::three_tf32_ = false;
+thread_local Sampling::State Sampling::now_;
 
 Sampling::Sampling(std::uint64_t seed) {
-  seed_ = seed;
-  state_ = seed;
-  bits_left_ = 0;
-  three_tf32_ = seed % 2 == 1;
+  now_ = {.seed = seed, .state = seed, .three_tf32 = seed % 2 == 1};
 }
 
 Sampling::~Sampling() {
-  three_tf32_ = false;
+  now_ = State();
 }
 
 namespace {
@@ -41,20 +34,31 @@ double fraction(std::uint64_t bits) {
 }  // namespace
 
 std::uint64_t Sampling::next() {
-  return mixed(state_ += kStep);
+  return mixed(now_.state += kStep);
 }
 
 void Sampling::refill() {
-  bits_ = next();
-  bits_left_ = 64;
+  now_.bits = next();
+  now_.bits_left = 64;
 }
 
 double Sampling::uniform() {
   return fraction(next());
 }
 
+double Sampling::normal() {
+  // The sum of 64 signs, each -1 or 1.
+  return (2.0 * std::popcount(next()) - 64.0) / 8.0;
+}
+
 double Sampling::threshold(double gap) {
-  return fraction(mixed(mixed(std::bit_cast<std::uint64_t>(gap) + kStep) ^ seed_));
+  return fraction(mixed(mixed(std::bit_cast<std::uint64_t>(gap) + kStep) ^ now_.seed));
+}
+
+Sampling::Piece::Piece(const Pieces& pieces, std::int64_t index) : before_(now_) {
+  now_ = pieces.run_;
+  now_.bits_left = 0;
+  now_.state = mixed(pieces.first_ + static_cast<std::uint64_t>(index));
 }
 
 namespace {

@@ -54,24 +54,57 @@ class Sampling {
 
   /// -1 or 1.
   static double sign() {
-    if (bits_left_ == 0) refill();
-    const double drawn = (bits_ & 1) != 0 ? 1.0 : -1.0;
-    bits_ >>= 1;
-    --bits_left_;
+    if (now_.bits_left == 0) refill();
+    const double drawn = (now_.bits & 1) != 0 ? 1.0 : -1.0;
+    now_.bits >>= 1;
+    --now_.bits_left;
     return drawn;
   }
   /// Uniform in [0, 1).
   static double uniform();
+  /// Nearly normal: mean 0, variance 1.
+  static double normal();
   /// Uniform in [0, 1), in this run always the same for the same number.
   static double threshold(double gap);
-  static bool three_tf32() { return three_tf32_; }
+  static bool three_tf32() { return now_.three_tf32; }
+
+  /// A large operation done in pieces, on several threads.
+  class Pieces;
+  /// While it lives this thread draws for one piece: what it draws depends on neither the other pieces nor the thread.
+  class Piece;
 
  private:
+  struct State {
+    std::uint64_t seed = 0, state = 0, bits = 0;
+    int bits_left = 0;
+    bool three_tf32 = false;
+  };
+
   static void refill();
   static std::uint64_t next();
-  static thread_local std::uint64_t seed_, state_, bits_;
-  static thread_local int bits_left_;
-  static thread_local bool three_tf32_;
+  static thread_local State now_;
+};
+
+class Sampling::Pieces {
+ public:
+  /// Of an operation of this thread's run.
+  Pieces() : run_(now_), first_(next()) {}
+
+ private:
+  friend class Piece;
+  State run_;
+  std::uint64_t first_;
+};
+
+class Sampling::Piece {
+ public:
+  Piece(const Pieces& pieces, std::int64_t index);
+  ~Piece() { now_ = before_; }
+  Piece(const Piece&) = delete;
+  Piece& operator=(const Piece&) = delete;
+
+ private:
+  State before_;
 };
 
 /// The computing type of a sampled run.

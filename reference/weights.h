@@ -2,7 +2,9 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "reference/array.h"
 #include "reference/error.h"
@@ -13,33 +15,49 @@ namespace forgecheck {
 /// Tensors by name, as stored in files.
 using ParameterTable = std::map<std::string, Array>;
 
+/// Tensors are converted when they are first asked for: not from several threads at a time.
 template <class T>
 class Weights {
  public:
   Weights() = default;
-  /// Converts every tensor; `storage` is the type that the weights are rounded to first (a bfloat16 model
-  /// computed in double has bfloat16 weights).
-  Weights(const ParameterTable& table, Dtype storage) {
-    for (const auto& [name, array] : table) tensors_.emplace(name, array.cast(storage).template to<T>());
-  }
+  /// `storage` is the type that the weights are rounded to first (a bfloat16 model computed in double has bfloat16
+  /// weights).
+  Weights(ParameterTable table, Dtype storage) : table_(std::move(table)), storage_(storage) {}
 
   /// Throws ShapeError naming the parameter if it is missing.
-  const Tensor<T>& at(const std::string& name) const { return find(tensors_, name); }
+  const Tensor<T>& at(const std::string& name) const { return find(name); }
   /// For the state that a training step changes (expert_bias, expert_ema).
-  Tensor<T>& mutable_at(const std::string& name) { return find(tensors_, name); }
-
-  void set(const std::string& name, Tensor<T> value) { tensors_.insert_or_assign(name, std::move(value)); }
-  const std::map<std::string, Tensor<T>>& all() const { return tensors_; }
-
- private:
-  template <class Tensors>
-  static auto& find(Tensors& tensors, const std::string& name) {
-    const auto found = tensors.find(name);
-    if (found == tensors.end()) throw ShapeError("parameter " + name + " is missing");
-    return found->second;
+  Tensor<T>& mutable_at(const std::string& name) { return find(name); }
+  /// As at(name).shape, without the tensor.
+  const Shape& shape_of(const std::string& name) const {
+    const auto converted = tensors_.find(name);
+    return converted != tensors_.end() ? converted->second.shape : stored(name).shape();
   }
 
-  std::map<std::string, Tensor<T>> tensors_;
+  void set(const std::string& name, Tensor<T> value) { tensors_.insert_or_assign(name, std::move(value)); }
+  /// In alphabetical order.
+  std::set<std::string> names() const {
+    std::set<std::string> result;
+    for (const auto& [name, array] : table_) result.insert(name);
+    for (const auto& [name, tensor] : tensors_) result.insert(name);
+    return result;
+  }
+
+ private:
+  const Array& stored(const std::string& name) const {
+    const auto found = table_.find(name);
+    if (found == table_.end()) throw ShapeError("parameter " + name + " is missing");
+    return found->second;
+  }
+  Tensor<T>& find(const std::string& name) const {
+    const auto converted = tensors_.find(name);
+    if (converted != tensors_.end()) return converted->second;
+    return tensors_.emplace(name, stored(name).cast(storage_).template to<T>()).first->second;
+  }
+
+  ParameterTable table_;
+  Dtype storage_ = Dtype::f64;
+  mutable std::map<std::string, Tensor<T>> tensors_;  // what was converted or set
 };
 
 }  // namespace forgecheck

@@ -22,9 +22,9 @@ bool is_right_in(const Problem& problem, const Trace& forced, const WrongTap& wr
   Trace tap;
   tap.add(wrong.name, wrong.candidate.at(wrong.name));
   Evidence evidence;
-  evidence.oracle = run_forced(problem, Dtype::f64, Arithmetic(), forced, Forcing::everything);
+  evidence.oracle = run_forced(problem, Dtype::f64, Arithmetic(), forced, {wrong.name});
   for (const Arithmetic& arithmetic : baselines_for(wrong.type, false)) {
-    evidence.baselines.push_back(run_forced(problem, wrong.type, arithmetic, forced, Forcing::everything));
+    evidence.baselines.push_back(run_forced(problem, wrong.type, arithmetic, forced, {wrong.name}));
   }
   const std::vector<TapResult> taps =
       compare_trace(tap, evidence, problem.definition.architecture, wrong.type).taps;

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <future>
+#include <ranges>
 
 #include "harness/tap/tap_kind.h"
 #include "harness/verdict/flush_denormals.h"
 #include "harness/verdict/tolerance.h"
+#include "reference/linalg/parallel.h"
 
 namespace forgecheck {
 
@@ -24,6 +28,12 @@ std::vector<const TapResult*> excusable(const Comparison& comparison, const Trac
     if (decided || is_floating_point(candidate.at(tap.name).dtype())) result.push_back(&tap);
   }
   return result;
+}
+
+std::set<std::string> names_of(const std::vector<const TapResult*>& taps) {
+  std::set<std::string> names;
+  for (const TapResult* tap : taps) names.insert(tap->name);
+  return names;
 }
 
 /// Orders of rounding in bfloat16 that no baseline uses.
@@ -72,9 +82,18 @@ bool may_have_flushed(const std::vector<const TapResult*>& wrong) {
   return std::ranges::any_of(wrong, [](const TapResult* tap) { return tap->error <= kMostFlushed; });
 }
 
-ReferenceRun run_without_denormals(const Problem& problem, Dtype type, const Trace& candidate) {
+ReferenceRun run_without_denormals(const Problem& problem, Dtype type, const Trace& candidate,
+                                   const std::set<std::string>& names) {
   const FlushDenormals flush;
-  return run_forced(problem, type, Arithmetic(), candidate, Forcing::everything);
+  return run_forced(problem, type, Arithmetic(), candidate, names);
+}
+
+/// Multiply-adds from which the oracle and its first baseline run at the same time.
+constexpr double kLargeRun = 1e8;
+
+std::launch launch_policy(const Problem& problem) {
+  const bool at_once = run_cost(problem) >= kLargeRun && linalg::thread_count() > 1;
+  return at_once ? std::launch::async | std::launch::deferred : std::launch::deferred;
 }
 
 /// Adds to `evidence` what can excuse taps of `comparison` that fail by the baselines, and returns the
@@ -82,23 +101,26 @@ ReferenceRun run_without_denormals(const Problem& problem, Dtype type, const Tra
 Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Evidence& evidence,
                   Comparison comparison) {
   if (type == Dtype::f64) return comparison;
+  const std::set<std::string> wrong = names_of(excusable(comparison, candidate, evidence.oracle));
+  const auto compare_wrong_taps = [&] {
+    comparison =
+        compared_again(comparison, wrong, candidate, evidence, problem.definition.architecture, type);
+  };
   if (may_have_flushed(excusable(comparison, candidate, evidence.oracle))) {
-    evidence.baselines.push_back(run_without_denormals(problem, type, candidate));
-    comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
+    evidence.baselines.push_back(run_without_denormals(problem, type, candidate, wrong));
+    compare_wrong_taps();
   }
   if (type == Dtype::bf16) {
     for (const Arithmetic& arithmetic : other_orders(problem, candidate)) {
       if (excusable(comparison, candidate, evidence.oracle).empty()) return comparison;
-      evidence.other_rounding.push_back(
-          run_forced(problem, type, arithmetic, candidate, Forcing::everything));
-      comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
+      evidence.other_rounding.push_back(run_forced(problem, type, arithmetic, candidate, wrong));
+      compare_wrong_taps();
     }
   }
   const std::vector<const TapResult*> failed = excusable(comparison, candidate, evidence.oracle);
   if (failed.empty()) return comparison;
   const TapResult first = *failed.front();
-  std::set<std::string> names;
-  for (const TapResult* tap : failed) names.insert(tap->name);
+  const std::set<std::string> names = names_of(failed);
   const bool unseen = has_unseen_choices(problem, candidate, evidence.oracle);
   const bool rare = unseen || std::ranges::any_of(names, [&](const std::string& name) {
                       return candidate.at(name).size() == 1;
@@ -107,7 +129,7 @@ Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Ev
   measure_spreads(problem, candidate, evidence.oracle, names, type, [&](const Spreads& spreads, int draws) {
     if (draws == kFirstDraws && (unseen || !is_hopeless(first, spreads))) return Draws::more;
     evidence.spreads = spreads;
-    comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
+    compare_wrong_taps();
     const bool affordable = 4 * draws * run_cost(problem) <= kSpreadEffort;
     const bool more = rare && draws > kFirstDraws && affordable &&
                       !excusable(comparison, candidate, evidence.oracle).empty();
@@ -135,15 +157,29 @@ JudgedTrace compare_with_oracle(const Problem& problem, const Trace& candidate, 
                                 bool is_plain_reference) {
   JudgedTrace judged;
   auto& [evidence, comparison] = judged;
-  evidence.oracle = run_forced(problem, Dtype::f64, Arithmetic(), candidate, Forcing::everything);
-  for (const Arithmetic& arithmetic : baselines_for(type, is_plain_reference)) {
-    const std::size_t asked = evidence.baselines.size();
-    if (asked == 1 && largest_share(comparison.taps) <= second_opinion(type)) break;
-    evidence.baselines.push_back(run_forced(problem, type, arithmetic, candidate, Forcing::everything));
-    if (asked == 0) comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
+  const Architecture& architecture = problem.definition.architecture;
+  const std::vector<Arithmetic> baselines = baselines_for(type, is_plain_reference);
+  // 1. the oracle and the first baseline
+  const auto run = [&](Dtype precision, const Arithmetic& arithmetic) {
+    return run_forced(problem, precision, arithmetic, candidate, Forcing::everything);
+  };
+  std::future<ReferenceRun> baseline =
+      std::async(launch_policy(problem), run, type, std::cref(baselines.front()));
+  evidence.oracle = run(Dtype::f64, kPlain);
+  evidence.baselines.push_back(baseline.get());
+  comparison = compare_trace(candidate, evidence, architecture, type);
+  // 2. the others, of the taps that come near to a bound
+  std::set<std::string> near;
+  for (const TapResult& tap : comparison.taps) {
+    if (tap.used > second_opinion(type)) near.insert(tap.name);
   }
-  if (evidence.baselines.size() > 1)
-    comparison = compare_trace(candidate, evidence, problem.definition.architecture, type);
+  if (!near.empty()) {
+    for (const Arithmetic& arithmetic : baselines | std::views::drop(1)) {
+      evidence.baselines.push_back(run_forced(problem, type, arithmetic, candidate, near));
+    }
+    comparison = compared_again(comparison, near, candidate, evidence, architecture, type);
+  }
+  // 3. what can excuse those that fail
   comparison = excuse(problem, candidate, type, evidence, std::move(comparison));
   return judged;
 }

@@ -51,7 +51,7 @@ TapResult compare_choices(const std::string& name, const Array& indices, const D
                           const Spread* spread) {
   const std::string invalid = invalid_choice(indices, oracle.chosen.shape, oracle.scores.width());
   if (!invalid.empty()) return {name, Verdict::mismatch, kInfinity, 0.0, kInfinity, invalid};
-  TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};
+  TapResult result{.name = name};
   const Tensor<double> tolerances = element_tolerances(oracle.scores, baseline.scores, type, spread);
   const Tensor<std::int64_t> values = indices.to_int64();
   for (std::int64_t r = 0; r < values.rows(); ++r) {

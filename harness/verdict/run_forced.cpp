@@ -35,6 +35,19 @@ ReferenceRun taken(Tracer& tracer) {
   return result;
 }
 
+/// What `run` computes, forced to `forced`, of the taps `names`.
+template <class Run>
+ReferenceRun run_until_the_last(const std::set<std::string>& names, const Trace& forced, const Run& run) {
+  UntilTheLast filter(names);
+  Tracer tracer([&](std::string_view name) { return filter(name); });
+  tracer.force(forced, Forcing::everything);
+  try {
+    run(tracer);
+  } catch (const Reached&) {
+  }
+  return taken(tracer);
+}
+
 }  // namespace
 
 ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
@@ -45,27 +58,21 @@ ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmeti
   return taken(tracer);
 }
 
+ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
+                        const Trace& forced, const std::set<std::string>& names) {
+  return run_until_the_last(names, forced,
+                            [&](Tracer& tracer) { run_reference(problem, precision, arithmetic, tracer); });
+}
+
 ReferenceRun sampled_forced(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
                             const std::set<std::string>& names) {
-  UntilTheLast filter(names);
-  Tracer tracer([&](std::string_view name) { return filter(name); });
-  tracer.force(forced, Forcing::everything);
-  try {
-    run_sampled(problem, precision, seed, tracer);
-  } catch (const Reached&) {
-  }
-  return taken(tracer);
+  return run_until_the_last(names, forced,
+                            [&](Tracer& tracer) { run_sampled(problem, precision, seed, tracer); });
 }
 
 std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, const std::string& tap) {
-  UntilTheLast filter({tap});
-  Tracer tracer([&](std::string_view name) { return filter(name); });
-  tracer.force(forced, Forcing::everything);
-  try {
-    run_reference(problem, Dtype::f64, kPlain, tracer);
-  } catch (const Reached&) {
-  }
-  const Array* value = tracer.trace().find(tap);
+  const ReferenceRun run = run_forced(problem, Dtype::f64, kPlain, forced, {tap});
+  const Array* value = run.trace.find(tap);
   return value == nullptr ? std::nullopt : std::optional(*value);
 }
 

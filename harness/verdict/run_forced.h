@@ -23,8 +23,11 @@ struct ReferenceRun {
 ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
                         const Trace& forced, Forcing forcing);
 
-/// A sampled run (reference/sampled.h) in `precision`, forced to `forced`. Keeps only the taps `names`, and
-/// ends after the last of them.
+/// The same, forced to every tap of `forced`. Keeps only the taps `names`, and ends after the last of them.
+ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
+                        const Trace& forced, const std::set<std::string>& names);
+
+/// The same in a sampled run (reference/sampled.h).
 ReferenceRun sampled_forced(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
                             const std::set<std::string>& names);
 

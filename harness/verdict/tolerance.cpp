@@ -230,7 +230,7 @@ TapResult compare_floating(const std::string& name, const Array& candidate, cons
   const Tensor<double> stored = half_units(oracle, type);
   const Tensor<double> beyond = tolerances_beyond(oracle, baseline, stored, type, spread);
   Tensor<double> errors(oracle.shape);
-  TapResult result{name, Verdict::match, 0.0, 0.0, 0.0, ""};
+  TapResult result{.name = name};
   std::int64_t worst = 0;
   for (std::int64_t i = 0; i < oracle.size(); ++i) {
     errors[i] = finite_distance(values[i], oracle[i]);

@@ -38,7 +38,7 @@ struct TapResult {
   double error = 0.0;      // at the row that used most of its tolerance
   double tolerance = 0.0;  // of that row
   double used = 0.0;       // the largest share of a tolerance; infinite where none can help
-  std::string message;     // what is wrong, with index and values; empty for a match
+  std::string message{};   // what is wrong, with index and values; empty for a match
   double local = 0.0;      // root mean square of the error made here, relative to that of the oracle's tap
   double inherited = 0.0;  // the same for the error of its inputs; computed where the trace fails, else 0
 };

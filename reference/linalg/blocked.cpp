@@ -4,16 +4,9 @@
 #include <array>
 #include <vector>
 
+#include "reference/linalg/clones.h"
 #include "reference/linalg/matmul.h"
 #include "reference/linalg/parallel.h"
-
-// The functions below are compiled for processors with AVX2 too. Neither fuses multiply and add. The sanitizers run before
-// a program can choose between the two.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define FORGECHECK_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define FORGECHECK_CLONES
-#endif
 
 namespace forgecheck::linalg {
 
@@ -31,9 +24,6 @@ constexpr std::int64_t kColumns = kVectors * 32 / static_cast<std::int64_t>(size
 
 /// Terms of the sums that are copied at a time: with them a block is 32 KiB.
 constexpr std::int64_t kTerms = 512;
-
-/// Products of so many multiply-adds are shared by threads.
-constexpr std::int64_t kThreadedWork = std::int64_t{1} << 22;
 
 /// sums (Rows, columns) += x (Rows, terms) times block (terms, columns), one term after the other.
 template <class C, std::int64_t Rows>
@@ -139,9 +129,8 @@ void sum_blocks(const Product<C>& product, std::int64_t stride) {
     x = reordered.data();
   }
   const std::int64_t panels = (product.n + kColumns<C> - 1) / kColumns<C>;
-  const bool is_large = product.m * product.n * product.k >= kThreadedWork;
-  parallel_for(is_large ? thread_count() : 1, panels,
-               [&](std::int64_t panel) { sum_columns(product, x, order, panel * kColumns<C>); });
+  share_by_threads(product.m * product.n * product.k, panels,
+                   [&](std::int64_t panel) { sum_columns(product, x, order, panel * kColumns<C>); });
 }
 
 }  // namespace

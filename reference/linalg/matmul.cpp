@@ -32,7 +32,7 @@ namespace {
 
 /// The sums of a sampled run stand for every order and every library.
 void dispatch(Library, Order, const Product<Sampled>& product) {
-  plain_product(product, Order::forward);
+  sampled_product(product);
 }
 
 template <class C>

@@ -44,6 +44,8 @@ void plain_product(const Product<Sampled>& product, Order order);
 /// As plain_product(), bit for bit, for large products: every sum visits its terms 0, stride, 2 stride, ... modulo k.
 void blocked_product(const Product<double>& product, std::int64_t stride);
 void blocked_product(const Product<float>& product, std::int64_t stride);
+/// The sums of a sampled run, which stand for every order.
+void sampled_product(const Product<Sampled>& product);
 void openblas_product(const Product<double>& product);
 void openblas_product(const Product<float>& product);
 void onednn_product(const Product<float>& product);

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "reference/sampled.h"
+
 namespace forgecheck::linalg {
 
 std::int64_t thread_count() {
@@ -44,6 +46,18 @@ void parallel_for(std::int64_t threads, std::int64_t count, const std::function<
   work();
   others.clear();
   if (failure) std::rethrow_exception(failure);
+}
+
+void share_by_threads(std::int64_t work, std::int64_t count, const std::function<void(std::int64_t)>& body) {
+  if (work < kThreadedWork) {
+    for (std::int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  const Sampling::Pieces pieces;
+  parallel_for(thread_count(), count, [&](std::int64_t i) {
+    const Sampling::Piece piece(pieces, i);
+    body(i);
+  });
 }
 
 }  // namespace forgecheck::linalg

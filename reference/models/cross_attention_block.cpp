@@ -1,7 +1,6 @@
 #include "reference/instantiate.h"
 #include "reference/models/blocks.h"
 #include "reference/models/feed_forward.h"
-#include "reference/ops/attention.h"
 #include "reference/ops/linear.h"
 
 namespace forgecheck {
@@ -23,11 +22,11 @@ Tensor<T> cross_attention(Run<T>& run, const std::string& name, const Tensor<T>&
   Tensor<T> q = project(".q_proj", x), k = project(".k_proj", image_features),
             v = project(".v_proj", image_features);
 
-  Tensor<T> context = attention(std::move(q).reshaped({batch, length, heads, head_dim}),
-                                std::move(k).reshaped({batch, images, kv_heads, head_dim}),
-                                std::move(v).reshaped({batch, images, kv_heads, head_dim}),
-                                cross_mask(batch, length, images, image_mask), run.options.arithmetic);
-  run.tracer.tap(name + ".context", context);
+  const Tensor<T> context =
+      run.tapped_attention(std::move(q).reshaped({batch, length, heads, head_dim}),
+                           std::move(k).reshaped({batch, images, kv_heads, head_dim}),
+                           std::move(v).reshaped({batch, images, kv_heads, head_dim}),
+                           cross_mask(batch, length, images, image_mask), name + ".context");
   return run.tapped_linear(name + ".o_proj", context, name);
 }
 

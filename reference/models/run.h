@@ -46,10 +46,19 @@ struct Run {
   /// not computed.
   Tensor<T> tapped_linear(const std::string& name, const Tensor<T>& x, const std::string& tap,
                           bool has_bias = false) const;
+  /// attention() of q (B, S, H, d), k and v (B, T, K, d), tapped as `tap`; not computed where tapped_linear() would
+  /// not be.
+  Tensor<T> tapped_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
+                             const AttentionMask& mask, const std::string& tap) const;
+  /// tokens (B, S) embedded, tapped as "token_embedding"; a large table is not read where the tracer overwrites it.
+  Tensor<T> tapped_embedding(const Tensor<std::int64_t>& tokens) const;
   /// x through the norm module `name` of the configured type; tapped under that name.
   Tensor<T> norm(const std::string& name, const Tensor<T>& x, double eps) const;
 
  private:
+  template <class Compute>
+  Tensor<T> tapped(const std::string& tap, const Shape& shape, std::int64_t work,
+                   const Compute& compute) const;
   Tensor<T> normalised(const std::string& name, const Tensor<T>& x, double eps) const;
 };
 

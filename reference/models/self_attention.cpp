@@ -4,7 +4,6 @@
 
 #include "reference/error.h"
 #include "reference/instantiate.h"
-#include "reference/ops/attention.h"
 #include "reference/ops/norm.h"
 
 namespace forgecheck {
@@ -54,8 +53,7 @@ Tensor<T> self_attention(Run<T>& run, const std::string& name, const Tensor<T>& 
   }
   const AttentionMask mask = causal_mask(x.dim(0), x.dim(1), qkv.k.dim(1), first_position, doc_ids,
                                          key_padding_mask, run.model().sliding_window);
-  Tensor<T> context = attention(qkv.q, qkv.k, qkv.v, mask, run.options.arithmetic);
-  run.tracer.tap(name + ".context", context);
+  const Tensor<T> context = run.tapped_attention(qkv.q, qkv.k, qkv.v, mask, name + ".context");
   return run.tapped_linear(name + ".o_proj", context, name);
 }
 

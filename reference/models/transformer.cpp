@@ -37,8 +37,7 @@ struct LayerInputs {
 template <class T>
 Tensor<T> embed(Run<T>& run, const Inputs& inputs) {
   if (inputs.inputs_embeds) return inputs.inputs_embeds->to<T>();
-  Tensor<T> h = embedding(inputs.tokens->to_int64(), run.weight("token_embedding.embedding"));
-  run.tracer.tap("token_embedding", h);
+  Tensor<T> h = run.tapped_embedding(inputs.tokens->to_int64());
   return inputs.prefix_embeds ? concat_sequence(inputs.prefix_embeds->to<T>(), h) : h;
 }
 
@@ -128,10 +127,10 @@ void tap_scalar(Tracer& tracer, const std::string& name, C& value) {
 template <class T>
 void tap_router_state(Run<T>& run) {
   const std::string_view ema = "expert_ema";
-  for (const auto& [name, tensor] : run.weights.all()) {
+  for (const std::string& name : run.weights.names()) {
     if (!name.ends_with(ema)) continue;
     const std::string router = name.substr(0, name.size() - ema.size());
-    Tensor<T> average = tensor, bias = run.weights.at(router + "expert_bias");
+    Tensor<T> average = run.weights.at(name), bias = run.weights.at(router + "expert_bias");
     run.tracer.tap(name, average);
     run.tracer.tap(router + "expert_bias", bias);
   }

@@ -5,6 +5,7 @@
 
 #include "reference/error.h"
 #include "reference/instantiate.h"
+#include "reference/linalg/parallel.h"
 #include "reference/numbers.h"
 
 namespace forgecheck {
@@ -94,22 +95,22 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
 
   const bool backwards = sums_backwards(arithmetic.order);
   Tensor<T> out({batch, queries, heads, head_dim});
-  for (std::int64_t b = 0; b < batch; ++b) {
-    for (std::int64_t i = 0; i < queries; ++i) {
-      for (std::int64_t h = 0; h < heads; ++h) {
-        const std::int64_t kv_head = h / (heads / kv_heads);
-        std::vector<std::span<const T>> visible_keys, visible_values;
-        for (std::int64_t step = 0; step < keys; ++step) {
-          const std::int64_t j = backwards ? keys - 1 - step : step;
-          if (mask[(b * queries + i) * keys + j] == 0) continue;
-          visible_keys.push_back(k.row((b * keys + j) * kv_heads + kv_head));
-          visible_values.push_back(v.row((b * keys + j) * kv_heads + kv_head));
-        }
-        const std::int64_t row = (b * queries + i) * heads + h;
-        attend(out.row(row), q.row(row), visible_keys, visible_values, arithmetic.probabilities);
+  const auto attend_with_heads = [&](std::int64_t query) {  // of batch * queries
+    const std::int64_t b = query / queries;
+    for (std::int64_t h = 0; h < heads; ++h) {
+      const std::int64_t kv_head = h / (heads / kv_heads);
+      std::vector<std::span<const T>> visible_keys, visible_values;
+      for (std::int64_t step = 0; step < keys; ++step) {
+        const std::int64_t j = backwards ? keys - 1 - step : step;
+        if (mask[query * keys + j] == 0) continue;
+        visible_keys.push_back(k.row((b * keys + j) * kv_heads + kv_head));
+        visible_values.push_back(v.row((b * keys + j) * kv_heads + kv_head));
       }
+      const std::int64_t row = query * heads + h;
+      attend(out.row(row), q.row(row), visible_keys, visible_values, arithmetic.probabilities);
     }
-  }
+  };
+  linalg::share_by_threads(q.size() * keys, batch * queries, attend_with_heads);
   return std::move(out).reshaped({batch, queries, heads * head_dim});
 }
 

@@ -24,13 +24,12 @@ const compute_t<T>* widened(const T* data, std::int64_t count, std::vector<compu
 
 /// product (rows, out) = x times weight, summed in parts of `part` terms; the sum of each part rounds to T.
 template <class T>
-void product_in_parts(std::vector<compute_t<T>>& product, const compute_t<T>* x, const compute_t<T>* weight,
-                      std::int64_t in_features, std::int64_t out_features, bool transposed,
-                      std::int64_t part) {
+void product_in_parts(Tensor<compute_t<T>>& product, const compute_t<T>* x, const compute_t<T>* weight,
+                      std::int64_t in_features, bool transposed, std::int64_t part) {
+  const std::int64_t out_features = product.width();
   const std::int64_t column_step = transposed ? in_features : 1, term_step = transposed ? 1 : out_features;
-  for (std::size_t at = 0; at < product.size(); ++at) {
-    const std::int64_t row = static_cast<std::int64_t>(at) / out_features;
-    const std::int64_t column = static_cast<std::int64_t>(at) % out_features;
+  for (std::int64_t at = 0; at < product.size(); ++at) {
+    const std::int64_t row = at / out_features, column = at % out_features;
     for (std::int64_t begin = 0; begin < in_features; begin += part) {
       compute_t<T> sum = 0;
       for (std::int64_t p = begin; p < std::min(begin + part, in_features); ++p) {
@@ -39,6 +38,24 @@ void product_in_parts(std::vector<compute_t<T>>& product, const compute_t<T>* x,
       product[at] += round_to<T>(sum);
     }
   }
+}
+
+/// product (..., out) plus an optional bias (out), in T.
+template <class T>
+Tensor<T> narrowed(Tensor<compute_t<T>> product, const Tensor<T>* bias, const Arithmetic& arithmetic) {
+  using C = compute_t<T>;
+  if constexpr (std::is_same_v<T, C>) {
+    if (bias == nullptr) return product;
+  }
+  Tensor<T> out(product.shape);
+  for (std::int64_t r = 0; r < product.rows(); ++r) {
+    for (std::int64_t j = 0; j < product.width(); ++j) {
+      C sum = product.row(r)[j];
+      if (arithmetic.round_before_bias) sum = round_to<T>(sum);
+      out.row(r)[j] = T(bias == nullptr ? sum : sum + widen((*bias)[j]));
+    }
+  }
+  return out;
 }
 
 /// x (rows, in) times weight, narrowed to T with an optional bias (out).
@@ -51,29 +68,19 @@ Tensor<T> project(const Tensor<T>& x, const T* weight, std::int64_t out_features
   std::vector<C> x_scratch, weight_scratch;
   const C* x_data = widened(x.data.data(), x.size(), x_scratch);
   const C* weight_data = widened(weight, out_features * in_features, weight_scratch);
-  std::vector<C> product(static_cast<std::size_t>(rows * out_features));
-  if (arithmetic.split_k > 0) {
-    product_in_parts<T>(product, x_data, weight_data, in_features, out_features, transposed,
-                        arithmetic.split_k);
-  } else if (transposed) {
-    linalg::matmul_nt(arithmetic.library, arithmetic.order, rows, out_features, in_features, x_data,
-                      weight_data, product.data());
-  } else {
-    linalg::matmul_nn(arithmetic.library, arithmetic.order, rows, out_features, in_features, x_data,
-                      weight_data, product.data());
-  }
-
   Shape shape = x.shape;
   shape.back() = out_features;
-  Tensor<T> out(shape);
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t j = 0; j < out_features; ++j) {
-      C sum = product[static_cast<std::size_t>(r * out_features + j)];
-      if (arithmetic.round_before_bias) sum = round_to<T>(sum);
-      out[r * out_features + j] = T(bias == nullptr ? sum : sum + widen((*bias)[j]));
-    }
+  Tensor<C> product(shape);
+  if (arithmetic.split_k > 0) {
+    product_in_parts<T>(product, x_data, weight_data, in_features, transposed, arithmetic.split_k);
+  } else if (transposed) {
+    linalg::matmul_nt(arithmetic.library, arithmetic.order, rows, out_features, in_features, x_data,
+                      weight_data, product.data.data());
+  } else {
+    linalg::matmul_nn(arithmetic.library, arithmetic.order, rows, out_features, in_features, x_data,
+                      weight_data, product.data.data());
   }
-  return out;
+  return narrowed<T>(std::move(product), bias, arithmetic);
 }
 
 template <class T>

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <set>
 
 #include "reference/array.h"
@@ -40,6 +41,62 @@ TEST(Sampling, TheSameSeedDrawsTheSameNumbers) {
   };
   EXPECT_EQ(drawn(3), drawn(3));
   EXPECT_NE(drawn(3), drawn(4));
+}
+
+TEST(Sampling, ThePiecesOfAnOperationDrawByTheirIndex) {
+  const auto drawn = [](const std::vector<std::int64_t>& order, std::uint64_t seed, int operation) {
+    const Sampling sampling(seed);
+    std::map<std::int64_t, double> draws;
+    for (int i = 0; i <= operation; ++i) {
+      const Sampling::Pieces pieces;
+      for (const std::int64_t index : order) {
+        const Sampling::Piece piece(pieces, index);
+        double bits = 0;
+        for (int draw = 0; draw < 40; ++draw) bits = 2 * bits + Sampling::sign();
+        draws[index] = bits + Sampling::uniform();
+      }
+    }
+    return draws;
+  };
+  const auto first = drawn({0, 1, 2}, 3, 0);
+  EXPECT_EQ(first, drawn({2, 0, 1}, 3, 0));
+  EXPECT_NE(first.at(0), first.at(1));
+  EXPECT_NE(first.at(1), first.at(2));
+  EXPECT_NE(first.at(0), drawn({0}, 4, 0).at(0)) << "another run";
+  EXPECT_NE(first.at(0), drawn({0}, 3, 1).at(0)) << "another operation";
+}
+
+// The kind of run and its thresholds are those of the whole run; after a piece the run goes on where it was.
+TEST(Sampling, APieceBelongsToItsRun) {
+  const auto after = [](bool with_piece) {
+    const Sampling sampling(3);
+    const Sampling::Pieces pieces;
+    const double sign = Sampling::sign(), threshold = Sampling::threshold(0.25);
+    if (with_piece) {
+      const Sampling::Piece piece(pieces, 7);
+      EXPECT_TRUE(Sampling::three_tf32());
+      EXPECT_EQ(Sampling::threshold(0.25), threshold);
+      EXPECT_NE(Sampling::uniform(), 0);
+    }
+    std::vector<double> next{sign};
+    for (int i = 0; i < 100; ++i) next.push_back(Sampling::sign());
+    next.push_back(Sampling::uniform());
+    return next;
+  };
+  EXPECT_EQ(after(true), after(false));
+}
+
+TEST(Sampling, NormalDrawsHaveMeanZeroAndVarianceOne) {
+  const Sampling sampling(1);
+  double sum = 0, squares = 0;
+  constexpr int kCount = 100000;
+  for (int i = 0; i < kCount; ++i) {
+    const double draw = Sampling::normal();
+    sum += draw;
+    squares += draw * draw;
+  }
+  EXPECT_NEAR(sum / kCount, 0, 0.015);
+  EXPECT_NEAR(squares / kCount, 1, 0.02);
 }
 
 TEST(Sampled, SumsAndProductsMoveByOneUnit) {

@@ -12,7 +12,7 @@ ParameterTable table() {
 
 TEST(Weights, HoldEveryTensorUnderItsName) {
   const Weights<double> weights(table(), Dtype::f32);
-  EXPECT_EQ(weights.all().size(), 2U);
+  EXPECT_EQ(weights.names(), (std::set<std::string>{"head.weight", "norm.weight"}));
   EXPECT_EQ(weights.at("head.weight").shape, (Shape{1, 2}));
   EXPECT_EQ(numbers(weights.at("head.weight")), (std::vector<double>{3, 4}));
 }
@@ -38,7 +38,15 @@ TEST(Weights, CanBeSetAndChanged) {
   weights.set("new", tensor<float>({1}, {8}));
   EXPECT_EQ(numbers(weights.at("norm.weight")), (std::vector<double>{5, 1}));
   EXPECT_EQ(numbers(weights.at("head.weight")), (std::vector<double>{7}));
-  EXPECT_EQ(weights.all().size(), 3U);
+  EXPECT_EQ(weights.names(), (std::set<std::string>{"head.weight", "new", "norm.weight"}));
+}
+
+TEST(Weights, ShapeIsKnownWithoutTheTensor) {
+  Weights<float> weights(table(), Dtype::f32);
+  EXPECT_EQ(weights.shape_of("head.weight"), (Shape{1, 2}));
+  weights.set("head.weight", tensor<float>({1}, {7}));
+  EXPECT_EQ(weights.shape_of("head.weight"), (Shape{1}));
+  EXPECT_EQ(message_of([&] { weights.shape_of("norm.bias"); }), "parameter norm.bias is missing");
 }
 
 }  // namespace

@@ -96,6 +96,16 @@ TEST(Operations, TheFilesAreThoseOfTheArchitecturesOwnModules) {
   EXPECT_EQ(files("layers.0.attn.q_proj.image", 5), ours + "self_attention.cpp" + upstream + "mot.py");
   EXPECT_EQ(files("layers.0.image", 5), ours + "mot_block.cpp" + upstream + "mot.py");
   EXPECT_EQ(files("layers.0", 6), ours + "moma_block.cpp" + upstream + "moma.py");
+
+  const std::string ops = "reference/ops/", gate = "layers.0.mlp.router.gate",
+                    indices = "layers.0.mlp.router.indices";
+  EXPECT_EQ(files(gate, 1), ours + "feed_forward.cpp" + upstream + "router.py");
+  EXPECT_EQ(files(indices, 1), ops + "router.cpp" + upstream + "router.py");
+  EXPECT_EQ(files("layers.0.mlp.expert_counts", 1), ops + "router.cpp" + upstream + "moe.py");
+  const std::string moma_gate = "layers.0.mlp.experts.image.router.gate",
+                    moma_indices = "layers.0.mlp.experts.image.router.indices";
+  EXPECT_EQ(files(moma_gate, 6), ours + "moma_block.cpp" + upstream + "moma.py");
+  EXPECT_EQ(files(moma_indices, 6), ops + "expert_choice.cpp" + upstream + "moma.py");
 }
 
 TEST(Operations, TokensAreTheLargestLogitOrDrawn) {

@@ -82,7 +82,7 @@ TEST(Transformer, TiedHeadIsTheEmbedding) {
   const auto untied = run_model(architecture, weights, token_inputs({1, 8}, kTokens));
   architecture.model.tie_embeddings = true;
   auto tied_weights = seeded_weights<double>(architecture);
-  EXPECT_FALSE(tied_weights.all().contains("output_head.proj.weight"));
+  EXPECT_FALSE(tied_weights.names().contains("output_head.proj.weight"));
   const auto tied = run_model(architecture, tied_weights, token_inputs({1, 8}, kTokens));
   EXPECT_TRUE(identical(tied.logits, untied.logits));
 }
@@ -206,9 +206,9 @@ TEST(MoeModel, LossesAreSummedOverTheMoeLayers) {
   // Experts that always add 0, and the same gate in every layer: the sum is three times one layer's.
   architecture.model.moe_frequency = 1;
   auto equal_layers = seeded_weights<double>(architecture);
-  for (const auto& [name, tensor] : equal_layers.all()) {
+  for (const std::string& name : equal_layers.names()) {
     if (name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight")) {
-      equal_layers.set(name, Tensor<double>(tensor.shape));
+      equal_layers.set(name, Tensor<double>(equal_layers.shape_of(name)));
     }
     for (const char* part : {"mlp_norm", "mlp.router.gate"}) {
       const std::string shared = std::string(part) + ".weight";

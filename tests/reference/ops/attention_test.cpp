@@ -1,5 +1,9 @@
 #include "reference/ops/attention.h"
 
+#include <cmath>
+#include <cstdlib>
+
+#include "reference/sampled.h"
 #include "tests/reference/ops/values.h"
 
 namespace forgecheck {
@@ -80,6 +84,29 @@ TEST(Attention, Bfloat16RoundsTheOutputOnly) {
     if (bf16(rounded_weights) != bf16(e0 / sum * v0 + e1 / sum * v1)) ++rounded_differently;
   }
   EXPECT_GT(rounded_differently, 0);
+}
+
+/// Attention of 2^22 multiply-adds and more, in a sampled run, on some number of threads.
+template <class T>
+std::vector<double> large_attention(const char* threads) {
+  setenv("OMP_NUM_THREADS", threads, 1);
+  const auto wave = [](Shape shape, double frequency) {
+    std::vector<double> values(static_cast<std::size_t>(element_count(shape)));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(frequency * static_cast<double>(i));
+    return tensor<T>(std::move(shape), values);
+  };
+  const Sampling sampling(5);
+  const auto out = attention(wave({2, 70, 4, 64}, 0.1), wave({2, 130, 2, 64}, 0.2),
+                             wave({2, 130, 2, 64}, 0.3), all_visible(2, 70, 130));
+  unsetenv("OMP_NUM_THREADS");
+  std::vector<double> values;
+  for (const T& element : out.data) values.push_back(to_double(element));
+  return values;
+}
+
+TEST(Attention, HasTheSameBitsOnAnyNumberOfThreads) {
+  EXPECT_EQ(large_attention<float>("1"), large_attention<float>("3"));
+  EXPECT_EQ(large_attention<SampledFloat>("1"), large_attention<SampledFloat>("3"));
 }
 
 TEST(Attention, ShapesAreChecked) {
