@@ -3,9 +3,10 @@
 
     forgecheck verify --backend 'exec:PYTHONPATH=<KempnerForge> python scripts/kempnerforge_worker.py'
 
-Runs the cases that scripts/record_kempnerforge.py records; the others are refused with the reason."""
+Runs the cases that scripts/record_kempnerforge.py records; the others are refused with the reason. `--compile` times the
+model that torch.compile makes (forgecheck bench)."""
 
-import sys
+import argparse
 from pathlib import Path
 
 from record_kempnerforge import check_importable, prepare_process, read_golden, settings
@@ -13,12 +14,12 @@ from record_kempnerforge import check_importable, prepare_process, read_golden, 
 from forgecheck.worker import Refused, serve
 
 
-def run(path):
-    from traced_runs import NotRecorded, run_case
+def refusing(function):
+    """The function, with what upstream refuses as a refusal."""
+    from traced_runs import NotRecorded
 
     try:
-        golden, inputs = read_golden(path)
-        return run_case(golden["case"], inputs, settings["device"])
+        return function()
     except NotRecorded as reason:
         raise Refused(str(reason)) from None
     except Exception as error:  # upstream refuses a case by raising any exception
@@ -26,11 +27,32 @@ def run(path):
         raise Refused(f"KempnerForge refuses: {type(error).__name__}: {message}", "ConfigError") from None
 
 
+def run(path):
+    from traced_runs import run_case
+
+    golden, inputs = read_golden(path)
+    return refusing(lambda: run_case(golden["case"], inputs, settings["device"]))
+
+
+def timed(compiled):
+    """The function that times runs of a case, on the model as it is or compiled."""
+    from traced_runs import timed_case
+
+    def seconds(path, repeat):
+        golden, inputs = read_golden(path)
+        return refusing(lambda: timed_case(golden["case"], inputs, settings["device"], repeat, compiled))
+
+    return seconds
+
+
 def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("device", nargs="?", default="cpu")
+    arguments.add_argument("--compile", action="store_true", help="time the compiled model")
+    options = arguments.parse_args()
     check_importable()
-    device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
-    prepare_process(Path(), Path(), device, None)
-    serve(run)
+    prepare_process(Path(), Path(), options.device, None)
+    serve(run, timed(options.compile))
 
 
 if __name__ == "__main__":

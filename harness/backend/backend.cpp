@@ -7,6 +7,7 @@
 #include "harness/backend/plugin_host.h"
 #include "harness/backend/reference_run.h"
 #include "harness/backend/run_inputs.h"
+#include "harness/backend/timed.h"
 #include "reference/error.h"
 #include "reference/linalg/matmul.h"
 
@@ -33,6 +34,9 @@ class ReferenceBackend : public Backend {
     Tracer tracer(wants);
     run_reference(problem, precision(problem.definition), arithmetic_, tracer);
     return tracer.take();
+  }
+  RunTimes time(const Problem& problem, int runs) override {
+    return {time_reference(problem, precision(problem.definition), arithmetic_, runs), false};
   }
 
  private:
@@ -72,7 +76,15 @@ constexpr Known kKnown[] = {
     {"gpu:simt", "the same kernels on an emulator", make_gpu_backend, simt_unavailable},
 };
 
+bool is_output(std::string_view tap) {
+  return tap == "logits" || tap == "tokens" || tap == "loss.total";
+}
+
 }  // namespace
+
+RunTimes Backend::time(const Problem& problem, int runs) {
+  return {timed(runs, [&] { run(problem, is_output); }), true};
+}
 
 std::vector<BackendStatus> list_backends() {
   std::vector<BackendStatus> rows;

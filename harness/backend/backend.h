@@ -15,6 +15,12 @@ namespace forgecheck {
 /// Which taps are asked for; an empty function asks for all.
 using TapFilter = std::function<bool(std::string_view)>;
 
+/// How long runs of a case took.
+struct RunTimes {
+  std::vector<double> seconds;
+  bool with_loading = false;  // each run made or loaded its weights too
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -27,6 +33,9 @@ class Backend {
   virtual bool is_plain_reference() const { return false; }
   /// Throws BackendError where the run fails, ConfigError or ShapeError where it refuses the case.
   virtual Trace run(const Problem& problem, const TapFilter& wants) = 0;
+  /// Times `runs` runs that keep the outputs alone, after one that does not count; weights are loaded before where the
+  /// backend can. Throws as run().
+  virtual RunTimes time(const Problem& problem, int runs);
 };
 
 /// One row of `forgecheck backends`.

@@ -24,6 +24,19 @@ constexpr std::string_view kPrefix = "exec:";
 /// What an answer calls an error with which a program refuses a case; all other kinds are failures.
 constexpr std::string_view kRefusals[] = {"ConfigError", "ShapeError", "Unsupported"};
 
+/// The times of an answer to a request for `runs` of them; empty where it has none.
+std::vector<double> seconds_of(const JsonValue& answer, std::int64_t runs) {
+  std::vector<double> seconds;
+  const std::optional<JsonValue> times = answer.find("seconds");
+  if (!times || runs == 0) return seconds;
+  for (const JsonValue& time : times->items()) {
+    if (!(time.number() > 0)) time.expect("more than 0 seconds");
+    seconds.push_back(time.number());
+  }
+  if (std::ssize(seconds) != runs) times->expect(fmt::format("{} times", runs));
+  return seconds;
+}
+
 class ExecBackend : public Backend {
  public:
   ExecBackend(std::string name, std::string command, const ChildLimits& limits)
@@ -37,14 +50,33 @@ class ExecBackend : public Backend {
   }
 
   Trace run(const Problem& problem, const TapFilter& wants) override {
+    Trace trace;
+    answered(problem, [&] {
+      ask({{"taps", taps_for(problem, wants)}});
+      trace = read_trace(wants);
+      computed_double_ = computed_type(trace, problem.definition) == Dtype::f64;
+    });
+    return trace;
+  }
+
+  RunTimes time(const Problem& problem, int runs) override {
+    std::vector<double> seconds;
+    answered(problem, [&] {
+      seconds = ask({{"taps", nlohmann::json::array({"logits", "tokens", "loss.total"})}, {"repeat", runs}});
+    });
+    // A program that does not time itself has answered once.
+    return seconds.empty() ? Backend::time(problem, runs) : RunTimes{std::move(seconds), false};
+  }
+
+ private:
+  /// Makes the files of a case, and turns what goes wrong in `exchange` into the error of a program that fails.
+  template <class Exchange>
+  void answered(const Problem& problem, const Exchange& exchange) {
     std::filesystem::remove(folder_.path() / "out.safetensors");
     forget_errors();
     try {
       write_case(problem);
-      ask(problem, wants);
-      Trace trace = read_trace(wants);
-      computed_double_ = computed_type(trace, problem.definition) == Dtype::f64;
-      return trace;
+      exchange();
     } catch (const ConfigError&) {
       throw;
     } catch (const Error& error) {
@@ -53,7 +85,6 @@ class ExecBackend : public Backend {
     }
   }
 
- private:
   void write_case(const Problem& problem) const {
     write_golden(folder_.path() / "case.safetensors", problem, Trace(), this_producer("forgecheck"),
                  problem.seeded ? "seeded" : "weights.safetensors");
@@ -62,21 +93,21 @@ class ExecBackend : public Backend {
                       {problem.parameters.begin(), problem.parameters.end()}, {});
   }
 
-  /// Sends the request and reads the answer. Throws ConfigError where the program refuses the case.
-  void ask(const Problem& problem, const TapFilter& wants) {
+  /// Sends the request and reads the answer: the seconds that its runs took, if it says so. Throws ConfigError where the
+  /// program refuses the case.
+  std::vector<double> ask(nlohmann::json request) {
     if (!child_) child_.emplace(command_, folder_.path() / "errors");
     const std::int64_t id = ++asked_;
-    const nlohmann::json request = {{"id", id},
-                                    {"case", (folder_.path() / "case.safetensors").string()},
-                                    {"out", (folder_.path() / "out.safetensors").string()},
-                                    {"taps", taps_for(problem, wants)}};
+    request["id"] = id;
+    request["case"] = (folder_.path() / "case.safetensors").string();
+    request["out"] = (folder_.path() / "out.safetensors").string();
     child_->send(request.dump());
     const std::string line = child_->receive(limits_);
     const JsonDocument document = parse_json(line, "its answer");
     const JsonValue answer = document.root();
-    answer.require_keys({"id", "ok", "kind", "message"});
+    answer.require_keys({"id", "ok", "kind", "message", "seconds"});
     (void)answer.at("id").integer(id, id);
-    if (answer.at("ok").flag()) return;
+    if (answer.at("ok").flag()) return seconds_of(answer, request.value("repeat", 0));
     const std::string kind = answer.at("kind").text(), message = answer.at("message").text();
     if (std::ranges::find(kRefusals, kind) != std::end(kRefusals)) throw ConfigError(message);
     throw BackendError(kind + ": " + message);

@@ -4,6 +4,11 @@
 //   {"id": 1, "ok": true}
 //   {"id": 1, "ok": false, "kind": "ConfigError", "message": "..."}
 //
+// and where runs are timed
+//
+//   {"id": 2, "case": ..., "out": ..., "taps": [...], "repeat": 5}
+//   {"id": 2, "ok": true, "seconds": [0.11, 0.1, 0.1, 0.1, 0.12]}
+//
 // The case is a golden file without expected tensors, and the program writes the same form with them.
 #pragma once
 

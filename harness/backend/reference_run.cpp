@@ -1,6 +1,7 @@
 #include "harness/backend/reference_run.h"
 
 #include "harness/backend/run_inputs.h"
+#include "harness/backend/timed.h"
 #include "harness/case/make_inputs.h"
 #include "harness/case/seeded.h"
 #include "reference/error.h"
@@ -51,9 +52,8 @@ void run_loss(const Problem& problem, Weights<T>& weights, const Inputs& inputs,
 }
 
 template <class T>
-void run_in(const Problem& problem, const Arithmetic& arithmetic, Tracer& tracer) {
+void run_with(const Problem& problem, Weights<T>& weights, const Arithmetic& arithmetic, Tracer& tracer) {
   const Case& definition = problem.definition;
-  Weights<T> weights(problem.parameters, definition.dtype);
   const Inputs inputs = stored_inputs(problem);
   ForwardOptions options = forward_options(definition);
   options.arithmetic = arithmetic;
@@ -77,23 +77,16 @@ void run_in(const Problem& problem, const Arithmetic& arithmetic, Tracer& tracer
   throw_not_an_enumerator("case.run", definition.run);
 }
 
-}  // namespace
-
-Problem seeded_problem(const Case& definition) {
-  require_memory(definition);
-  return {definition, make_inputs(definition), make_parameters(definition), true};
-}
-
-void run_reference(const Problem& problem, Dtype precision, const Arithmetic& arithmetic, Tracer& tracer) {
-  const std::string_view reason = linalg::unavailable_reason(arithmetic.library, precision == Dtype::f64);
-  if (!reason.empty()) throw BackendError(std::string(reason));
+/// Calls `function` with a number of the type in which a run computes.
+template <class Function>
+void in_type(Dtype precision, const Function& function) {
   switch (precision) {
     case Dtype::f64:
-      return run_in<double>(problem, arithmetic, tracer);
+      return function(double());
     case Dtype::f32:
-      return run_in<float>(problem, arithmetic, tracer);
+      return function(float());
     case Dtype::bf16:
-      return run_in<Bfloat16>(problem, arithmetic, tracer);
+      return function(Bfloat16());
     case Dtype::f16:
     case Dtype::i64:
     case Dtype::i32:
@@ -103,6 +96,43 @@ void run_reference(const Problem& problem, Dtype precision, const Arithmetic& ar
   }
   throw ConfigError("precision = " + std::string(torch_name(precision)) +
                     ": must be float64, float32 or bfloat16");
+}
+
+template <class T>
+void run_in(const Problem& problem, const Arithmetic& arithmetic, Tracer& tracer) {
+  Weights<T> weights(problem.parameters, problem.definition.dtype);
+  run_with(problem, weights, arithmetic, tracer);
+}
+
+void require_library(const Arithmetic& arithmetic, Dtype precision) {
+  const std::string_view reason = linalg::unavailable_reason(arithmetic.library, precision == Dtype::f64);
+  if (!reason.empty()) throw BackendError(std::string(reason));
+}
+
+}  // namespace
+
+Problem seeded_problem(const Case& definition) {
+  require_memory(definition);
+  return {definition, make_inputs(definition), make_parameters(definition), true};
+}
+
+void run_reference(const Problem& problem, Dtype precision, const Arithmetic& arithmetic, Tracer& tracer) {
+  require_library(arithmetic, precision);
+  in_type(precision, [&]<class T>(T) { run_in<T>(problem, arithmetic, tracer); });
+}
+
+std::vector<double> time_reference(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
+                                   int runs) {
+  require_library(arithmetic, precision);
+  std::vector<double> seconds;
+  in_type(precision, [&]<class T>(T) {
+    Weights<T> weights(problem.parameters, problem.definition.dtype);
+    seconds = timed(runs, [&] {
+      Tracer tracer = Tracer().untapped();
+      run_with(problem, weights, arithmetic, tracer);
+    });
+  });
+  return seconds;
 }
 
 std::size_t sampled_order(std::uint64_t seed) {

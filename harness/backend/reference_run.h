@@ -2,6 +2,8 @@
 // `cpu:*` do.
 #pragma once
 
+#include <vector>
+
 #include "harness/backend/problem.h"
 #include "reference/arithmetic.h"
 #include "reference/trace.h"
@@ -12,6 +14,11 @@ namespace forgecheck {
 /// every tap goes to `tracer`. Throws ConfigError or ShapeError where the case is refused, BackendError where
 /// `arithmetic` cannot compute it.
 void run_reference(const Problem& problem, Dtype precision, const Arithmetic& arithmetic, Tracer& tracer);
+
+/// The seconds that each of `runs` such runs took without taps, their weights converted before, after one that does not
+/// count.
+std::vector<double> time_reference(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
+                                   int runs);
 
 /// The orders of rounding that sampled runs take in turn, and which of them a seed takes.
 inline constexpr std::size_t kSampledOrders = 3;

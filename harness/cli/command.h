@@ -62,6 +62,7 @@ void add_replay(CLI::App& app, Invocation& invocation);
 void add_worker(CLI::App& app, Invocation& invocation);
 void add_compare(CLI::App& app, Invocation& invocation);
 void add_backends(CLI::App& app, Invocation& invocation);
+void add_bench(CLI::App& app, Invocation& invocation);
 void add_calibrate(CLI::App& app, Invocation& invocation);
 void add_golden(CLI::App& app, Invocation& invocation);
 void add_report(CLI::App& app, Invocation& invocation);

@@ -42,6 +42,7 @@ int run(int argc, char** argv) {
   forgecheck::add_replay(app, invocation);
   forgecheck::add_compare(app, invocation);
   forgecheck::add_backends(app, invocation);
+  forgecheck::add_bench(app, invocation);
   forgecheck::add_worker(app, invocation);
   forgecheck::add_calibrate(app, invocation);
   forgecheck::add_golden(app, invocation);

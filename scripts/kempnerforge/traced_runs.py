@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -257,14 +258,46 @@ def decode(case: dict[str, Any], model: SeededModel, tokens: Tensor) -> Trace:
     return taps
 
 
-def run_case(case: dict[str, Any], given: Trace, device: torch.device) -> Trace:
-    """The trace of a case. Raises NotRecorded, or what KempnerForge raises where it refuses the case."""
+def prepared(case: dict[str, Any], given: Trace, device: torch.device) -> tuple[SeededModel, Trace]:
+    """The model of a case that this script follows, and the inputs as the model takes them."""
     check_known(case, given)
     model = build_model(case, device)
     inputs = {
         name: value.to(device=device, dtype=model.dtype if value.is_floating_point() else None)
         for name, value in given.items()
     }
+    return model, inputs
+
+
+def timed_case(case: dict[str, Any], given: Trace, device: torch.device, repeat: int, compiled: bool) -> list[float]:
+    """The seconds that each of `repeat` runs took after a first one, without taps: forward, decode and generate."""
+    model, inputs = prepared(case, given, device)
+    transformer = torch.compile(model.transformer) if compiled else model.transformer
+    runs: dict[str, Callable[[], Any]] = {
+        "forward": lambda: transformer(
+            inputs.get("tokens"), modality=modality_context(case, model, inputs, {}), doc_ids=inputs.get("doc_ids")
+        ),
+        "decode": lambda: decode(case, model, inputs["tokens"]),
+        "generate": lambda: generate(
+            model.transformer, inputs["tokens"], case["generate"]["max_new_tokens"], temperature=0
+        ),
+    }
+    if case["run"] not in runs or (compiled and case["run"] != "forward"):
+        raise NotRecorded(f"run = {case['run']} is not timed{' compiled' if compiled else ''}")
+    seconds = []
+    with torch.no_grad(), given_noise(model.transformer, inputs, model.dtype):
+        for _ in range(repeat + 1):
+            start = time.perf_counter()
+            runs[case["run"]]()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            seconds.append(time.perf_counter() - start)
+    return seconds[1:]
+
+
+def run_case(case: dict[str, Any], given: Trace, device: torch.device) -> Trace:
+    """The trace of a case. Raises NotRecorded, or what KempnerForge raises where it refuses the case."""
+    model, inputs = prepared(case, given, device)
     run = case["run"]
     if run == "gradients":
         for name in ("prefix_embeds", "image_features"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 Taps = Mapping[str, Tensor]
+Run = Callable[[Path], Taps]
+Timed = Callable[[Path, int], Sequence[float]]
 STDOUT, STDERR = 1, 2  # file descriptors
 
 
@@ -24,23 +26,28 @@ class Refused(Exception):
         self.kind = kind
 
 
-def serve(run: Callable[[Path], Taps]) -> NoReturn:
-    """Answers requests until standard input ends. `run` computes the taps of a case's file. What it raises is an answer
-    too: Refused a refusal, anything else a failure. Whatever it prints, or a library or a program that it uses, goes to
-    standard error, so that it cannot be taken for an answer."""
+def serve(run: Run, timed: Timed | None = None) -> NoReturn:
+    """Answers requests until standard input ends. `run` computes the taps of a case's file; `timed`, if there is one, runs it
+    a number of times on loaded weights, after a first run that does not count, and says how many seconds each took
+    (`forgecheck bench`). What they raise is an answer too: Refused a refusal, anything else a failure. Whatever they print, or a
+    library or a program that they use, goes to standard error, so that it cannot be taken for an answer."""
     answers = os.fdopen(os.dup(STDOUT), "w", encoding="utf-8")
     os.dup2(STDERR, STDOUT)
     for line in sys.stdin:
         request = json.loads(line)
-        _answer(answers, request["id"], run, Path(request["case"]), Path(request["out"]))
+        _answer(answers, request, run, timed)
     sys.exit(0)
 
 
-def _answer(answers: TextIO, number: int, run: Callable[[Path], Taps], case: Path, out: Path) -> None:
+def _answer(answers: TextIO, request: dict[str, Any], run: Run, timed: Timed | None) -> None:
+    number, case = request["id"], Path(request["case"])
     answer: dict[str, Any] = {"id": number, "ok": True}
     try:
-        taps = {f"expected.{name}": value.detach().cpu().contiguous().clone() for name, value in run(case).items()}
-        save_file(taps, out)
+        if timed is not None and "repeat" in request:
+            answer["seconds"] = list(timed(case, request["repeat"]))
+        else:
+            taps = {f"expected.{name}": value.detach().cpu().contiguous().clone() for name, value in run(case).items()}
+            save_file(taps, request["out"])
     except Refused as refusal:
         answer = {"id": number, "ok": False, "kind": refusal.kind, "message": str(refusal)}
     except Exception as error:

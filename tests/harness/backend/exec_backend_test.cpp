@@ -216,5 +216,38 @@ TEST_F(ExecBackendTest, ItsNameIsTheWholeText) {
   EXPECT_EQ(make_exec_backend("exec:python3 worker.py --fast", {})->name(), "exec:python3 worker.py --fast");
 }
 
+// ---- times ----
+
+TEST_F(ExecBackendTest, AProgramMayTimeItsOwnRuns) {
+  const auto backend =
+      worker("    answer(request, ok=True, seconds=[0.25 * (i + 1) for i in range(request['repeat'])])\n");
+  const RunTimes times = backend->time(problem_, 3);
+  EXPECT_THAT(times.seconds, testing::ElementsAre(0.25, 0.5, 0.75));
+  EXPECT_FALSE(times.with_loading);
+}
+
+TEST_F(ExecBackendTest, AProgramThatDoesNotIsTimedAsAWhole) {
+  const auto backend = worker("    right(request)\n");
+  const RunTimes times = backend->time(problem_, 2);
+  EXPECT_EQ(times.seconds.size(), 2U);
+  EXPECT_TRUE(times.with_loading);
+}
+
+TEST_F(ExecBackendTest, TimesThatCannotBeAreRefused) {
+  const auto failure = [&](const std::string& seconds) {
+    const auto backend = worker("    answer(request, ok=True, seconds=" + seconds + ")\n");
+    try {
+      (void)backend->time(problem_, 2);
+    } catch (const BackendError& error) {
+      return std::string(error.what());
+    }
+    return std::string("no BackendError");
+  };
+  EXPECT_THAT(failure("[0.5]"), AllOf(HasSubstr("seconds"), HasSubstr("expected 2 times")));
+  EXPECT_THAT(failure("[0.5, -1]"), AllOf(HasSubstr("seconds[1]"), HasSubstr("more than 0 seconds")));
+  EXPECT_THAT(failure("[0.5, 0]"), HasSubstr("more than 0 seconds"));
+  EXPECT_THAT(failure("'fast'"), HasSubstr("seconds"));
+}
+
 }  // namespace
 }  // namespace forgecheck

@@ -37,15 +37,17 @@ INSTANTIATE_TEST_SUITE_P(
                     std::vector<std::string>{"golden", "manifest"},
                     std::vector<std::string>{"golden", "record"}, std::vector<std::string>{"report"},
                     std::vector<std::string>{"report", "merge"}, std::vector<std::string>{"judge"},
-                    std::vector<std::string>{"manual"}, std::vector<std::string>{"completion"}));
+                    std::vector<std::string>{"manual"}, std::vector<std::string>{"bench"},
+                    std::vector<std::string>{"completion"}));
 
 using Program = ProgramTest;
 
 TEST_F(Program, ListsItsCommandsAndItsVersion) {
   const Outcome help = run({"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const std::string command : {"verify", "run", "params", "taps", "generate", "bisect", "judge",
-                                    "compare", "backends", "golden", "report", "manual", "completion"}) {
+  for (const std::string command :
+       {"verify", "run", "params", "taps", "generate", "bisect", "judge", "compare", "backends", "bench",
+        "golden", "report", "manual", "completion"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + command + " "));
   }
   const Outcome version = run({"--version"});

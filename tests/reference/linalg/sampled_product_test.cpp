@@ -22,6 +22,19 @@ std::vector<Sampled> numbers(std::int64_t size, std::uint64_t seed, bool are_bfl
   return result;
 }
 
+/// Rows of k numbers in pairs that nearly cancel, of all sizes: their sums stay small, and the products tell.
+std::vector<Sampled> cancelling(std::int64_t rows, std::int64_t k, bool alternate) {
+  std::mt19937_64 generator(9);
+  std::vector<Sampled> result;
+  for (std::int64_t at = 0; at < rows * k; ++at) {
+    const std::int64_t p = at % k;
+    const int exponent = -static_cast<int>(p / 2 * 7 % 19);  // of the pair
+    const float sixteenths = 1.0F + static_cast<float>(generator() % 8) / 64.0F;
+    result.emplace_back(std::ldexp(alternate && p % 2 == 1 ? -sixteenths : sixteenths, exponent));
+  }
+  return result;
+}
+
 /// x (m, k) times the transpose of w (n, k) in one product.
 std::vector<double> product(std::uint64_t seed, std::int64_t m, std::int64_t n, std::int64_t k,
                             const std::vector<Sampled>& x, const std::vector<Sampled>& w) {
@@ -84,6 +97,15 @@ TEST(SampledProducts, LargeOnesAreOffAsTheirTermsAre) {
       EXPECT_GT(by_terms.rms, 50);
     }
   }
+}
+
+// Exact products lose nothing: here an error of theirs would be most of all.
+TEST(SampledProducts, ProductsThatAFloatHoldsAreExact) {
+  const std::vector<Sampled> x = cancelling(kM, kK, true), w = cancelling(kN, kK, false);
+  const Errors large = errors_of(product(2, kM, kN, kK, x, w), kN, kK, x, w);
+  const Errors by_terms = errors_of(product_by_terms(2, kM, kN, kK, x, w), kN, kK, x, w);
+  EXPECT_NEAR(large.rms / by_terms.rms, 1, 0.05);
+  EXPECT_GT(by_terms.rms, 0.1);
 }
 
 TEST(SampledProducts, LargeOnesOfEitherLayoutAreTheSame) {
