@@ -1,4 +1,6 @@
 // The program `forgecheck`: the only place where an error becomes an exit status.
+#include <malloc.h>
+
 #include <cstdio>
 #include <iostream>
 
@@ -27,6 +29,9 @@ void require_command(const CLI::App& app, const std::vector<std::string>& words,
 int run(int argc, char** argv) {
   forgecheck::Invocation invocation;
   invocation.arguments.assign(argv, argv + argc);
+  // Tensors of the same sizes come and go: glibc keeps their memory, up to its own largest threshold.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
   CLI::App app{"forgecheck: reference and verification for transformer models"};
   app.set_version_flag("--version", "forgecheck " FORGECHECK_VERSION);
   app.require_subcommand(1);

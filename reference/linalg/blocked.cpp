@@ -4,6 +4,7 @@
 #include <array>
 #include <vector>
 
+#include "reference/linalg/blocked.h"
 #include "reference/linalg/clones.h"
 #include "reference/linalg/matmul.h"
 #include "reference/linalg/parallel.h"
@@ -17,10 +18,8 @@ struct Vector {
   using Type __attribute__((vector_size(32), may_alias)) = C;
 };
 
-/// How many vectors of columns, and how many rows, are summed side by side.
-constexpr std::int64_t kVectors = 2, kRows = 4;
-template <class C>
-constexpr std::int64_t kColumns = kVectors * 32 / static_cast<std::int64_t>(sizeof(C));
+/// How many rows are summed side by side.
+constexpr std::int64_t kRows = 4;
 
 /// Terms of the sums that are copied at a time: with them a block is 32 KiB.
 constexpr std::int64_t kTerms = 512;
@@ -58,6 +57,8 @@ template <class C>
   for (; i < rows; ++i) add_terms<C, 1>(sums + i * kColumns<C>, x + i * x_step, x_step, block, terms);
 }
 
+}  // namespace
+
 FORGECHECK_CLONES void add_block(float* sums, std::int64_t rows, const float* x, std::int64_t x_step,
                                  const float* block, std::int64_t terms) {
   add_terms_of_rows(sums, rows, x, x_step, block, terms);
@@ -67,21 +68,7 @@ FORGECHECK_CLONES void add_block(double* sums, std::int64_t rows, const double* 
   add_terms_of_rows(sums, rows, x, x_step, block, terms);
 }
 
-/// Memory that a vector may be read from.
-template <class C>
-struct alignas(64) Line {
-  std::array<C, 64 / sizeof(C)> values;
-};
-template <class C>
-class Aligned {
- public:
-  explicit Aligned(std::int64_t size)
-      : lines_(static_cast<std::size_t>(size) * sizeof(C) / sizeof(Line<C>) + 1) {}
-  C* data() { return lines_.data()->values.data(); }
-
- private:
-  std::vector<Line<C>> lines_;
-};
+namespace {
 
 /// The indices of the terms in the order of the sums.
 std::vector<std::int64_t> visited(std::int64_t k, std::int64_t stride) {

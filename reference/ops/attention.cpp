@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "reference/error.h"
 #include "reference/instantiate.h"
 #include "reference/linalg/parallel.h"
 #include "reference/numbers.h"
+#include "reference/ops/attention_blocked.h"
 
 namespace forgecheck {
 
@@ -53,21 +55,12 @@ void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<
             const std::vector<std::span<const T>>& values, Probabilities probabilities) {
   using C = compute_t<T>;
   const C scale = C(1) / sqrt(static_cast<C>(q.size()));
-  // 1. scores and their maximum
+  // 1. scores
   std::vector<C> weights(keys.size());
-  C maximum = static_cast<C>(-kInfinity);
-  for (std::size_t j = 0; j < keys.size(); ++j) {
-    weights[j] = dot(q, keys[j]) * scale;
-    maximum = std::max(maximum, weights[j]);
-  }
+  for (std::size_t j = 0; j < keys.size(); ++j) weights[j] = dot(q, keys[j]) * scale;
   // 2. exponentials and their sum
-  C sum = 0;
-  for (C& weight : weights) {
-    weight = exp(weight - maximum);
-    sum += weight;
-  }
+  const C sum = softmax_in_place<T>(weights, probabilities);
   const bool divide_last = probabilities == Probabilities::rounded_undivided;
-  for (C& weight : weights) weight = probability<T>(weight, sum, probabilities);
   // 3. weighted mean of the values
   for (std::size_t e = 0; e < out.size(); ++e) {
     C total = 0;
@@ -79,6 +72,20 @@ void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<
 }
 
 }  // namespace
+
+template <class T>
+compute_t<T> softmax_in_place(std::span<compute_t<T>> weights, Probabilities probabilities) {
+  using C = compute_t<T>;
+  C maximum = static_cast<C>(-kInfinity);
+  for (const C& score : weights) maximum = std::max(maximum, score);
+  C sum = 0;
+  for (C& weight : weights) {
+    weight = exp(weight - maximum);
+    sum += weight;
+  }
+  for (C& weight : weights) weight = probability<T>(weight, sum, probabilities);
+  return sum;
+}
 
 template <class T>
 Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, const AttentionMask& mask,
@@ -94,6 +101,12 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
   }
 
   const bool backwards = sums_backwards(arithmetic.order);
+  if constexpr (!std::is_same_v<compute_t<T>, Sampled>) {
+    const auto is_finite = [](const T& value) { return std::isfinite(widen(value)); };
+    if (q.size() * keys >= linalg::kThreadedWork && std::ranges::all_of(v.data, is_finite)) {
+      return attention_in_blocks(q, k, v, mask, arithmetic.probabilities, backwards);
+    }
+  }
   Tensor<T> out({batch, queries, heads, head_dim});
   const auto attend_with_heads = [&](std::int64_t query) {  // of batch * queries
     const std::int64_t b = query / queries;
@@ -114,6 +127,9 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
   return std::move(out).reshaped({batch, queries, heads * head_dim});
 }
 
+#define INSTANTIATE(T) template compute_t<T> softmax_in_place<T>(std::span<compute_t<T>>, Probabilities);
+FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
+#undef INSTANTIATE
 FORGECHECK_INSTANTIATE(attention);
 
 }  // namespace forgecheck

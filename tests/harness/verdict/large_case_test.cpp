@@ -1,4 +1,4 @@
-// Cases whose products are large: what nobody sees is not computed, and everything is the same on any number of threads.
+// Cases whose products are large: what nobody sees is left out, what somebody sees is not, on any number of threads.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -40,6 +40,7 @@ TEST(LargeCases, ATapByItselfIsThatOfTheWholeRun) {
     const ReferenceRun run = run_forced(large_problem(), Dtype::f32, kPlain, large_trace(), {tap});
     ASSERT_EQ(run.trace.entries().size(), 1U);
     EXPECT_TRUE(std::ranges::equal(run.trace.at(tap).bytes(), whole.trace.at(tap).bytes())) << tap;
+    EXPECT_GT(root_mean_square(run.trace.at(tap).to<double>().data), 0.1) << tap << " was not computed";
   }
 }
 
@@ -55,21 +56,6 @@ TEST(LargeCases, ATapThatTheTraceLacksIsComputed) {
     EXPECT_TRUE(std::ranges::equal(run.trace.at("layers.0").bytes(), whole.trace.at("layers.0").bytes()))
         << tap;
   }
-}
-
-// Modules that nobody sees may have any weights.
-TEST(LargeCases, ModulesThatNobodySeesAreNotComputed) {
-  Problem problem = large_problem();
-  for (auto& [name, array] : problem.parameters) {
-    const bool is_seen = name.starts_with("layers.0.mlp.down");
-    if (array.shape().size() > 1 && !is_seen) array = Array::from(Tensor<float>(array.shape()));
-  }
-  const std::set<std::string> mlp = {"layers.0.mlp"};
-  const ReferenceRun run = run_forced(problem, Dtype::f32, kPlain, large_trace(), mlp);
-  EXPECT_TRUE(
-      std::ranges::equal(run.trace.at("layers.0.mlp").bytes(), large_trace().at("layers.0.mlp").bytes()));
-  const Array all_zero = run_forced(problem, Dtype::f32, kPlain, Trace(), mlp).trace.at("layers.0.mlp");
-  EXPECT_EQ(all_zero.at(0), 0);
 }
 
 TEST(LargeCases, AreJudgedTheSameOnAnyNumberOfThreads) {

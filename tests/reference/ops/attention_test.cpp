@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 #include "reference/sampled.h"
 #include "tests/reference/ops/values.h"
@@ -107,6 +108,83 @@ std::vector<double> large_attention(const char* threads) {
 TEST(Attention, HasTheSameBitsOnAnyNumberOfThreads) {
   EXPECT_EQ(large_attention<float>("1"), large_attention<float>("3"));
   EXPECT_EQ(large_attention<SampledFloat>("1"), large_attention<SampledFloat>("3"));
+}
+
+/// Queries, keys and values of more than 2^22 multiply-adds, with a mask of every kind of row: of no key, of one, of all.
+template <class T>
+struct Large {
+  std::int64_t queries = 75, keys = 133, heads = 6, kv_heads = 3, head_dim = 40;
+  Tensor<T> q = wave({2, queries, heads, head_dim}, 0.11), k = wave({2, keys, kv_heads, head_dim}, 0.23),
+            v = wave({2, keys, kv_heads, head_dim}, 0.37);
+  AttentionMask mask{{2, queries, keys}};
+
+  Large() {
+    for (std::int64_t i = 0; i < mask.size(); ++i) {
+      const std::int64_t query = i / keys, j = i % keys;
+      mask[i] = query % 7 == 0 ? 0 : query % 7 == 1 ? j == 50 : query % 7 == 2 ? 1 : (i * i) % 5 < 2;
+    }
+  }
+
+  static Tensor<T> wave(Shape shape, double frequency) {
+    std::vector<double> values(static_cast<std::size_t>(element_count(shape)));
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = 3 * std::sin(frequency * static_cast<double>(i));
+    return tensor<T>(std::move(shape), values);
+  }
+
+  /// One query by itself, which is small: the plain loops.
+  std::vector<double> query(std::int64_t b, std::int64_t i, const Arithmetic& arithmetic) const {
+    const auto part = [](const auto& x, std::int64_t first, std::int64_t count, Shape shape) {
+      auto result = x.data;
+      const std::int64_t size = element_count(shape) / count;
+      result.assign(x.data.begin() + first * size, x.data.begin() + (first + count) * size);
+      return Tensor<std::decay_t<decltype(x[0])>>(std::move(shape), std::move(result));
+    };
+    return numbers(attention(part(q, b * queries + i, 1, {1, 1, heads, head_dim}),
+                             part(k, b * keys, keys, {1, keys, kv_heads, head_dim}),
+                             part(v, b * keys, keys, {1, keys, kv_heads, head_dim}),
+                             part(mask, b * queries + i, 1, {1, 1, keys}), arithmetic));
+  }
+};
+
+template <class T>
+void expect_the_bits_of_single_queries(const Large<T>& large, const Arithmetic& arithmetic) {
+  const auto whole = numbers(attention(large.q, large.k, large.v, large.mask, arithmetic));
+  const std::int64_t width = large.heads * large.head_dim;
+  for (std::int64_t query = 0; query < 2 * large.queries; ++query) {
+    const std::vector<double> expected =
+        large.query(query / large.queries, query % large.queries, arithmetic);
+    for (std::int64_t e = 0; e < width; ++e) {
+      const double found = whole[static_cast<std::size_t>(query * width + e)],
+                   single = expected[static_cast<std::size_t>(e)];
+      ASSERT_TRUE(found == single || (std::isnan(found) && std::isnan(single)))
+          << found << " is not " << single << " at query " << query << ", element " << e;
+    }
+  }
+}
+
+TEST(Attention, OfManyQueriesHasTheBitsOfEach) {
+  for (const linalg::Order order : {linalg::Order::forward, linalg::Order::reversed}) {
+    for (const Named<Probabilities>& probabilities : kProbabilities) {
+      SCOPED_TRACE(probabilities.name);
+      const Arithmetic arithmetic{.order = order, .probabilities = probabilities.value};
+      expect_the_bits_of_single_queries(Large<float>(), arithmetic);
+      expect_the_bits_of_single_queries(Large<double>(), arithmetic);
+      expect_the_bits_of_single_queries(Large<Bfloat16>(), arithmetic);
+    }
+  }
+}
+
+// A hidden value that is not finite touches nothing.
+TEST(Attention, OfManyQueriesHidesWhatIsNotFinite) {
+  for (const float value :
+       {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    Large<float> large;
+    for (float& element : large.v.row(2 * large.kv_heads)) element = value;
+    for (std::int64_t query = 0; query < 2 * large.queries; ++query)
+      large.mask[query * large.keys + 2] = query == 4;
+    expect_the_bits_of_single_queries(large, kPlain);
+  }
 }
 
 TEST(Attention, ShapesAreChecked) {
