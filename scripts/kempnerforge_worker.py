@@ -14,12 +14,13 @@ from record_kempnerforge import check_importable, prepare_process, read_golden, 
 from forgecheck.worker import Refused, serve
 
 
-def refusing(function):
-    """The function, with what upstream refuses as a refusal."""
+def answer(path, compute):
+    """What `compute` makes of the case in a file and its inputs; what upstream refuses is a refusal."""
     from traced_runs import NotRecorded
 
     try:
-        return function()
+        golden, inputs = read_golden(path)
+        return compute(golden["case"], inputs)
     except NotRecorded as reason:
         raise Refused(str(reason)) from None
     except Exception as error:  # upstream refuses a case by raising any exception
@@ -30,8 +31,7 @@ def refusing(function):
 def run(path):
     from traced_runs import run_case
 
-    golden, inputs = read_golden(path)
-    return refusing(lambda: run_case(golden["case"], inputs, settings["device"]))
+    return answer(path, lambda case, inputs: run_case(case, inputs, settings["device"]))
 
 
 def timed(compiled):
@@ -39,8 +39,7 @@ def timed(compiled):
     from traced_runs import timed_case
 
     def seconds(path, repeat):
-        golden, inputs = read_golden(path)
-        return refusing(lambda: timed_case(golden["case"], inputs, settings["device"], repeat, compiled))
+        return answer(path, lambda case, inputs: timed_case(case, inputs, settings["device"], repeat, compiled))
 
     return seconds
 

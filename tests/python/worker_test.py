@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -92,3 +93,39 @@ def test_what_a_worker_prints_and_raises_is_no_answer(tmp_path):
     assert answers() == [{"id": i, "ok": False, "kind": "Failure", "message": "ValueError: two"} for i in (1, 2)]
     script.write_text(script.read_text().replace("REFUSES = False", "REFUSES = True"))
     assert answers() == [{"id": i, "ok": False, "kind": "ConfigError", "message": "not mine"} for i in (1, 2)]
+
+
+def test_a_worker_times_runs_where_it_is_asked_to(tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import torch\n"
+        "from forgecheck.worker import serve\n"
+        "serve(lambda case: {'logits': torch.ones(2)}, lambda case, repeat: [0.5 * (i + 1) for i in range(repeat)])\n"
+    )
+    asked = {"case": "c", "out": str(tmp_path / "out.safetensors"), "taps": ["*"]}
+    requests = "".join(json.dumps(asked | more) + "\n" for more in ({"id": 1, "repeat": 3}, {"id": 2}))
+
+    def answers():
+        done = subprocess.run([sys.executable, script], input=requests, capture_output=True, text=True, check=True,
+                              env=environment())  # fmt: skip
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert answers() == [{"id": 1, "ok": True, "seconds": [0.5, 1.0, 1.5]}, {"id": 2, "ok": True}]
+    # Without such a function a request to repeat is one for a trace.
+    script.write_text(script.read_text().replace(", lambda case, repeat: [0.5 * (i + 1) for i in range(repeat)]", ""))
+    (tmp_path / "out.safetensors").unlink()
+    assert answers() == [{"id": 1, "ok": True}, {"id": 2, "ok": True}]
+    assert (tmp_path / "out.safetensors").is_file()
+
+
+@pytest.mark.skipif(not os.environ.get("KEMPNERFORGE"), reason="KEMPNERFORGE names no copy of it")
+def test_kempnerforge_times_forward_decode_and_generate(tmp_path):
+    worker = f"exec:PYTHONPATH={os.environ['KEMPNERFORGE']}:{ROOT}/harness/python {sys.executable} " \
+             f"{ROOT}/scripts/kempnerforge_worker.py"  # fmt: skip
+    report = tmp_path / "bench.json"
+    cases = [f"dense[{SIZES}]/text_len=6{run}" for run in ("", "/decode=5+1", "/generate=2", "/loss=cross_entropy")]
+    run_program("bench", *cases, "--backend", worker, "--rounds", "1", "--runs", "2", "--no-judging",
+                "--json", str(report))  # fmt: skip
+    rows = [case["backends"][0] for case in json.loads(report.read_text())["cases"]]
+    assert [row.get("runs") for row in rows] == [2, 2, 2, None]
+    assert "run = loss is not timed" in rows[3]["refusal"]
