@@ -4,7 +4,6 @@
 #include <cmath>
 #include <functional>
 #include <future>
-#include <ranges>
 
 #include "harness/tap/tap_kind.h"
 #include "harness/verdict/flush_denormals.h"
@@ -174,8 +173,8 @@ JudgedTrace compare_with_oracle(const Problem& problem, const Trace& candidate, 
     if (tap.used > second_opinion(type)) near.insert(tap.name);
   }
   if (!near.empty()) {
-    for (const Arithmetic& arithmetic : baselines | std::views::drop(1)) {
-      evidence.baselines.push_back(run_forced(problem, type, arithmetic, candidate, near));
+    for (std::size_t other = 1; other < baselines.size(); ++other) {
+      evidence.baselines.push_back(run_forced(problem, type, baselines[other], candidate, near));
     }
     comparison = compared_again(comparison, near, candidate, evidence, architecture, type);
   }
