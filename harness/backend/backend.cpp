@@ -8,6 +8,7 @@
 #include "harness/backend/reference_run.h"
 #include "harness/backend/run_inputs.h"
 #include "harness/backend/timed.h"
+#include "harness/tap/outputs.h"
 #include "reference/error.h"
 #include "reference/linalg/matmul.h"
 
@@ -75,10 +76,6 @@ constexpr Known kKnown[] = {
     {"gpu:cuda", "CUDA kernels on a GPU", make_gpu_backend, cuda_unavailable},
     {"gpu:simt", "the same kernels on an emulator", make_gpu_backend, simt_unavailable},
 };
-
-bool is_output(std::string_view tap) {
-  return tap == "logits" || tap == "tokens" || tap == "loss.total";
-}
 
 }  // namespace
 

@@ -13,6 +13,7 @@
 #include "harness/io/safetensors.h"
 #include "harness/io/scratch_folder.h"
 #include "harness/io/strict_json.h"
+#include "harness/tap/outputs.h"
 #include "harness/tap/tap_table.h"
 #include "reference/error.h"
 
@@ -61,9 +62,7 @@ class ExecBackend : public Backend {
 
   RunTimes time(const Problem& problem, int runs) override {
     std::vector<double> seconds;
-    answered(problem, [&] {
-      seconds = ask({{"taps", nlohmann::json::array({"logits", "tokens", "loss.total"})}, {"repeat", runs}});
-    });
+    answered(problem, [&] { seconds = ask({{"taps", taps_for(problem, is_output)}, {"repeat", runs}}); });
     // A program that does not time itself has answered once.
     return seconds.empty() ? Backend::time(problem, runs) : RunTimes{std::move(seconds), false};
   }

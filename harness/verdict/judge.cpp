@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/tap/outputs.h"
 #include "harness/tap/tap_kind.h"
 #include "harness/verdict/baselines.h"
 #include "harness/verdict/notes.h"
@@ -13,8 +14,6 @@
 namespace forgecheck {
 
 namespace {
-
-constexpr std::string_view kOutputs[] = {"logits", "tokens", "loss.total"};
 
 /// Fills `local` of each result: the candidate compared with the oracle forced to its trace.
 void add_local_errors(std::vector<TapResult>& taps, const Trace& candidate, const ReferenceRun& oracle,
