@@ -104,6 +104,10 @@ CampaignOptions campaign_of(const FuzzOptions& options) {
 }
 
 std::string progress_line(const CampaignOptions& options, const Campaign& campaign) {
+  if (campaign.tried > 0) {
+    return fmt::format("{} cases; {} made small, {} tried", campaign.cases,
+                       counted(campaign.findings.size(), "finding"), counted(campaign.tried, "case"));
+  }
   const double rate = static_cast<double>(campaign.cases) / std::max(campaign.seconds, 1e-9);
   std::string left;
   if (options.runs > 0) {
@@ -181,9 +185,9 @@ int fuzz(const FuzzOptions& options, const Invocation& invocation) {
   campaign_options.progress = [&](const Campaign& campaign) {
     show_progress(progress_line(campaign_options, campaign));
   };
-  const auto before = std::signal(SIGINT, [](int) { interrupted = true; });
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { interrupted = true; });
   const Campaign campaign = run_campaign(campaign_options);
-  std::signal(SIGINT, before);
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, SIG_DFL);
   show_progress("");
   for (const Finding& finding : campaign.findings) print_finding(out, options, finding);
   if (!campaign.findings.empty()) out << "\n";

@@ -13,6 +13,10 @@ namespace forgecheck {
 
 namespace {
 
+bool is_interrupted(const CampaignOptions& options) {
+  return options.interrupted != nullptr && *options.interrupted;
+}
+
 using Clock = std::chrono::steady_clock;
 
 /// Hands out cases in their order to several judges, and takes back what they say in the same order.
@@ -62,7 +66,7 @@ class JudgePool {
 
   bool is_over() const {
     if (options_.runs > 0 && handed_out_ >= options_.runs) return true;
-    if (options_.interrupted != nullptr && *options_.interrupted) return true;
+    if (is_interrupted(options_)) return true;
     return options_.seconds > 0 &&
            std::chrono::duration<double>(Clock::now() - start_).count() >= options_.seconds;
   }
@@ -123,9 +127,12 @@ bool is_same_failure(const FuzzOutcome& a, const FuzzOutcome& b) {
   return cause_of(a) == cause_of(b);
 }
 
-void make_small(const CampaignOptions& options, CaseJudge& judge, Finding& finding) {
+void make_small(const CampaignOptions& options, CaseJudge& judge, Campaign& campaign, Finding& finding) {
   const FuzzOutcome original = finding.outcome;
   const auto fails = [&](const Case& value) {
+    if (is_interrupted(options)) return false;
+    ++campaign.tried;
+    if (options.progress) options.progress(campaign);
     for (FuzzOutcome& outcome : judge.judge({case_text(value), std::nullopt})) {
       if (!is_same_failure(original, outcome)) continue;
       finding.outcome = std::move(outcome);
@@ -156,8 +163,7 @@ Campaign run_campaign(const CampaignOptions& options) {
   CaseJudge judge(options.judge_command, options.candidates, options.limits);
   for (Finding& finding : campaign.findings) {
     if (options.shrink_limit == 0 || finding.outcome.candidate == "validate") continue;
-    make_small(options, judge, finding);
-    if (options.progress) options.progress(campaign);
+    make_small(options, judge, campaign, finding);
   }
   return campaign;
 }

@@ -25,9 +25,9 @@ struct CampaignOptions {
   std::int64_t stop_after = 0;      // so many findings; 0: no limit
   std::int64_t shrink_limit = 600;  // cases tried to make one finding small; 0: it stays as found
   std::filesystem::path corpus;     // where findings are saved; empty: nowhere
-  /// Set from outside (an interrupt): the campaign finishes and reports.
+  /// Set from outside (an interrupt): the campaign finishes and reports; findings stay as small as they are.
   const std::atomic<bool>* interrupted = nullptr;
-  /// Called after every case.
+  /// Called after every case, those that make a finding small among them.
   std::function<void(const struct Campaign&)> progress;
 };
 
@@ -42,6 +42,7 @@ struct Campaign {
   std::vector<CaseOutcome> outcomes;                                 // in the order of the cases
   std::map<std::pair<std::string, Verdict>, std::int64_t> verdicts;  // by candidate
   std::vector<Finding> findings;                                     // in the order in which they were found
+  std::int64_t tried = 0;                                            // cases, to make findings small
   std::size_t pairs = 0, feasible_pairs = 0, triples = 0;            // of levels that cases have had together
 };
 

@@ -123,6 +123,17 @@ TEST_F(FuzzProgram, KilledAtTwentyMomentsItHasLostNoFinding) {
   }
 }
 
+TEST_F(FuzzProgram, InterruptedOrToldToEndItReports) {
+  const std::string worker =
+      worker_with("if request['id'] == 10: os.kill(int(os.environ['CAMPAIGN']), int(os.environ['WITH']))");
+  for (const char* const signal : {"2", "15"}) {
+    const Outcome ended = run_under("export CAMPAIGN=$$ WITH=" + std::string(signal),
+                                    {"fuzz", "--backend", worker, "--runs", "100000", "--jobs", "1"});
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    EXPECT_THAT(ended.out, ContainsRegex("\n[0-9]+ cases in ")) << signal;
+  }
+}
+
 TEST_F(FuzzProgram, TwoBackendsAreComparedWithEachOther) {
   const Outcome same = run({"fuzz", "--between", "cpu:openblas", "cpu:onednn", "--runs", "100"});
   EXPECT_EQ(same.status, 0) << same.out << same.err;

@@ -224,6 +224,19 @@ TEST_F(CampaignTest, EndsWhenItIsInterruptedAndWhenItsTimeIsOver) {
   EXPECT_LT(run_campaign(asked).cases, 50);
 }
 
+TEST_F(CampaignTest, FindingsStayAsTheyAreWhenItIsInterruptedWhileTheyAreMadeSmall) {
+  CampaignOptions asked = options(kWrongWithQkNorm);
+  asked.runs = 60;
+  const std::string small = run_campaign(asked).findings.at(0).smallest;
+  std::atomic<bool> interrupted = false;
+  asked.interrupted = &interrupted;
+  asked.progress = [&](const Campaign& campaign) { interrupted = campaign.tried >= 3; };
+  const Campaign ended = run_campaign(asked);
+  EXPECT_EQ(ended.cases, 60);
+  EXPECT_EQ(ended.tried, 3);
+  EXPECT_NE(ended.findings.at(0).smallest, small);
+}
+
 /// In a process of its own each case that must be refused is told what it must be refused for.
 TEST_F(CampaignTest, SomeCasesMustBeRefused) {
   const Campaign campaign = run_campaign(options("pass"));
