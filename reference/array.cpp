@@ -140,12 +140,11 @@ std::int64_t Array::int_at(std::int64_t i) const {
 }
 
 template <class T>
-Tensor<T> Array::to() const {
-  Tensor<T> result(shape_);
+void Array::read(std::int64_t first, std::span<T> out) const {
   // Models have many millions of elements: the types of most of them are looked up once.
   const auto convert = [&]<class Stored>(Stored) {
-    for (std::int64_t i = 0; i < result.size(); ++i) {
-      result[i] = narrow<T>(static_cast<double>(widen(load<Stored>(data_.get(), i))));
+    for (T& element : out) {
+      element = narrow<T>(static_cast<double>(widen(load<Stored>(data_.get(), first++))));
     }
   };
   if (dtype_ == Dtype::f64) {
@@ -155,12 +154,20 @@ Tensor<T> Array::to() const {
   } else if (dtype_ == Dtype::bf16) {
     convert(Bfloat16());
   } else {
-    for (std::int64_t i = 0; i < result.size(); ++i) result[i] = narrow<T>(at(i));
+    for (T& element : out) element = narrow<T>(at(first++));
   }
+}
+
+template <class T>
+Tensor<T> Array::to() const {
+  Tensor<T> result(shape_);
+  read(0, std::span(result.data));
   return result;
 }
 
-#define INSTANTIATE(T) template Tensor<T> Array::to() const;
+#define INSTANTIATE(T)                                         \
+  template void Array::read(std::int64_t, std::span<T>) const; \
+  template Tensor<T> Array::to() const;
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 INSTANTIATE(Sampled)
 #undef INSTANTIATE

@@ -36,6 +36,9 @@ class Array {
   /// Every element converted to a floating point T (one rounding, to nearest even).
   template <class T>
   Tensor<T> to() const;
+  /// The same for elements `first` to `first + out.size()`.
+  template <class T>
+  void read(std::int64_t first, std::span<T> out) const;
   /// Integer and bool arrays as int64. Throws ShapeError on a floating point array.
   Tensor<std::int64_t> to_int64() const;
 

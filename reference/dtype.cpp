@@ -74,6 +74,10 @@ bool is_floating_point(Dtype dtype) {
   throw_not_an_enumerator("dtype", dtype);
 }
 
+bool holds(Dtype wide, Dtype narrow) {
+  return wide == narrow || size_of(wide) > size_of(narrow);
+}
+
 double machine_epsilon(Dtype dtype) {
   switch (dtype) {
     case Dtype::f64:

@@ -24,6 +24,9 @@ Dtype parse_safetensors_name(std::string_view name);
 
 bool is_floating_point(Dtype dtype);
 
+/// Whether every number of the floating point type `narrow` is one of the floating point type `wide`.
+bool holds(Dtype wide, Dtype narrow);
+
 /// Distance from 1 to the next larger value of a floating point type (2^-52, 2^-23, 2^-10, 2^-7).
 double machine_epsilon(Dtype dtype);
 

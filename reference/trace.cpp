@@ -77,6 +77,11 @@ bool Tracer::overwrites(const std::string& name, const Shape& shape) const {
   return forced_value(name, shape) != nullptr && !wanted(name);
 }
 
+const std::vector<std::int64_t>* Tracer::needed_rows(const std::string& name, const Shape& shape) const {
+  const auto found = needed_.find(name);
+  return found == needed_.end() || forced_value(name, shape) == nullptr ? nullptr : &found->second;
+}
+
 void Tracer::tap_value(const std::string& name, Array value) {
   if (wanted(name)) trace_.add(name, std::move(value));
 }

@@ -50,6 +50,9 @@ enum class Forcing {
   everything,  // every tap: each module reads the forced trace's values, so its output shows its own error
 };
 
+/// Rows along the last axis of some taps, in ascending order, by tap name.
+using TapRows = std::map<std::string, std::vector<std::int64_t>, std::less<>>;
+
 /// Receives every tap of a run. A run must continue with the value that tap() leaves in `value`.
 class Tracer {
  public:
@@ -62,6 +65,8 @@ class Tracer {
     forced_ = &forced;
     forcing_ = forcing;
   }
+  /// Says that nobody reads other rows of these taps: where a large module's value is replaced too, they may be zero.
+  void need_only(TapRows rows) { needed_ = std::move(rows); }
   /// A tracer that records nothing and follows the same forced choices.
   Tracer untapped() const;
 
@@ -73,6 +78,8 @@ class Tracer {
   void tap(const std::string& name, Tensor<T>& value, const Shape& recorded_shape);
   /// Whether a tap of that name and shape is replaced and not recorded: its value need not be computed.
   bool overwrites(const std::string& name, const Shape& shape) const;
+  /// The rows of a replaced tap of that name and shape that are needed, or null: all of them.
+  const std::vector<std::int64_t>* needed_rows(const std::string& name, const Shape& shape) const;
   /// A tap of integers that follow from decisions (counts, tokens).
   void tap_value(const std::string& name, Array value);
   /// A decision tap: each row of `indices` (R, k) chose the largest of `scores` (R, candidates).
@@ -93,6 +100,7 @@ class Tracer {
   const Array* forced_value(std::string_view name, const Shape& shape) const;
 
   std::function<bool(std::string_view)> wants_;
+  TapRows needed_;
   const Trace* forced_ = nullptr;
   Forcing forcing_ = Forcing::nothing;
   Trace trace_;

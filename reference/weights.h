@@ -9,13 +9,14 @@
 #include "reference/array.h"
 #include "reference/error.h"
 #include "reference/tensor.h"
+#include "reference/weight_view.h"
 
 namespace forgecheck {
 
 /// Tensors by name, as stored in files.
 using ParameterTable = std::map<std::string, Array>;
 
-/// Tensors are converted when they are first asked for: not from several threads at a time.
+/// Tensors are converted when at() first asks for them: not from several threads at a time.
 template <class T>
 class Weights {
  public:
@@ -26,13 +27,13 @@ class Weights {
 
   /// Throws ShapeError naming the parameter if it is missing.
   const Tensor<T>& at(const std::string& name) const { return find(name); }
+  /// The same numbers without a converted copy, for the large ones. Until the parameter is set or changed.
+  WeightView<T> view(const std::string& name) const {
+    const auto converted = tensors_.find(name);
+    return converted != tensors_.end() ? WeightView<T>(converted->second) : WeightView<T>(stored(name));
+  }
   /// For the state that a training step changes (expert_bias, expert_ema).
   Tensor<T>& mutable_at(const std::string& name) { return find(name); }
-  /// As at(name).shape, without the tensor.
-  const Shape& shape_of(const std::string& name) const {
-    const auto converted = tensors_.find(name);
-    return converted != tensors_.end() ? converted->second.shape : stored(name).shape();
-  }
 
   void set(const std::string& name, Tensor<T> value) { tensors_.insert_or_assign(name, std::move(value)); }
   /// In alphabetical order.
@@ -44,18 +45,20 @@ class Weights {
   }
 
  private:
+  /// As it is stored, rounded to the storage type.
   const Array& stored(const std::string& name) const {
     const auto found = table_.find(name);
     if (found == table_.end()) throw ShapeError("parameter " + name + " is missing");
+    if (!holds(storage_, found->second.dtype())) found->second = found->second.cast(storage_);
     return found->second;
   }
   Tensor<T>& find(const std::string& name) const {
     const auto converted = tensors_.find(name);
     if (converted != tensors_.end()) return converted->second;
-    return tensors_.emplace(name, stored(name).cast(storage_).template to<T>()).first->second;
+    return tensors_.emplace(name, stored(name).template to<T>()).first->second;
   }
 
-  ParameterTable table_;
+  mutable ParameterTable table_;
   Dtype storage_ = Dtype::f64;
   mutable std::map<std::string, Tensor<T>> tensors_;  // what was converted or set
 };

@@ -21,7 +21,7 @@ struct Vector {
 /// How many rows are summed side by side.
 constexpr std::int64_t kRows = 4;
 
-/// Terms of the sums that are copied at a time: with them a block is 32 KiB.
+/// Terms of the sums that all rows take before the next ones: with them a block is 32 KiB.
 constexpr std::int64_t kTerms = 512;
 
 /// sums (Rows, columns) += x (Rows, terms) times block (terms, columns), one term after the other.
@@ -81,22 +81,35 @@ std::vector<std::int64_t> visited(std::int64_t k, std::int64_t stride) {
   return order;
 }
 
+/// panel (k, kColumns): `columns` columns of the second factor from `first`, in the order of the sums.
+template <class C>
+void copy_panel(const Product<C>& product, const std::vector<std::int64_t>& order, std::int64_t first,
+                std::int64_t columns, C* panel) {
+  const auto index = [&](std::int64_t p) { return order[static_cast<std::size_t>(p)]; };
+  std::vector<C> buffer(static_cast<std::size_t>(product.w_transposed ? product.k : columns));
+  if (product.w_transposed) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      const C* const column = product.w.read((first + j) * product.k, product.k, buffer.data());
+      for (std::int64_t p = 0; p < product.k; ++p) panel[p * kColumns<C> + j] = column[index(p)];
+    }
+  } else {
+    for (std::int64_t p = 0; p < product.k; ++p) {
+      const C* const row = product.w.read(index(p) * product.n + first, columns, buffer.data());
+      std::copy_n(row, columns, panel + p * kColumns<C>);
+    }
+  }
+}
+
 /// Columns `first` to `first + kColumns` of the product; those past the end are left out.
 template <class C>
 void sum_columns(const Product<C>& product, const C* x, const std::vector<std::int64_t>& order,
                  std::int64_t first) {
   const std::int64_t columns = std::min(kColumns<C>, product.n - first);
-  const std::int64_t column_step = product.w_transposed ? product.k : 1,
-                     term_step = product.w_transposed ? 1 : product.n;
-  Aligned<C> sums(product.m * kColumns<C>), block(kTerms * kColumns<C>);
+  Aligned<C> sums(product.m * kColumns<C>), panel(product.k * kColumns<C>);
+  copy_panel(product, order, first, columns, panel.data());
   for (std::int64_t begin = 0; begin < product.k; begin += kTerms) {
-    const std::int64_t terms = std::min(kTerms, product.k - begin);
-    for (std::int64_t p = 0; p < terms; ++p) {
-      const C* const row =
-          product.w + first * column_step + order[static_cast<std::size_t>(begin + p)] * term_step;
-      for (std::int64_t j = 0; j < columns; ++j) block.data()[p * kColumns<C> + j] = row[j * column_step];
-    }
-    add_block(sums.data(), product.m, x + begin, product.k, block.data(), terms);
+    add_block(sums.data(), product.m, x + begin, product.k, panel.data() + begin * kColumns<C>,
+              std::min(kTerms, product.k - begin));
   }
   for (std::int64_t i = 0; i < product.m; ++i) {
     std::copy_n(sums.data() + i * kColumns<C>, columns, product.out + i * product.n + first);

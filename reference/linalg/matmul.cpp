@@ -57,13 +57,13 @@ void dispatch(Library library, Order order, const Product<C>& product) {
 
 template <class C>
 void matmul_nt(Library library, Order order, std::int64_t m, std::int64_t n, std::int64_t k, const C* x,
-               const C* w, C* out) {
+               const std::type_identity_t<Factor<C>>& w, C* out) {
   dispatch(library, order, Product<C>{m, n, k, x, w, true, out});
 }
 
 template <class C>
 void matmul_nn(Library library, Order order, std::int64_t m, std::int64_t n, std::int64_t k, const C* x,
-               const C* w, C* out) {
+               const std::type_identity_t<Factor<C>>& w, C* out) {
   dispatch(library, order, Product<C>{m, n, k, x, w, false, out});
 }
 

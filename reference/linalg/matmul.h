@@ -4,8 +4,11 @@
 
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
+#include <vector>
 
 #include "reference/arithmetic.h"
+#include "reference/linalg/factor.h"
 #include "reference/sampled.h"
 
 namespace forgecheck::linalg {
@@ -20,22 +23,24 @@ std::string_view unavailable_reason(Library library, bool double_precision);
 /// sums stand for every order).
 template <class C>
 void matmul_nt(Library library, Order order, std::int64_t m, std::int64_t n, std::int64_t k, const C* x,
-               const C* w, C* out);
+               const std::type_identity_t<Factor<C>>& w, C* out);
 
 /// out (m, n) = x (m, k) times w (k, n). Row-major; C is double, float or Sampled (whose sums stand for every
 /// order).
 template <class C>
 void matmul_nn(Library library, Order order, std::int64_t m, std::int64_t n, std::int64_t k, const C* x,
-               const C* w, C* out);
+               const std::type_identity_t<Factor<C>>& w, C* out);
 
 /// The arguments of one product, as passed to the implementations.
 template <class C>
 struct Product {
   std::int64_t m, n, k;
   const C* x;
-  const C* w;
+  Factor<C> w;
   bool w_transposed;  // w is (n, k), else (k, n)
   C* out;
+
+  const C* all_of_w(std::vector<C>& scratch) const { return w.all(n * k, scratch); }
 };
 
 void plain_product(const Product<double>& product, Order order);

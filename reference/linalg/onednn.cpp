@@ -8,7 +8,9 @@
 namespace forgecheck::linalg {
 
 void onednn_product(const Product<float>& product) {
-  const auto [m, n, k, x, w, w_transposed, out] = product;
+  const auto& [m, n, k, x, factor, w_transposed, out] = product;
+  std::vector<float> scratch;
+  const float* const w = product.all_of_w(scratch);
   // Row-major, as dnnl.h documents for dnnl_sgemm.
   const dnnl_status_t status =
       dnnl_sgemm('N', w_transposed ? 'T' : 'N', m, n, k, 1.0F, x, k, w, w_transposed ? k : n, 0.0F, out, n);

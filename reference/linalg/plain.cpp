@@ -13,7 +13,9 @@ namespace {
 /// out[i, j] = sum over p of x[i, p] w[j, p] (or w[p, j]), visiting p = 0, stride, 2 stride, ... modulo k.
 template <class C>
 void product_in_order(const Product<C>& product, std::int64_t stride) {
-  const auto [m, n, k, x, w, w_transposed, out] = product;
+  const auto& [m, n, k, x, factor, w_transposed, out] = product;
+  std::vector<C> scratch;
+  const C* const w = product.all_of_w(scratch);
   const std::int64_t column_step = w_transposed ? k : 1;
   const std::int64_t summand_step = w_transposed ? 1 : n;
   for (std::int64_t i = 0; i < m; ++i) {

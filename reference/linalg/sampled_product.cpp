@@ -66,17 +66,32 @@ FORGECHECK_CLONES void sum_in_three_tf32(Sums& sums, const double* x, const Colu
   }
 }
 
+/// `columns` columns of the second factor from `first`, side by side.
+std::vector<Columns> copied_columns(const Product<Sampled>& product, std::int64_t first,
+                                    std::int64_t columns) {
+  std::vector<Columns> block(static_cast<std::size_t>(product.k));
+  std::vector<Sampled> buffer(static_cast<std::size_t>(product.w_transposed ? product.k : columns));
+  if (product.w_transposed) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      const Sampled* column = product.w.read((first + j) * product.k, product.k, buffer.data());
+      for (Columns& term : block) term.values[j] = (column++)->value;
+    }
+  } else {
+    std::int64_t at = first;
+    for (Columns& term : block) {
+      const Sampled* const row = product.w.read(at, columns, buffer.data());
+      for (std::int64_t j = 0; j < columns; ++j) term.values[j] = row[j].value;
+      at += product.n;
+    }
+  }
+  return block;
+}
+
 /// Columns `first` to `first + kColumns` of the product; those past the end are left out.
 void sum_columns(const Product<Sampled>& product, std::int64_t first) {
   const auto& [m, n, k, x, w, w_transposed, out] = product;
   const std::int64_t columns = std::min(kColumns, n - first);
-  const std::int64_t column_step = w_transposed ? k : 1, term_step = w_transposed ? 1 : n;
-  std::vector<Columns> block(static_cast<std::size_t>(k));
-  for (std::int64_t p = 0; p < k; ++p) {
-    for (std::int64_t j = 0; j < columns; ++j) {
-      block[static_cast<std::size_t>(p)].values[j] = w[(first + j) * column_step + p * term_step].value;
-    }
-  }
+  const std::vector<Columns> block = copied_columns(product, first, columns);
   std::vector<double> row(static_cast<std::size_t>(k));
   for (std::int64_t i = 0; i < m; ++i) {
     std::ranges::transform(x + i * k, x + (i + 1) * k, row.begin(), &Sampled::value);

@@ -14,7 +14,7 @@ namespace {
 template <class T>
 Tensor<T> project(const Weights<T>& weights, const std::string& name, const Tensor<T>& x,
                   const Arithmetic& arithmetic) {
-  return linear(x, weights.at("adapter." + name + ".weight"), weights.at("adapter." + name + ".bias"),
+  return linear(x, weights.view("adapter." + name + ".weight"), weights.at("adapter." + name + ".bias"),
                 arithmetic);
 }
 

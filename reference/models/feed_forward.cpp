@@ -35,12 +35,12 @@ namespace {
 template <class T>
 Tensor<T> packed_expert(Run<T>& run, const std::string& name, std::int64_t expert, const Tensor<T>& x) {
   const Arithmetic& arithmetic = run.options.arithmetic;
-  const Tensor<T> up = packed_linear(x, run.weights.at(name + ".up_w"), expert, arithmetic);
+  const Tensor<T> up = packed_linear(x, run.weights.view(name + ".up_w"), expert, arithmetic);
   const Tensor<T> hidden =
       is_swiglu(run.model().activation)
-          ? swiglu(packed_linear(x, run.weights.at(name + ".gate_w"), expert, arithmetic), up)
+          ? swiglu(packed_linear(x, run.weights.view(name + ".gate_w"), expert, arithmetic), up)
           : activate(up, run.model().activation);
-  return packed_linear(hidden, run.weights.at(name + ".down_w"), expert, arithmetic);
+  return packed_linear(hidden, run.weights.view(name + ".down_w"), expert, arithmetic);
 }
 
 template <class T>

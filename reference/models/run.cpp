@@ -1,5 +1,7 @@
 #include "reference/models/run.h"
 
+#include <algorithm>
+
 #include "reference/error.h"
 #include "reference/instantiate.h"
 #include "reference/ops/attention.h"
@@ -19,12 +21,12 @@ constexpr std::int64_t kSkippedWork = std::int64_t{1} << 22;
 
 template <class T>
 Tensor<T> Run<T>::linear(const std::string& name, const Tensor<T>& x) const {
-  return forgecheck::linear(x, weight(name), options.arithmetic);
+  return forgecheck::linear(x, matrix(name), options.arithmetic);
 }
 
 template <class T>
 Tensor<T> Run<T>::biased_linear(const std::string& name, const Tensor<T>& x) const {
-  return forgecheck::linear(x, weight(name), weights.at(name + ".bias"), options.arithmetic);
+  return forgecheck::linear(x, matrix(name), weights.at(name + ".bias"), options.arithmetic);
 }
 
 /// What `compute` returns, a tensor of `shape` that takes `work` operations, tapped; any values where they are replaced at once.
@@ -42,9 +44,26 @@ template <class T>
 Tensor<T> Run<T>::tapped_linear(const std::string& name, const Tensor<T>& x, const std::string& tap,
                                 bool has_bias) const {
   Shape shape = x.shape;
-  shape.back() = weights.shape_of(name + ".weight")[0];
-  return tapped(tap, shape, x.size() * shape.back(),
-                [&] { return has_bias ? biased_linear(name, x) : linear(name, x); });
+  shape.back() = matrix(name).dim(0);
+  const std::int64_t work = x.size() * shape.back();
+  return tapped(tap, shape, work, [&] {
+    const std::vector<std::int64_t>* rows = work >= kSkippedWork ? tracer.needed_rows(tap, shape) : nullptr;
+    if (rows != nullptr) return linear_in_rows(name, x, has_bias, *rows, shape);
+    return has_bias ? biased_linear(name, x) : linear(name, x);
+  });
+}
+
+/// The module's value of `shape` in some rows of x, zero in the others.
+template <class T>
+Tensor<T> Run<T>::linear_in_rows(const std::string& name, const Tensor<T>& x, bool has_bias,
+                                 const std::vector<std::int64_t>& rows, const Shape& shape) const {
+  const Tensor<T> some = gather_rows(x, rows);
+  const Tensor<T> values = has_bias ? biased_linear(name, some) : linear(name, some);
+  Tensor<T> out(shape);
+  for (std::int64_t r = 0; r < values.rows(); ++r) {
+    std::ranges::copy(values.row(r), out.row(rows[static_cast<std::size_t>(r)]).begin());
+  }
+  return out;
 }
 
 template <class T>
@@ -56,13 +75,9 @@ Tensor<T> Run<T>::tapped_attention(const Tensor<T>& q, const Tensor<T>& k, const
 
 template <class T>
 Tensor<T> Run<T>::tapped_embedding(const Tensor<std::int64_t>& tokens) const {
-  const std::string module = "token_embedding.embedding";
-  const Shape& table = weights.shape_of(module + ".weight");
-  Shape shape = tokens.shape;
-  shape.push_back(table.back());
-  // Converting the table costs more than reading it.
-  return tapped("token_embedding", shape, element_count(table),
-                [&] { return embedding(tokens, weight(module)); });
+  Tensor<T> out = embedding(tokens, matrix("token_embedding.embedding"));
+  tracer.tap("token_embedding", out);
+  return out;
 }
 
 template <class T>

@@ -37,25 +37,28 @@ struct Run {
 
   const ModelConfig& model() const { return architecture.model; }
   const Tensor<T>& weight(const std::string& name) const { return weights.at(name + ".weight"); }
+  WeightView<T> matrix(const std::string& name) const { return weights.view(name + ".weight"); }
 
   /// x (..., in) through the linear module `name`.
   Tensor<T> linear(const std::string& name, const Tensor<T>& x) const;
   /// The same with the module's bias.
   Tensor<T> biased_linear(const std::string& name, const Tensor<T>& x) const;
   /// linear(), or biased_linear() where `has_bias`, tapped as `tap`. A large product whose value the tracer overwrites is
-  /// not computed.
+  /// not computed; of one that it needs some rows of, only those are.
   Tensor<T> tapped_linear(const std::string& name, const Tensor<T>& x, const std::string& tap,
                           bool has_bias = false) const;
   /// attention() of q (B, S, H, d), k and v (B, T, K, d), tapped as `tap`; not computed where tapped_linear() would
   /// not be.
   Tensor<T> tapped_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
                              const AttentionMask& mask, const std::string& tap) const;
-  /// tokens (B, S) embedded, tapped as "token_embedding"; a large table is not read where the tracer overwrites it.
+  /// tokens (B, S) embedded, tapped as "token_embedding".
   Tensor<T> tapped_embedding(const Tensor<std::int64_t>& tokens) const;
   /// x through the norm module `name` of the configured type; tapped under that name.
   Tensor<T> norm(const std::string& name, const Tensor<T>& x, double eps) const;
 
  private:
+  Tensor<T> linear_in_rows(const std::string& name, const Tensor<T>& x, bool has_bias,
+                           const std::vector<std::int64_t>& rows, const Shape& shape) const;
   template <class Compute>
   Tensor<T> tapped(const std::string& tap, const Shape& shape, std::int64_t work,
                    const Compute& compute) const;

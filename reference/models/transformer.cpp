@@ -112,7 +112,8 @@ Tensor<T> all_layers(Run<T>& run, Tensor<T> h, const Inputs& inputs, const Layer
 
 template <class T>
 Tensor<T> output_head(Run<T>& run, const Tensor<T>& h) {
-  return run.linear(run.model().tie_embeddings ? "token_embedding.embedding" : "output_head.proj", h);
+  const char* const module = run.model().tie_embeddings ? "token_embedding.embedding" : "output_head.proj";
+  return run.tapped_linear(module, h, "logits");
 }
 
 /// C is the computing type. A forced value is carried forward into the loss.
@@ -186,7 +187,6 @@ ForwardResult<T> forward(const Architecture& architecture, Weights<T>& weights, 
     h = slice_sequence(h, begin, end);
   }
   Tensor<T> logits = output_head(run, h);
-  tracer.tap("logits", logits);
   tap_scalar(tracer, "aux_loss", run.aux_loss);
   tap_scalar(tracer, "z_loss", run.z_loss);
   tap_router_state(run);

@@ -8,7 +8,7 @@
 namespace forgecheck {
 
 template <class T>
-Tensor<T> embedding(const Tensor<std::int64_t>& tokens, const Tensor<T>& weight) {
+Tensor<T> embedding(const Tensor<std::int64_t>& tokens, const WeightView<T>& weight) {
   const std::int64_t vocab_size = weight.dim(0);
   Shape shape = tokens.shape;
   shape.push_back(weight.dim(1));
@@ -18,7 +18,7 @@ Tensor<T> embedding(const Tensor<std::int64_t>& tokens, const Tensor<T>& weight)
       throw ShapeError("[embedding] tokens[" + std::to_string(i) + "] = " + std::to_string(tokens[i]) +
                        " is outside 0 .. " + std::to_string(vocab_size - 1));
     }
-    std::ranges::copy(weight.row(tokens[i]), out.row(i).begin());
+    weight.read(tokens[i] * out.width(), out.row(i));
   }
   return out;
 }

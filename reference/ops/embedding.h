@@ -2,12 +2,13 @@
 #pragma once
 
 #include "reference/tensor.h"
+#include "reference/weight_view.h"
 
 namespace forgecheck {
 
 /// out (B, T, D): row tokens[b, t] of weight (V, D). Throws ShapeError for a token outside 0 .. V - 1.
 template <class T>
-Tensor<T> embedding(const Tensor<std::int64_t>& tokens, const Tensor<T>& weight);
+Tensor<T> embedding(const Tensor<std::int64_t>& tokens, const WeightView<T>& weight);
 
 /// Joins two tensors (B, S1, D) and (B, S2, D) along the sequence: the first before the second.
 template <class T>

@@ -60,62 +60,63 @@ Tensor<T> narrowed(Tensor<compute_t<T>> product, const Tensor<T>* bias, const Ar
 
 /// x (rows, in) times weight, narrowed to T with an optional bias (out).
 template <class T>
-Tensor<T> project(const Tensor<T>& x, const T* weight, std::int64_t out_features, bool transposed,
-                  const Tensor<T>* bias, const Arithmetic& arithmetic) {
+Tensor<T> project(const Tensor<T>& x, const linalg::Factor<compute_t<T>>& weight, std::int64_t out_features,
+                  bool transposed, const Tensor<T>* bias, const Arithmetic& arithmetic) {
   using C = compute_t<T>;
   const std::int64_t in_features = x.width();
   const std::int64_t rows = in_features == 0 ? 0 : x.size() / in_features;
-  std::vector<C> x_scratch, weight_scratch;
+  std::vector<C> x_scratch, scratch;
   const C* x_data = widened(x.data.data(), x.size(), x_scratch);
-  const C* weight_data = widened(weight, out_features * in_features, weight_scratch);
   Shape shape = x.shape;
   shape.back() = out_features;
   Tensor<C> product(shape);
   if (arithmetic.split_k > 0) {
-    product_in_parts<T>(product, x_data, weight_data, in_features, transposed, arithmetic.split_k);
+    product_in_parts<T>(product, x_data, weight.all(out_features * in_features, scratch), in_features,
+                        transposed, arithmetic.split_k);
   } else if (transposed) {
-    linalg::matmul_nt(arithmetic.library, arithmetic.order, rows, out_features, in_features, x_data,
-                      weight_data, product.data.data());
+    linalg::matmul_nt(arithmetic.library, arithmetic.order, rows, out_features, in_features, x_data, weight,
+                      product.data.data());
   } else {
-    linalg::matmul_nn(arithmetic.library, arithmetic.order, rows, out_features, in_features, x_data,
-                      weight_data, product.data.data());
+    linalg::matmul_nn(arithmetic.library, arithmetic.order, rows, out_features, in_features, x_data, weight,
+                      product.data.data());
   }
   return narrowed<T>(std::move(product), bias, arithmetic);
 }
 
 template <class T>
-void check(const Tensor<T>& x, const Tensor<T>& weight) {
+void check(const Tensor<T>& x, const WeightView<T>& weight) {
   if (weight.rank() != 2 || x.rank() < 1 || x.width() != weight.dim(1)) {
     throw ShapeError("[linear] input " + to_string(x.shape) + " does not fit weight " +
-                     to_string(weight.shape));
+                     to_string(weight.shape()));
   }
 }
 
 }  // namespace
 
 template <class T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Arithmetic& arithmetic) {
-  check(x, weight);
-  return project<T>(x, weight.data.data(), weight.dim(0), true, nullptr, arithmetic);
-}
-
-template <class T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias,
+Tensor<T> linear(const Tensor<T>& x, const std::type_identity_t<WeightView<T>>& weight,
                  const Arithmetic& arithmetic) {
-  check(x, weight);
-  require_shape("[linear] bias", bias.shape, {weight.dim(0)});
-  return project<T>(x, weight.data.data(), weight.dim(0), true, &bias, arithmetic);
+  check<T>(x, weight);
+  return project<T>(x, weight.factor(), weight.dim(0), true, nullptr, arithmetic);
 }
 
 template <class T>
-Tensor<T> packed_linear(const Tensor<T>& x, const Tensor<T>& weight, std::int64_t expert,
-                        const Arithmetic& arithmetic) {
+Tensor<T> linear(const Tensor<T>& x, const std::type_identity_t<WeightView<T>>& weight, const Tensor<T>& bias,
+                 const Arithmetic& arithmetic) {
+  check<T>(x, weight);
+  require_shape("[linear] bias", bias.shape, {weight.dim(0)});
+  return project<T>(x, weight.factor(), weight.dim(0), true, &bias, arithmetic);
+}
+
+template <class T>
+Tensor<T> packed_linear(const Tensor<T>& x, const std::type_identity_t<WeightView<T>>& weight,
+                        std::int64_t expert, const Arithmetic& arithmetic) {
   if (weight.rank() != 3 || x.width() != weight.dim(1) || expert < 0 || expert >= weight.dim(0)) {
     throw ShapeError("[packed_linear] input " + to_string(x.shape) + " does not fit expert " +
-                     std::to_string(expert) + " of weight " + to_string(weight.shape));
+                     std::to_string(expert) + " of weight " + to_string(weight.shape()));
   }
-  const T* matrix = weight.data.data() + expert * weight.dim(1) * weight.dim(2);
-  return project<T>(x, matrix, weight.dim(2), false, nullptr, arithmetic);
+  const std::int64_t begin = expert * weight.dim(1) * weight.dim(2);
+  return project<T>(x, weight.factor().from(begin), weight.dim(2), false, nullptr, arithmetic);
 }
 
 template <class T>
@@ -128,9 +129,9 @@ Tensor<T> add(const Tensor<T>& x, const Tensor<T>& y) {
   return out;
 }
 
-#define INSTANTIATE(T)                                                              \
-  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Arithmetic&); \
-  template Tensor<T> linear(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const Arithmetic&);
+#define INSTANTIATE(T)                                                                  \
+  template Tensor<T> linear(const Tensor<T>&, const WeightView<T>&, const Arithmetic&); \
+  template Tensor<T> linear(const Tensor<T>&, const WeightView<T>&, const Tensor<T>&, const Arithmetic&);
 FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
 #undef INSTANTIATE
 FORGECHECK_INSTANTIATE(packed_linear);

@@ -150,7 +150,7 @@ RC_GTEST_PROP(FormulaProperties, AnEmbeddingIsItsRow, ()) {
   const std::int64_t vocabulary = size_between(1, 6), dim = size_between(1, 4);
   const auto table = random_tensor({vocabulary, dim});
   const Ids tokens = random_ids({2, 3}, 0, vocabulary - 1);
-  const auto out = embedding(tokens, table);
+  const auto out = embedding<double>(tokens, table);
   for (std::int64_t i = 0; i < tokens.size(); ++i) {
     RC_ASSERT(std::ranges::equal(out.row(i), table.row(tokens[i])));
   }

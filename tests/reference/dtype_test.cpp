@@ -31,6 +31,17 @@ TEST(Dtype, NamesAndSizes) {
   }
 }
 
+TEST(Dtype, WiderTypesHoldNarrowerOnes) {
+  const std::vector<Dtype> types = {Dtype::f64, Dtype::f32, Dtype::f16, Dtype::bf16};
+  for (const Dtype wide : types) {
+    for (const Dtype narrow : types) {
+      const bool larger = wide == Dtype::f64 || (wide == Dtype::f32 && narrow != Dtype::f64);
+      EXPECT_EQ(holds(wide, narrow), larger || wide == narrow)
+          << torch_name(wide) << " " << torch_name(narrow);
+    }
+  }
+}
+
 TEST(Dtype, SafetensorsNamesParseBack) {
   for (const Dtype dtype :
        {Dtype::f64, Dtype::f32, Dtype::f16, Dtype::bf16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean}) {

@@ -203,5 +203,20 @@ TEST(InvalidChoice, SaysWhatIsWrong) {
   EXPECT_EQ(invalid_choice(array({0}), {1}, 3), "has type float64");
 }
 
+TEST(Tracer, SaysWhichRowsOfAReplacedTapAreNeeded) {
+  Trace forced;
+  forced.add("a", Array::from(doubles({3, 1}, {1, 2, 3})));
+  forced.add("b", Array::from(doubles({3, 1}, {1, 2, 3})));
+  Tracer tracer;
+  tracer.force(forced, Forcing::everything);
+  EXPECT_EQ(tracer.needed_rows("a", {3, 1}), nullptr);
+  tracer.need_only({{"a", {0, 2}}, {"c", {1}}});
+  ASSERT_NE(tracer.needed_rows("a", {3, 1}), nullptr);
+  EXPECT_EQ(*tracer.needed_rows("a", {3, 1}), (std::vector<std::int64_t>{0, 2}));
+  EXPECT_EQ(tracer.needed_rows("a", {1, 3}), nullptr) << "not replaced: the shape is another";
+  EXPECT_EQ(tracer.needed_rows("b", {3, 1}), nullptr);
+  EXPECT_EQ(tracer.needed_rows("c", {3, 1}), nullptr) << "not replaced";
+}
+
 }  // namespace
 }  // namespace forgecheck

@@ -10,6 +10,13 @@ ParameterTable table() {
           {"head.weight", Array::from(tensor<float>({1, 2}, {3, 4}))}};
 }
 
+template <class T>
+std::vector<T> numbers_of(const WeightView<T>& view) {
+  std::vector<T> scratch;
+  const T* const all = view.factor().all(element_count(view.shape()), scratch);
+  return {all, all + element_count(view.shape())};
+}
+
 TEST(Weights, HoldEveryTensorUnderItsName) {
   const Weights<double> weights(table(), Dtype::f32);
   EXPECT_EQ(weights.names(), (std::set<std::string>{"head.weight", "norm.weight"}));
@@ -41,12 +48,32 @@ TEST(Weights, CanBeSetAndChanged) {
   EXPECT_EQ(weights.names(), (std::set<std::string>{"head.weight", "new", "norm.weight"}));
 }
 
-TEST(Weights, ShapeIsKnownWithoutTheTensor) {
+TEST(Weights, ViewHasTheNumbersOfTheTensor) {
   Weights<float> weights(table(), Dtype::f32);
-  EXPECT_EQ(weights.shape_of("head.weight"), (Shape{1, 2}));
+  EXPECT_EQ(weights.view("head.weight").shape(), (Shape{1, 2}));
+  EXPECT_EQ(numbers_of(weights.view("head.weight")), (std::vector<float>{3, 4}));
+  weights.mutable_at("head.weight")[1] = 5;
+  EXPECT_EQ(numbers_of(weights.view("head.weight")), (std::vector<float>{3, 5}));
   weights.set("head.weight", tensor<float>({1}, {7}));
-  EXPECT_EQ(weights.shape_of("head.weight"), (Shape{1}));
-  EXPECT_EQ(message_of([&] { weights.shape_of("norm.bias"); }), "parameter norm.bias is missing");
+  EXPECT_EQ(weights.view("head.weight").shape(), (Shape{1}));
+  EXPECT_EQ(message_of([&] { weights.view("norm.bias"); }), "parameter norm.bias is missing");
+}
+
+TEST(Weights, ViewIsRoundedToTheStorageTypeFirst) {
+  const Weights<double> weights(table(), Dtype::bf16);
+  EXPECT_EQ(numbers_of(weights.view("norm.weight")), (std::vector<double>{bf16(0.1F), 1}));
+}
+
+// float32 numbers are bfloat16 only after rounding, and bfloat16 and float16 numbers are neither each other's.
+TEST(Weights, AreRoundedToATypeThatDoesNotHoldThem) {
+  const auto rounded = [](Dtype stored, Dtype storage, double value) {
+    const Array array = Array::from(tensor<double>({1}, {value})).cast(stored);
+    return Weights<double>({{"w", array}}, storage).at("w")[0];
+  };
+  EXPECT_EQ(rounded(Dtype::f64, Dtype::f32, 0.1), static_cast<double>(0.1F));
+  EXPECT_EQ(rounded(Dtype::f64, Dtype::f64, 0.1), 0.1);
+  EXPECT_EQ(rounded(Dtype::bf16, Dtype::f32, 0.1), bf16(0.1F));
+  EXPECT_EQ(rounded(Dtype::bf16, Dtype::bf16, 0.1), bf16(0.1F));
 }
 
 }  // namespace

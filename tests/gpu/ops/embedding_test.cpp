@@ -37,7 +37,7 @@ TYPED_TEST(EmbeddingTest, TakesTheRowOfEachToken) {
     const auto table = this->values({5, width});
     const Ids tokens({2, 4}, {4, 0, 3, 3, 1, 2, 0, 4});
     this->expect_same(embedding(this->device, this->ids(tokens), this->on_device(table)),
-                      forgecheck::embedding(tokens, table));
+                      forgecheck::embedding(tokens, WeightView(table)));
   }
 }
 

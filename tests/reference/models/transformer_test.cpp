@@ -124,7 +124,7 @@ TEST(JointDecoder, PositionsCountOverPrefixAndText) {
   const Architecture architecture = small_vlm(VlmArch::joint_decoder);
   const Tensor<double> whole = logits_of<double>(architecture, token_inputs({1, 8}, kTokens));
   const auto weights = seeded_weights<double>(architecture);
-  const auto rows = embedding(Ids({1, 3}, {3, 1, 4}), weights.at("token_embedding.embedding.weight"));
+  const auto rows = embedding<double>(Ids({1, 3}, {3, 1, 4}), weights.at("token_embedding.embedding.weight"));
   Inputs inputs = token_inputs({1, 5}, {1, 5, 9, 2, 6});
   inputs.prefix_embeds = Array::from(rows);
   EXPECT_TRUE(identical(logits_of<double>(architecture, inputs), whole));
@@ -134,7 +134,7 @@ TEST(JointDecoder, InputsEmbedsTakeTheWholeResidual) {
   const auto weights = seeded_weights<double>(small_text());
   Inputs inputs;
   inputs.inputs_embeds =
-      Array::from(embedding(Ids({2, 4}, kTokens), weights.at("token_embedding.embedding.weight")));
+      Array::from(embedding<double>(Ids({2, 4}, kTokens), weights.at("token_embedding.embedding.weight")));
   EXPECT_TRUE(identical(logits_of<double>(small_text(), inputs),
                         logits_of<double>(small_text(), token_inputs({2, 4}, kTokens))));
 }
@@ -208,7 +208,7 @@ TEST(MoeModel, LossesAreSummedOverTheMoeLayers) {
   auto equal_layers = seeded_weights<double>(architecture);
   for (const std::string& name : equal_layers.names()) {
     if (name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight")) {
-      equal_layers.set(name, Tensor<double>(equal_layers.shape_of(name)));
+      equal_layers.set(name, Tensor<double>(equal_layers.view(name).shape()));
     }
     for (const char* part : {"mlp_norm", "mlp.router.gate"}) {
       const std::string shared = std::string(part) + ".weight";

@@ -8,18 +8,18 @@ namespace {
 const Tensor<double> kTable = doubles({3, 2}, {0, 1, 10, 11, 20, 21});
 
 TEST(Embedding, TakesTheRowOfEachToken) {
-  const auto out = embedding(Ids({2, 2}, {2, 0, 1, 2}), kTable);
+  const auto out = embedding<double>(Ids({2, 2}, {2, 0, 1, 2}), kTable);
   EXPECT_EQ(out.shape, (Shape{2, 2, 2}));
   EXPECT_EQ(numbers(out), (std::vector<double>{20, 21, 0, 1, 10, 11, 20, 21}));
 }
 
 TEST(Embedding, TokenOutsideTheVocabularyIsAnError) {
   EXPECT_EQ(message_of([] {
-              embedding(Ids({1, 2}, {0, 3}), kTable);
+              embedding<double>(Ids({1, 2}, {0, 3}), kTable);
             }),
             "[embedding] tokens[1] = 3 is outside 0 .. 2");
   EXPECT_EQ(message_of([] {
-              embedding(Ids({1, 1}, {-1}), kTable);
+              embedding<double>(Ids({1, 1}, {-1}), kTable);
             }),
             "[embedding] tokens[0] = -1 is outside 0 .. 2");
 }
