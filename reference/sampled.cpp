@@ -51,14 +51,26 @@ double Sampling::normal() {
   return (2.0 * std::popcount(next()) - 64.0) / 8.0;
 }
 
-double Sampling::threshold(double gap) {
-  return fraction(mixed(mixed(std::bit_cast<std::uint64_t>(gap) + kStep) ^ now_.seed));
+double Sampling::threshold(std::uint64_t key) {
+  return fraction(mixed(mixed(key + kStep) ^ now_.seed));
 }
 
 Sampling::Piece::Piece(const Pieces& pieces, std::int64_t index) : before_(now_) {
   now_ = pieces.run_;
   now_.bits_left = 0;
   now_.state = mixed(pieces.first_ + static_cast<std::uint64_t>(index));
+}
+
+Sampled Sampled::sum(Sampled a, Sampled b) {
+  const double exact = a.value + b.value;
+  if (static_cast<double>(static_cast<float>(exact)) == exact) return of(exact);
+  // Terms are equal where they differ by what was lost before; sums, where their last place is the same.
+  constexpr int kFraction = 52, kEqualBits = 16;
+  const double term = std::abs(a.value) < std::abs(b.value) ? a.value : b.value;
+  const std::uint64_t leading = std::bit_cast<std::uint64_t>(term) >> (kFraction - kEqualBits);
+  const std::uint64_t last_place = std::bit_cast<std::uint64_t>(exact) >> kFraction;
+  const bool up = Sampling::threshold(leading << 12 ^ last_place) < 0.5;
+  return of(exact + (up ? exact : -exact) * 0x1p-24);
 }
 
 namespace {
@@ -117,7 +129,7 @@ double tf32(double value) {
 
 template <>
 Sampled multiply_add(Sampled sum, Sampled a, Sampled b) {
-  if (!Sampling::three_tf32()) return sum + a * b;
+  if (!Sampling::three_tf32()) return Sampled::rounded(sum.value + (a * b).value);
   const double a_large = tf32(a.value), b_large = tf32(b.value);
   const double a_small = tf32(a.value - a_large), b_small = tf32(b.value - b_large);
   const double exact = sum.value + (a_large * b_large + a_large * b_small + a_small * b_large);

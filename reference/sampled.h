@@ -19,6 +19,7 @@
 // Sources: Parker 1997 (Monte Carlo arithmetic); Vignes 1993 (CESTAC); Denis et al. 2016 (Verificarlo).
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <compare>
 #include <concepts>
@@ -65,7 +66,8 @@ class Sampling {
   /// Nearly normal: mean 0, variance 1.
   static double normal();
   /// Uniform in [0, 1), in this run always the same for the same number.
-  static double threshold(double gap);
+  static double threshold(double gap) { return threshold(std::bit_cast<std::uint64_t>(gap)); }
+  static double threshold(std::uint64_t key);
   static bool three_tf32() { return now_.three_tf32; }
 
   /// A large operation done in pieces, on several threads.
@@ -134,9 +136,13 @@ struct Sampled {
     return static_cast<double>(static_cast<float>(exact)) == exact ? of(exact) : moved(exact, 1, exact);
   }
 
+  /// As rounded(), but equal terms that are added one after the other lose the same: in all of them the same bits are beyond
+  /// the sum's last place, until it is twice as large.
+  static Sampled sum(Sampled a, Sampled b);
+
   friend Sampled operator-(Sampled a) { return of(-a.value); }
-  friend Sampled operator+(Sampled a, Sampled b) { return rounded(a.value + b.value); }
-  friend Sampled operator-(Sampled a, Sampled b) { return rounded(a.value - b.value); }
+  friend Sampled operator+(Sampled a, Sampled b) { return sum(a, b); }
+  friend Sampled operator-(Sampled a, Sampled b) { return sum(a, -b); }
   friend Sampled operator*(Sampled a, Sampled b) { return rounded(a.value * b.value); }
   friend Sampled operator/(Sampled a, Sampled b) {
     const double quotient = a.value / b.value;

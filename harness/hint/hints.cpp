@@ -5,6 +5,7 @@
 #include "harness/hint/patterns.h"
 #include "harness/verdict/baselines.h"
 #include "harness/verdict/tap_error.h"
+#include "harness/verdict/worst_rows.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -42,7 +43,12 @@ struct Tried {
 
 class Guessing {
  public:
-  Guessing(const WrongTap& wrong, std::int64_t runs) : wrong_(wrong), runs_(runs) {}
+  Guessing(const WrongTap& wrong, std::int64_t runs, const std::vector<std::int64_t>& rows)
+      : wrong_(wrong),
+        runs_(runs),
+        rows_(rows),
+        value_(cut(wrong.candidate.at(wrong.name))),
+        oracle_(cut(wrong.forced.trace.at(wrong.name))) {}
 
   Hint run(const std::vector<Mistake>& mistakes) {
     // 1. those that come near
@@ -75,16 +81,30 @@ class Guessing {
       if (const Array* own = tried.forced.find(wrong_.name)) {
         value = tried.predicted = *own;
       } else if (runs_-- > 0) {
-        value = oracle_value(tried.problem, tried.forced, wrong_.name);
+        value = mistaken_value(tried);
       } else {
         all_tried_ = false;
       }
-      if (!value || !is_nearer(wrong_, *value)) return std::nullopt;
-      tried.error = relative_error(wrong_.candidate.at(wrong_.name), *value);
+      if (!value) return std::nullopt;
+      value = cut(*value);
+      if (!is_nearer(value_, *value, oracle_)) return std::nullopt;
+      tried.error = relative_error(value_, *value);
     } catch (const Error&) {
       return std::nullopt;  // a model that the reference refuses explains nothing
     }
     return tried;
+  }
+
+  /// The wrong tap of the mistaken problem; of large taps the rows alone.
+  std::optional<Array> mistaken_value(const Tried& tried) const {
+    if (rows_.empty()) return oracle_value(tried.problem, tried.forced, wrong_.name);
+    const Trace forced = with_value(tried.forced, wrong_.name, wrong_.candidate.at(wrong_.name));
+    return oracle_value(tried.problem, forced, wrong_.name, {{wrong_.name, rows_}});
+  }
+
+  Array cut(const Array& value) const {
+    const bool has_rows = !rows_.empty() && value.shape() == wrong_.candidate.at(wrong_.name).shape();
+    return has_rows ? Array::from(only(rows_, value.to<double>())) : value;
   }
 
   bool holds(const Tried& tried) const {
@@ -94,6 +114,8 @@ class Guessing {
 
   const WrongTap& wrong_;
   std::int64_t runs_;
+  const std::vector<std::int64_t>& rows_;
+  Array value_, oracle_;  // of the wrong tap, in the rows
   bool all_tried_ = true;
 };
 
@@ -125,11 +147,12 @@ std::string pattern_of(const WrongTap& wrong,
 
 }  // namespace
 
-Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs) {
+Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs,
+               const std::vector<std::int64_t>& rows) {
   // Named rules come first; an unnamed factor tells less than a mistake that explains it.
   std::string text = pattern_of(wrong, {known_factor_hint, other_tap_hint, order_hint});
   if (!text.empty()) return {text, true};
-  Guessing guessing(wrong, runs);
+  Guessing guessing(wrong, runs, rows);
   Hint hint = guessing.run(mistakes_at_modules(wrong, modules));
   if (hint.text.empty()) hint = guessing.run(mistakes_at_settings(wrong));
   if (hint.text.empty()) {

@@ -2,7 +2,9 @@
 // mistake would give.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "harness/hint/mistake.h"
 
@@ -16,7 +18,8 @@ struct Hint {
 /// A hint is given only where it brings the tap within its tolerance. Of several mistakes that explain it,
 /// the nearest and those that fit as well. At most `runs` runs of the oracle, not counting the comparison of
 /// the few that are near. `modules`: the tap's own, and those before it in its block that the trace does not
-/// show.
-Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs);
+/// show. `rows`: those by which mistakes are compared before the whole tap is; empty for all.
+Hint find_hint(const WrongTap& wrong, const Modules& modules, std::int64_t runs,
+               const std::vector<std::int64_t>& rows = {});
 
 }  // namespace forgecheck

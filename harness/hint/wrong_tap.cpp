@@ -41,9 +41,12 @@ bool is_explained(const WrongTap& wrong, const Tensor<double>& predicted) {
 }
 
 bool is_nearer(const WrongTap& wrong, const Array& predicted, double times) {
+  return is_nearer(wrong.candidate.at(wrong.name), predicted, wrong.forced.trace.at(wrong.name), times);
+}
+
+bool is_nearer(const Array& value, const Array& predicted, const Array& oracle, double times) {
   const double much = predicted.size() < kFew ? 30.0 : times;
-  const Array& value = wrong.candidate.at(wrong.name);
-  return much * relative_error(value, predicted) <= relative_error(value, wrong.forced.trace.at(wrong.name));
+  return much * relative_error(value, predicted) <= relative_error(value, oracle);
 }
 
 }  // namespace forgecheck

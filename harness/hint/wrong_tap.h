@@ -47,5 +47,7 @@ bool is_explained(const WrongTap& wrong, const Tensor<double>& predicted);
 /// Whether `predicted` is `times` nearer to the wrong values than the oracle's (more where there are so few
 /// that they come near by chance): else it is not worth a closer look.
 bool is_nearer(const WrongTap& wrong, const Array& predicted, double times = 2.0);
+/// The same for `value` and the oracle's.
+bool is_nearer(const Array& value, const Array& predicted, const Array& oracle, double times = 2.0);
 
 }  // namespace forgecheck

@@ -8,6 +8,7 @@
 #include "harness/tap/tap_kind.h"
 #include "harness/verdict/flush_denormals.h"
 #include "harness/verdict/tolerance.h"
+#include "harness/verdict/worst_rows.h"
 #include "reference/linalg/parallel.h"
 
 namespace forgecheck {
@@ -95,6 +96,48 @@ std::launch launch_policy(const Problem& problem) {
   return at_once ? std::launch::async | std::launch::deferred : std::launch::deferred;
 }
 
+/// Whether the taps of which only some `rows` were measured and that still fail do so in these rows: more rows would not
+/// excuse them.
+bool fail_in(const TapRows& rows, const std::vector<const TapResult*>& failed, const Trace& candidate,
+             const Evidence& evidence, Dtype type) {
+  return std::ranges::all_of(failed, [&](const TapResult* tap) {
+    const auto some = rows.find(tap->name);
+    return some == rows.end() || is_wrong_in(some->second, tap->name, candidate, evidence, type);
+  });
+}
+
+/// Measures the spreads of the taps that fail into `evidence`, and returns the comparison with them.
+Comparison compared_by_spreads(const Problem& problem, const Trace& candidate, Dtype type, Evidence& evidence,
+                               const Comparison& before) {
+  const std::vector<const TapResult*> failed = excusable(before, candidate, evidence.oracle);
+  const TapResult& first = *failed.front();
+  const std::set<std::string> names = names_of(failed);
+  const bool unseen = has_unseen_choices(problem, candidate, evidence.oracle);
+  const bool rare = unseen || std::ranges::any_of(names, [&](const std::string& name) {
+                      return candidate.at(name).size() == 1;
+                    });
+  Comparison comparison = before;
+  const auto measure = [&](const TapRows& rows) {
+    // All of the taps keep their spreads: one that is excused after few runs stays so.
+    measure_spreads(
+        problem, candidate, evidence.oracle, names, rows, type, [&](const Spreads& spreads, int draws) {
+          if (draws == kFirstDraws && (unseen || !is_hopeless(first, spreads))) return Draws::more;
+          evidence.spreads = spreads;
+          comparison =
+              compared_again(before, names, candidate, evidence, problem.definition.architecture, type);
+          const bool affordable = 4 * draws * run_cost(problem) <= kSpreadEffort;
+          const bool more = rare && draws > kFirstDraws && affordable &&
+                            !excusable(comparison, candidate, evidence.oracle).empty();
+          return more ? Draws::more : Draws::enough;
+        });
+  };
+  const TapRows worst = worst_rows(names, candidate, evidence, type);
+  measure(worst);
+  if (!fail_in(worst, excusable(comparison, candidate, evidence.oracle), candidate, evidence, type))
+    measure({});
+  return comparison;
+}
+
 /// Adds to `evidence` what can excuse taps of `comparison` that fail by the baselines, and returns the
 /// comparison with that.
 Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Evidence& evidence,
@@ -116,25 +159,8 @@ Comparison excuse(const Problem& problem, const Trace& candidate, Dtype type, Ev
       compare_wrong_taps();
     }
   }
-  const std::vector<const TapResult*> failed = excusable(comparison, candidate, evidence.oracle);
-  if (failed.empty()) return comparison;
-  const TapResult first = *failed.front();
-  const std::set<std::string> names = names_of(failed);
-  const bool unseen = has_unseen_choices(problem, candidate, evidence.oracle);
-  const bool rare = unseen || std::ranges::any_of(names, [&](const std::string& name) {
-                      return candidate.at(name).size() == 1;
-                    });
-  // All of the taps keep their spreads: one that is excused after few runs stays so.
-  measure_spreads(problem, candidate, evidence.oracle, names, type, [&](const Spreads& spreads, int draws) {
-    if (draws == kFirstDraws && (unseen || !is_hopeless(first, spreads))) return Draws::more;
-    evidence.spreads = spreads;
-    compare_wrong_taps();
-    const bool affordable = 4 * draws * run_cost(problem) <= kSpreadEffort;
-    const bool more = rare && draws > kFirstDraws && affordable &&
-                      !excusable(comparison, candidate, evidence.oracle).empty();
-    return more ? Draws::more : Draws::enough;
-  });
-  return comparison;
+  if (excusable(comparison, candidate, evidence.oracle).empty()) return comparison;
+  return compared_by_spreads(problem, candidate, type, evidence, comparison);
 }
 
 }  // namespace

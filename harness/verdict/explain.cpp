@@ -8,6 +8,7 @@
 #include "harness/verdict/suspects.h"
 #include "harness/verdict/tap_error.h"
 #include "harness/verdict/tolerance.h"
+#include "harness/verdict/worst_rows.h"
 
 namespace forgecheck {
 
@@ -52,11 +53,21 @@ bool all_finite(const TapNumbers& numbers) {
   return std::ranges::all_of(numbers.values.data, finite) && std::ranges::all_of(numbers.oracle.data, finite);
 }
 
-/// How often the oracle may run up to `tap`: it stops there, so that early taps cost less.
-std::int64_t affordable_runs(const Failure& failure, const std::string& tap) {
+/// About the share of a run that is computed for `tap`: it ends there, and what the trace shows is not computed.
+double share_of_a_run(const Failure& failure, const std::string& tap) {
+  const RunKind run = failure.problem.definition.run;
+  if (run == RunKind::decode || run == RunKind::generate) return 1.0;
   const auto& entries = failure.evidence.oracle.trace.entries();
-  const auto at = std::ranges::find(entries, tap, [](const Trace::Entry& entry) { return entry.first; });
-  const double share = static_cast<double>(at - entries.begin() + 1) / static_cast<double>(entries.size());
+  std::int64_t computed = 1;
+  for (const auto& [name, value] : entries) {
+    if (name == tap) break;
+    if (failure.candidate.find(name) == nullptr) ++computed;
+  }
+  return static_cast<double>(computed) / static_cast<double>(entries.size());
+}
+
+/// How often `share` of a run may be computed.
+std::int64_t affordable_runs(const Failure& failure, double share) {
   return static_cast<std::int64_t>(std::min(kMostRuns, kEffort / (share * run_cost(failure.problem))));
 }
 
@@ -116,8 +127,9 @@ FirstDivergence explain(const Failure& failure, const TapResult& first, std::vec
   if (detail == Detail::verdicts) return result;
 
   // 2. which unseen modules may be to blame
-  const std::int64_t runs = affordable_runs(failure, first.name);
-  const Suspects suspects = suspects_before(failure.problem, failure.candidate, oracle, first.name, runs);
+  const double share = share_of_a_run(failure, first.name);
+  const Suspects suspects = suspects_before(failure.problem, failure.candidate, oracle, first.name,
+                                            affordable_runs(failure, share));
   result.between = suspects.taps;
   if (!suspects.exact) add_note(result, "not every unseen module was tried on its own");
   if (detail == Detail::location) return result;
@@ -133,7 +145,12 @@ FirstDivergence explain(const Failure& failure, const TapResult& first, std::vec
   const WrongTap wrong{failure.problem, failure.candidate, oracle,
                        failure.type,    first.name,        place_of(first.name, definition.architecture),
                        numbers};
-  const Hint hint = find_hint(wrong, modules_of(wrong, suspects.taps), runs);
+  const TapRows worst = worst_rows({first.name}, failure.candidate, failure.evidence, failure.type);
+  const std::vector<std::int64_t> rows = worst.empty() ? std::vector<std::int64_t>() : worst.begin()->second;
+  const double of_the_tap =
+      rows.empty() ? 1.0 : static_cast<double>(rows.size()) / static_cast<double>(numbers->oracle.rows());
+  const Hint hint =
+      find_hint(wrong, modules_of(wrong, suspects.taps), affordable_runs(failure, share * of_the_tap), rows);
   result.hint = hint.text;
   if (!hint.all_tried) add_note(result, "not every known mistake was tried");
   return result;

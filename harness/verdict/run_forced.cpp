@@ -35,12 +35,14 @@ ReferenceRun taken(Tracer& tracer) {
   return result;
 }
 
-/// What `run` computes, forced to `forced`, of the taps `names`.
+/// What `run` computes, forced to `forced`, of the taps `names`, and of those in `rows` at least these rows.
 template <class Run>
-ReferenceRun run_until_the_last(const std::set<std::string>& names, const Trace& forced, const Run& run) {
+ReferenceRun run_until_the_last(const std::set<std::string>& names, const TapRows& rows, const Trace& forced,
+                                const Run& run) {
   UntilTheLast filter(names);
   Tracer tracer([&](std::string_view name) { return filter(name); });
   tracer.force(forced, Forcing::everything);
+  tracer.need_only(rows);
   try {
     run(tracer);
   } catch (const Reached&) {
@@ -59,19 +61,20 @@ ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmeti
 }
 
 ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
-                        const Trace& forced, const std::set<std::string>& names) {
-  return run_until_the_last(names, forced,
+                        const Trace& forced, const std::set<std::string>& names, const TapRows& rows) {
+  return run_until_the_last(names, rows, forced,
                             [&](Tracer& tracer) { run_reference(problem, precision, arithmetic, tracer); });
 }
 
 ReferenceRun sampled_forced(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
-                            const std::set<std::string>& names) {
-  return run_until_the_last(names, forced,
+                            const std::set<std::string>& names, const TapRows& rows) {
+  return run_until_the_last(names, rows, forced,
                             [&](Tracer& tracer) { run_sampled(problem, precision, seed, tracer); });
 }
 
-std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, const std::string& tap) {
-  const ReferenceRun run = run_forced(problem, Dtype::f64, kPlain, forced, {tap});
+std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, const std::string& tap,
+                                  const TapRows& rows) {
+  const ReferenceRun run = run_forced(problem, Dtype::f64, kPlain, forced, {tap}, rows);
   const Array* value = run.trace.find(tap);
   return value == nullptr ? std::nullopt : std::optional(*value);
 }

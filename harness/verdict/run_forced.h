@@ -23,16 +23,19 @@ struct ReferenceRun {
 ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
                         const Trace& forced, Forcing forcing);
 
-/// The same, forced to every tap of `forced`. Keeps only the taps `names`, and ends after the last of them.
+/// The same, forced to every tap of `forced`. Keeps only the taps `names`, and ends after the last of them. In `rows` are
+/// taps of which only some rows are needed: the others may be zero.
 ReferenceRun run_forced(const Problem& problem, Dtype precision, const Arithmetic& arithmetic,
-                        const Trace& forced, const std::set<std::string>& names);
+                        const Trace& forced, const std::set<std::string>& names, const TapRows& rows = {});
 
 /// The same in a sampled run (reference/sampled.h).
 ReferenceRun sampled_forced(const Problem& problem, Dtype precision, std::uint64_t seed, const Trace& forced,
-                            const std::set<std::string>& names);
+                            const std::set<std::string>& names, const TapRows& rows = {});
 
 /// One tap of the float64 oracle forced to `forced`; the run ends there. None where the case has no such tap.
-std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, const std::string& tap);
+/// `rows` as for run_forced().
+std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, const std::string& tap,
+                                  const TapRows& rows = {});
 
 /// About how many multiply-adds one run takes: its linear modules, and its attention. For deciding how often
 /// a case is run again.

@@ -29,9 +29,10 @@ enum class Draws { enough, more };
 /// Measures the spreads of the floating point taps and choices `names`, in `type` (f32 or bf16). Calls
 /// `take(spreads, draws)` with the spreads over the first kFirstDraws runs, over kDraws, and over four times as
 /// many up to kMostDraws (tolerance.h), until it has enough. Draws are seeded: the same call gives
-/// the same spreads. A tap that a run leaves NaN or infinite where the oracle is not has no spread.
+/// the same spreads. A tap that a run leaves NaN or infinite where the oracle is not has no spread. Taps in `rows` have one in
+/// these rows alone; in the others it is 0.
 void measure_spreads(const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
-                     const std::set<std::string>& names, Dtype type,
+                     const std::set<std::string>& names, const TapRows& rows, Dtype type,
                      const std::function<Draws(const Spreads& spreads, int draws)>& take);
 
 }  // namespace forgecheck

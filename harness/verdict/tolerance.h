@@ -23,14 +23,15 @@
 // Where a candidate fails by the baselines, which may be exact by luck and share their exp, erf and rounding
 // points, it is checked against the spread of right implementations on this case: kDraws runs N of the
 // reference in Monte Carlo arithmetic (reference/sampled.h). Of each element and of the whole
-//   s_i   = max(kSpread rms over the runs of N_i - O_i, max over the runs of |N_i - O_i|)
-//           (in bfloat16 the rms of the order of rounding that has the largest: an implementation has one)
+//   s_i   = kSpread rms over the runs of N_i - O_i
+//           (in bfloat16 the rms of the order of rounding that has the largest: an implementation has one),
+//           or where one run is farther than that, max |N_i - O_i| + kSpread mean |N_i - O_i|
 //   s     = sqrt(max over the runs of mean((N - O)^2) + mean(h^2) / 3)
 // N before it is rounded to t, as that rounding is h. The bounds become h(O_i) + max(2 kappa e(r), s_i), and
 // max(the above, kWholeSpread s). A bound of each element, not of its row: where a formula cancels, only the
 // elements that do are excused. The runs move every result by the most that it may be off, so that their rms
-// is already more than that of implementations; the maximum is there for roundings that flip in few of the
-// runs. A tap of one number (a loss) has no rows to learn from, and a baseline's error there is one draw: in
+// is already more than that of implementations; the maximum is there for what happens in few of the runs, a
+// rounding or a choice that flips: about where it leads implementations scatter as they do elsewhere. A tap of one number (a loss) has no rows to learn from, and a baseline's error there is one draw: in
 // float32 and bfloat16 its e is the floor, and the runs grant the rest.
 //
 // A row that the oracle and the baselines leave exactly zero must be exactly zero. Deciles, not means or

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -15,11 +16,13 @@ namespace {
 constexpr double kUnit = 0x1p-24;
 const Sampled kX = Sampled::of(0.7);
 
-/// The results of `compute` over many draws.
+/// The results of `compute` in many runs of one kind: with even seeds, or with odd ones.
 std::set<double> outcomes(const std::function<Sampled()>& compute, std::uint64_t seed = 2) {
-  const Sampling sampling(seed);
   std::set<double> values;
-  for (int draw = 0; draw < 100; ++draw) values.insert(compute().value);
+  for (std::uint64_t run = 0; run < 50; ++run) {
+    const Sampling sampling(seed + 2 * run);
+    values.insert(compute().value);
+  }
   return values;
 }
 
@@ -104,6 +107,58 @@ TEST(Sampled, SumsAndProductsMoveByOneUnit) {
   expect_moved([&] { return kX + y; }, 0.7 + 0.9, 1, 1.6);
   expect_moved([&] { return kX - y; }, 0.7 - 0.9, 1, 0.2);
   expect_moved([&] { return kX * y; }, 0.7 * 0.9, 1, 0.63);
+}
+
+/// Whether each of 200 terms, added one after the other, moves the sum up.
+std::vector<bool> moves_up(std::uint64_t seed, double first_sum, const std::function<double(int)>& term) {
+  const Sampling sampling(seed);
+  std::vector<bool> up;
+  double sum = first_sum;
+  for (int i = 0; i < 200; ++i) {
+    const double next = (Sampled::of(sum) + Sampled::of(term(i))).value;
+    up.push_back(next > sum + term(i));
+    sum = next;
+  }
+  return up;
+}
+
+int count_up(const std::vector<bool>& up) {
+  return static_cast<int>(std::ranges::count(up, true));
+}
+
+// The bits beyond the sum's last place are those of the term: they are lost, or rounded up, each time.
+TEST(Sampled, EqualTermsOfASumLoseTheSame) {
+  const auto equal = [](int) { return 0.1; };
+  int up = 0;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    const int count = count_up(moves_up(seed, 32.01, equal));
+    EXPECT_TRUE(count == 0 || count == 200) << count;
+    up += count / 200;
+  }
+  EXPECT_NEAR(up, 100, 35);
+}
+
+TEST(Sampled, EqualTermsMayDifferByWhatWasLostBefore) {
+  const auto nearly_equal = [](int i) { return 0.1 * (1 + 4 * kUnit * (i % 3 - 1)); };
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const int count = count_up(moves_up(seed, 32.01, nearly_equal));
+    EXPECT_TRUE(count == 0 || count == 200) << count;
+  }
+}
+
+TEST(Sampled, OtherTermsAndSumsOfAnotherSizeLoseOtherParts) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const auto different = [](int i) { return 0.1 + 1e-3 * i; };
+    EXPECT_NEAR(count_up(moves_up(seed, 32.01, different)), 100, 50);
+    EXPECT_NEAR(count_up(moves_up(seed, -32.01, different)), 100, 50);
+  }
+  int changes = 0;
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    const std::vector<bool> up = moves_up(seed, 16.01, [](int) { return 0.1; });  // twice as large after 160
+    EXPECT_EQ(count_up({up.begin(), up.begin() + 159}) % 159, 0);
+    changes += up[0] != up[199] ? 1 : 0;
+  }
+  EXPECT_NEAR(changes, 50, 25);
 }
 
 TEST(Sampled, AResultThatIsAFloatIsExact) {

@@ -79,6 +79,37 @@ TEST(Guessing, AProblemUnderWhichTheTapIsStillWrongIsNotNamed) {
   EXPECT_EQ(hint_at(problem, with_transposed_keys(problem, 1e-3F), kKeys), "");
 }
 
+/// What is said of keys that are wrong, where mistakes are compared in `rows` first.
+std::string hint_in_rows(const Problem& problem, const Trace& candidate,
+                         const std::vector<std::int64_t>& rows) {
+  const ReferenceRun oracle = run_forced(problem, Dtype::f64, kPlain, candidate, Forcing::everything);
+  const Trace baseline = run_forced(problem, Dtype::f32, kPlain, candidate, Forcing::everything).trace;
+  const WrongTap wrong{problem,
+                       candidate,
+                       oracle,
+                       Dtype::f32,
+                       kKeys,
+                       place_of(kKeys, problem.definition.architecture),
+                       TapNumbers{candidate.at(kKeys).to<double>(), oracle.trace.at(kKeys).to<double>(),
+                                  baseline.at(kKeys).to<double>()}};
+  return find_hint(wrong, {kKeys}, 1000, rows).text;
+}
+
+TEST(Guessing, MistakesAreComparedInTheRowsThatAreGiven) {
+  const Problem problem = square();
+  EXPECT_THAT(hint_in_rows(problem, with_transposed_keys(problem, 0), {1, 2}),
+              HasSubstr("weight is transposed"));
+}
+
+TEST(Guessing, AMistakeMustHoldInAllRows) {
+  const Problem problem = square();
+  const Tensor<float> explained = with_transposed_keys(problem, 0).at(kKeys).to<float>();
+  const Trace noisy = with_transposed_keys(problem, 1e-3F);
+  Tensor<float> keys = noisy.at(kKeys).to<float>();
+  for (const std::int64_t row : {1, 2}) std::ranges::copy(explained.row(row), keys.row(row).begin());
+  EXPECT_EQ(hint_in_rows(problem, with_tap(noisy, kKeys, Array::from(keys)), {1, 2}), "");
+}
+
 /// Noise that nothing explains, so that every mistake is tried.
 TEST(Guessing, ItSaysWhetherEveryMistakeCouldBeTried) {
   const Problem problem = square();

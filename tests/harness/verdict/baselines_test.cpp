@@ -124,7 +124,7 @@ int draws_of(const Problem& problem, const Trace& candidate, Dtype type, const J
   for (const auto& [name, spread] : spreads) names.insert(name);
   int found = 0;
   if (names.empty()) return 0;
-  measure_spreads(problem, candidate, judged.evidence.oracle, names, type,
+  measure_spreads(problem, candidate, judged.evidence.oracle, names, {}, type,
                   [&](const Spreads& measured, int draws) {
                     const bool same = std::ranges::all_of(measured, [&](const auto& entry) {
                       return entry.second.reach.data == spreads.at(entry.first).reach.data;
@@ -142,7 +142,7 @@ int draws_where_wrong(const Problem& problem, const std::string& tap, double err
   const Trace right = without(run_permuted(problem, Dtype::f32), left_out);
   const ReferenceRun oracle = run_forced(problem, Dtype::f64, kPlain, right, Forcing::everything);
   if (times > 0) {
-    measure_spreads(problem, right, oracle, {tap}, Dtype::f32, [&](const Spreads& spreads, int) {
+    measure_spreads(problem, right, oracle, {tap}, {}, Dtype::f32, [&](const Spreads& spreads, int) {
       const Spread& spread = spreads.at(tap);
       error = times * std::max(std::ranges::max(spread.reach.data), spread.whole);
       return Draws::enough;

@@ -210,15 +210,16 @@ TEST(FirstDivergence, HasAHintFromItsOwnBlockOnly) {
 
 /// What is said of a right trace's tokens, embedded and as logits, with one wrong value of `tap`, in a case whose
 /// runs cost as if `more` tokens were generated, too.
-FirstDivergence found_in_a_large_case(const std::string& tap, std::int64_t more) {
+FirstDivergence found_in_a_large_case(const std::string& tap, std::int64_t more, bool all_taps = false) {
   Problem right = problem();
   right.definition.generate.max_new_tokens = more;
   const Trace whole = run_permuted(right, Dtype::f32);
   Tensor<float> values = whole.at(tap).to<float>();
   values[3] += 0.5F;
   Trace trace;
-  for (const std::string name : {"token_embedding", "logits"}) {
-    trace.add(name, name == tap ? Array::from(values) : whole.at(name));
+  for (const auto& [name, value] : whole.entries()) {
+    if (!all_taps && name != "token_embedding" && name != "logits") continue;
+    trace.add(name, name == tap ? Array::from(values) : value);
   }
   return divergence_at(right, trace, tap);
 }
@@ -233,6 +234,12 @@ TEST(FirstDivergence, SaysWhatWasSkippedInALargeCase) {
   EXPECT_EQ(found_in_a_large_case("logits", 100).note, "");
   EXPECT_EQ(found_in_a_large_case("logits", 9000).note, skipped);
   EXPECT_EQ(found_in_a_large_case("token_embedding", 9000).note, "");
+}
+
+TEST(FirstDivergence, WhatTheTraceShowsCostsNothing) {
+  EXPECT_EQ(found_in_a_large_case("logits", 3000, true).note, "");
+  EXPECT_NE(found_in_a_large_case("logits", 3000, false).note, "");
+  EXPECT_NE(found_in_a_large_case("logits", 9000000, true).note, "");
 }
 
 /// find_hint() with a wrong trace's first tap and a number of runs.

@@ -5,12 +5,13 @@
 #include <cstdlib>
 
 #include "harness/verdict/baselines.h"
+#include "harness/verdict/worst_rows.h"
 #include "tests/harness/verdict/problems.h"
 
 namespace forgecheck {
 namespace {
 
-// Every linear module, attention and the table of the embedding are of 2^22 operations or more.
+// Every linear module and attention are of 2^22 operations or more.
 const std::string kLarge =
     "dense[dim=256,n_layers=1,n_heads=4,vocab_size=16400,max_seq_len=128]/text_len=128/seed=3";
 
@@ -75,6 +76,81 @@ TEST(LargeCases, AreJudgedTheSameOnAnyNumberOfThreads) {
   }
   unsetenv("OMP_NUM_THREADS");
   EXPECT_THAT(results.front(), testing::ContainsRegex("layers.0.mlp [1-9][0-9]+\\.[0-9]+ is "));
+}
+
+// Nobody asks for the rest: which is zero, as it would not be if the run had computed it.
+TEST(LargeCases, OnlyTheRowsThatAreNeededAreComputed) {
+  const std::vector<std::int64_t> rows = {0, 17, 127};
+  for (const std::string tap : {"layers.0.attention.q_proj", "layers.0.mlp", "logits"}) {
+    const Trace whole = run_forced(large_problem(), Dtype::f32, kPlain, large_trace(), {tap}).trace;
+    const Trace some =
+        run_forced(large_problem(), Dtype::f32, kPlain, large_trace(), {tap}, {{tap, rows}}).trace;
+    EXPECT_EQ(some.at(tap).to<double>().data, only(rows, whole.at(tap).to<double>()).data) << tap;
+    const Trace others =
+        run_forced(large_problem(), Dtype::f32, kPlain, large_trace(), {tap}, {{"norm", rows}}).trace;
+    EXPECT_EQ(others.at(tap).to<double>().data, whole.at(tap).to<double>().data) << tap;
+  }
+}
+
+// What comes behind reads every row.
+TEST(LargeCases, ATapThatTheTraceLacksIsComputedInAllRows) {
+  const std::string tap = "layers.0.attention.q_proj";
+  const Trace lacking = without(large_trace(), tap);
+  const auto context = [&](const TapRows& rows) {
+    const std::string name = "layers.0.attention.context";
+    return run_forced(large_problem(), Dtype::f32, kPlain, lacking, {tap, name}, rows).trace.at(name);
+  };
+  EXPECT_EQ(context({{tap, {5}}}).to<double>().data, context({}).to<double>().data);
+}
+
+TEST(LargeCases, ABiasIsAddedInTheRowsThatAreNeeded) {
+  const Problem problem = seeded_problem(parse_case_text(
+      "dense[dim=256,n_layers=1,n_heads=4,vocab_size=64,max_seq_len=128,qkv_bias=true]/text_len=128/seed=3"));
+  const Trace trace = run_forced(problem, Dtype::f32, kPlain, Trace(), Forcing::nothing).trace;
+  const std::string tap = "layers.0.attention.q_proj";
+  const Trace some = run_forced(problem, Dtype::f32, kPlain, trace, {tap}, {{tap, {9}}}).trace;
+  EXPECT_EQ(some.at(tap).to<double>().data, only({9}, trace.at(tap).to<double>()).data);
+}
+
+// The rows beside the wrong one cost nothing, and tell nothing.
+TEST(LargeCases, OnlyTheWrongRowsAreMeasured) {
+  Tensor<float> wrong = large_trace().at("layers.0.mlp").to<float>();
+  wrong.row(5)[3] += 0.01F;
+  const Trace trace = with_value(large_trace(), "layers.0.mlp", Array::from(wrong));
+  const JudgedTrace judged = compare_with_oracle(large_problem(), trace, Dtype::f32, false);
+  const Tensor<double>& reach = judged.evidence.spreads.at("layers.0.mlp").reach;
+  EXPECT_EQ(reach.data, only({5}, reach).data);
+  EXPECT_GT(std::ranges::min(reach.row(5)), 0);
+}
+
+/// The result of a tap whose hidden values and weights are one, so that sums in the order of any baseline are exact, and which
+/// is off by `error` of itself everywhere.
+TapResult off_everywhere(double error) {
+  Problem problem = large_problem();
+  const std::string tap = "layers.0.mlp", hidden = "layers.0.mlp.hidden";
+  const auto ones = [](const Array& like) {
+    Tensor<float> values(like.shape());
+    for (float& value : values.data) value = 1;
+    return Array::from(values);
+  };
+  Array& weight = problem.parameters.at("layers.0.mlp.down_proj.weight");
+  weight = ones(weight);
+  Trace forced = with_value(large_trace(), hidden, ones(large_trace().at(hidden)));
+  Tensor<float> sums(large_trace().at(tap).shape());
+  for (float& sum : sums.data) {
+    sum = static_cast<float>(static_cast<double>(weight.shape()[1]) * (1 - error));
+  }
+  forced = with_value(forced, tap, Array::from(sums));
+  const Comparison comparison = compare_with_oracle(problem, forced, Dtype::f32, false).comparison;
+  return *std::ranges::find(comparison.taps, tap, &TapResult::name);
+}
+
+// Three TF32 products lose half a unit in the last place a term: right in every row, where float32 is exact.
+TEST(LargeCases, WhatIsExcusedInTheWorstRowsIsMeasuredInAll) {
+  const TapResult off = off_everywhere(150 * 0x1p-24);
+  EXPECT_EQ(off.verdict, Verdict::match) << off.message;
+  EXPECT_GT(off.used, 0.05) << "excused by the baselines";
+  EXPECT_EQ(off_everywhere(5000 * 0x1p-24).verdict, Verdict::mismatch);
 }
 
 }  // namespace

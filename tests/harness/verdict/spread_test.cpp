@@ -81,7 +81,7 @@ TEST(SpreadBound, OfTheWholeDoesNotTakeAwayWhatTheBaselineGrants) {
 Spreads spreads_over(int draws, const Problem& problem, const Trace& candidate, const ReferenceRun& oracle,
                      const std::set<std::string>& names, Dtype type) {
   Spreads result;
-  measure_spreads(problem, candidate, oracle, names, type, [&](const Spreads& spreads, int so_far) {
+  measure_spreads(problem, candidate, oracle, names, {}, type, [&](const Spreads& spreads, int so_far) {
     result = spreads;
     return so_far == draws ? Draws::enough : Draws::more;
   });
@@ -181,7 +181,7 @@ TEST(MeasuredSpreads, EndEarlyWhereThatIsEnough) {
 
 TEST(MeasuredSpreads, AreShownAfterFourRunsSixteenAndFourTimesAsManyUpTo256) {
   std::vector<int> shown;
-  measure_spreads(float32().problem, float32().candidate, float32().oracle, {"logits"}, Dtype::f32,
+  measure_spreads(float32().problem, float32().candidate, float32().oracle, {"logits"}, {}, Dtype::f32,
                   [&](const Spreads&, int draws) {
                     shown.push_back(draws);
                     return Draws::more;
