@@ -3,6 +3,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "reference/error.h"
 #include "reference/instantiate.h"
@@ -72,30 +74,28 @@ Array::Array(Dtype dtype, Shape shape, std::shared_ptr<const std::byte> data)
 
 template <class T>
 Array Array::from(const Tensor<T>& tensor) {
-  const std::size_t size = tensor.data.size() * sizeof(T);
-  std::shared_ptr<std::byte[]> copy(new std::byte[size]);
-  if (size > 0) std::memcpy(copy.get(), tensor.data.data(), size);
-  return Array(dtype_of<T>(), tensor.shape, std::shared_ptr<const std::byte>(copy, copy.get()));
+  return from(Tensor<T>(tensor));
 }
 
-template <>
-Array Array::from(const Tensor<Sampled>& tensor) {
-  return unrounded(tensor);
-}
-template <>
-Array Array::from(const Tensor<SampledFloat>& tensor) {
-  return unrounded(tensor);
-}
-template <>
-Array Array::from(const Tensor<SampledBfloat16>& tensor) {
-  return unrounded(tensor);
+template <class T>
+Array Array::from(Tensor<T>&& tensor) {
+  if constexpr (!std::is_same_v<compute_t<T>, Sampled>) {
+    const auto kept = std::make_shared<const std::vector<T>>(std::move(tensor.data));
+    const auto* const bytes = reinterpret_cast<const std::byte*>(kept->data());
+    return Array(dtype_of<T>(), std::move(tensor.shape), std::shared_ptr<const std::byte>(kept, bytes));
+  } else {
+    return unrounded(tensor);
+  }
 }
 
-template Array Array::from(const Tensor<double>&);
-template Array Array::from(const Tensor<float>&);
-template Array Array::from(const Tensor<Bfloat16>&);
-template Array Array::from(const Tensor<std::int64_t>&);
-template Array Array::from(const Tensor<std::uint8_t>&);
+#define INSTANTIATE(T)                          \
+  template Array Array::from(const Tensor<T>&); \
+  template Array Array::from(Tensor<T>&&);
+FORGECHECK_FOR_EACH_FLOAT(INSTANTIATE)
+INSTANTIATE(Sampled)
+INSTANTIATE(std::int64_t)
+INSTANTIATE(std::uint8_t)
+#undef INSTANTIATE
 
 std::span<const std::byte> Array::bytes() const {
   return {data_.get(), static_cast<std::size_t>(size()) * size_of(dtype_)};

@@ -22,6 +22,9 @@ class Array {
   /// becomes float64, with its elements as they were before rounding.
   template <class T>
   static Array from(const Tensor<T>& tensor);
+  /// The same, without a copy where the elements stay as they are.
+  template <class T>
+  static Array from(Tensor<T>&& tensor);
 
   Dtype dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }

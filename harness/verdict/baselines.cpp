@@ -9,7 +9,6 @@
 #include "harness/verdict/flush_denormals.h"
 #include "harness/verdict/tolerance.h"
 #include "harness/verdict/worst_rows.h"
-#include "reference/linalg/parallel.h"
 
 namespace forgecheck {
 
@@ -86,14 +85,6 @@ ReferenceRun run_without_denormals(const Problem& problem, Dtype type, const Tra
                                    const std::set<std::string>& names) {
   const FlushDenormals flush;
   return run_forced(problem, type, Arithmetic(), candidate, names);
-}
-
-/// Multiply-adds from which the oracle and its first baseline run at the same time.
-constexpr double kLargeRun = 1e8;
-
-std::launch launch_policy(const Problem& problem) {
-  const bool at_once = run_cost(problem) >= kLargeRun && linalg::thread_count() > 1;
-  return at_once ? std::launch::async | std::launch::deferred : std::launch::deferred;
 }
 
 /// Whether the taps of which only some `rows` were measured and that still fail do so in these rows: more rows would not

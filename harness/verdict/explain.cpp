@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
 
 #include "harness/hint/hints.h"
 #include "harness/verdict/operations.h"
@@ -101,6 +102,19 @@ void add_note(FirstDivergence& result, const std::string& text) {
   result.note += (result.note.empty() ? "a run of this case takes long: " : "; ") + text;
 }
 
+/// What the wrong tap looks like; a run for it computes `share` of a whole one.
+void add_hint(FirstDivergence& result, const Failure& failure, const WrongTap& wrong, const Modules& modules,
+              double share) {
+  const TapRows worst = worst_rows({wrong.name}, failure.candidate, failure.evidence, failure.type);
+  const std::vector<std::int64_t> rows = worst.empty() ? std::vector<std::int64_t>() : worst.begin()->second;
+  if (!rows.empty()) {
+    share *= static_cast<double>(rows.size()) / static_cast<double>(wrong.numbers->oracle.rows());
+  }
+  const Hint hint = find_hint(wrong, modules, affordable_runs(failure, share), rows);
+  result.hint = hint.text;
+  if (!hint.all_tried) add_note(result, "not every known mistake was tried");
+}
+
 /// The inherited errors: the oracle forced to the candidate's trace compared with the unforced oracle.
 void add_inherited_errors(std::vector<TapResult>& taps, const Trace& forced, const Trace& unforced) {
   for (TapResult& tap : taps) {
@@ -134,25 +148,19 @@ FirstDivergence explain(const Failure& failure, const TapResult& first, std::vec
   if (!suspects.exact) add_note(result, "not every unseen module was tried on its own");
   if (detail == Detail::location) return result;
 
-  // 3. the inherited error
-  const Trace unforced =
-      run_forced(failure.problem, Dtype::f64, Arithmetic(), Trace(), Forcing::nothing).trace;
-  add_inherited_errors(taps, oracle.trace, unforced);
-  result.inherited_error = rms_distance(oracle.trace.at(first.name), unforced.at(first.name));
-
-  // 4. what it looks like
-  if (numbers && !all_finite(*numbers)) return result;
-  const WrongTap wrong{failure.problem, failure.candidate, oracle,
-                       failure.type,    first.name,        place_of(first.name, definition.architecture),
-                       numbers};
-  const TapRows worst = worst_rows({first.name}, failure.candidate, failure.evidence, failure.type);
-  const std::vector<std::int64_t> rows = worst.empty() ? std::vector<std::int64_t>() : worst.begin()->second;
-  const double of_the_tap =
-      rows.empty() ? 1.0 : static_cast<double>(rows.size()) / static_cast<double>(numbers->oracle.rows());
-  const Hint hint =
-      find_hint(wrong, modules_of(wrong, suspects.taps), affordable_runs(failure, share * of_the_tap), rows);
-  result.hint = hint.text;
-  if (!hint.all_tried) add_note(result, "not every known mistake was tried");
+  // 3. the inherited error, and beside it what the error looks like
+  std::future<ReferenceRun> unforced = std::async(launch_policy(failure.problem), [&] {
+    return run_forced(failure.problem, Dtype::f64, Arithmetic(), Trace(), Forcing::nothing);
+  });
+  if (!numbers || all_finite(*numbers)) {
+    const WrongTap wrong{failure.problem, failure.candidate, oracle,
+                         failure.type,    first.name,        place_of(first.name, definition.architecture),
+                         numbers};
+    add_hint(result, failure, wrong, modules_of(wrong, suspects.taps), share);
+  }
+  const Trace right = unforced.get().trace;
+  add_inherited_errors(taps, oracle.trace, right);
+  result.inherited_error = rms_distance(oracle.trace.at(first.name), right.at(first.name));
   return result;
 }
 

@@ -1,6 +1,7 @@
 #include "harness/verdict/run_forced.h"
 
 #include "harness/backend/reference_run.h"
+#include "reference/linalg/parallel.h"
 
 namespace forgecheck {
 
@@ -96,6 +97,15 @@ double run_cost(const Problem& problem) {
   }
   const ModelConfig& model = problem.definition.architecture.model;
   return batch * length * (weights + 2 * number(model.n_layers) * length * number(model.dim));
+}
+
+std::int64_t runs_at_once(const Problem& problem) {
+  constexpr double kLong = 1e8;  // multiply-adds
+  return run_cost(problem) >= kLong ? linalg::thread_count() : 1;
+}
+
+std::launch launch_policy(const Problem& problem) {
+  return runs_at_once(problem) > 1 ? std::launch::async | std::launch::deferred : std::launch::deferred;
 }
 
 Trace with_value(const Trace& trace, const std::string& name, const Array& value) {

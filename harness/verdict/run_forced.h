@@ -2,6 +2,7 @@
 // one.
 #pragma once
 
+#include <future>
 #include <map>
 #include <optional>
 #include <set>
@@ -40,6 +41,12 @@ std::optional<Array> oracle_value(const Problem& problem, const Trace& forced, c
 /// About how many multiply-adds one run takes: its linear modules, and its attention. For deciding how often
 /// a case is run again.
 double run_cost(const Problem& problem);
+
+/// How many runs of the problem are made at the same time: one where they are short.
+std::int64_t runs_at_once(const Problem& problem);
+
+/// Of a run that is made beside another one.
+std::launch launch_policy(const Problem& problem);
 
 /// The trace with one tap set, in its old place if it was there.
 Trace with_value(const Trace& trace, const std::string& name, const Array& value);

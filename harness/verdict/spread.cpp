@@ -6,6 +6,7 @@
 
 #include "harness/backend/reference_run.h"
 #include "harness/verdict/tolerance.h"
+#include "reference/linalg/parallel.h"
 
 namespace forgecheck {
 
@@ -94,12 +95,17 @@ void measure_spreads(const Problem& problem, const Trace& candidate, const Refer
   const std::size_t orders = type == Dtype::bf16 ? kSampledOrders : 1;
   std::map<std::string, Sums> sums;
   for (const std::string& name : names) sums.emplace(name, Sums(values_of(oracle, name), orders));
+  const auto at_once = static_cast<int>(runs_at_once(problem));
   int taken_at = kFirstDraws;
-  for (int draws = 1; draws <= kMostDraws; ++draws) {
-    const auto seed = static_cast<std::uint64_t>(draws - 1);
-    const ReferenceRun run = sampled_forced(problem, type, seed, candidate, names, rows);
-    for (auto& [name, sum] : sums) {
-      sum.add(completed(values_of(run, name), sum.oracle, name, rows), sampled_order(seed) % orders);
+  for (int draws = 0; draws < kMostDraws;) {
+    std::vector<ReferenceRun> runs(static_cast<std::size_t>(std::min(at_once, taken_at - draws)));
+    linalg::parallel_for(at_once, std::ssize(runs), [&](std::int64_t i) {
+      const auto seed = static_cast<std::uint64_t>(draws + i);
+      runs[static_cast<std::size_t>(i)] = sampled_forced(problem, type, seed, candidate, names, rows);
+    });
+    for (const ReferenceRun& run : runs) {
+      const std::size_t order = sampled_order(static_cast<std::uint64_t>(draws++)) % orders;
+      for (auto& [name, sum] : sums) sum.add(completed(values_of(run, name), sum.oracle, name, rows), order);
     }
     if (draws != taken_at) continue;
     if (take(spreads_of(sums, type), draws) == Draws::enough) return;

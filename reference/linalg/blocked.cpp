@@ -30,19 +30,26 @@ template <class C, std::int64_t Rows>
                                              std::int64_t terms) {
   using V = typename Vector<C>::Type;
   V total[Rows][kVectors];
-  for (std::int64_t r = 0; r < Rows; ++r) {
-    for (std::int64_t v = 0; v < kVectors; ++v)
-      total[r][v] = reinterpret_cast<const V*>(sums)[r * kVectors + v];
-  }
+  // Unrolled, or the totals would not stay in registers.
+  const auto for_each_total = [](auto body) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+    for (std::int64_t r = 0; r < Rows; ++r) {
+#pragma GCC unroll 8
+      for (std::int64_t v = 0; v < kVectors; ++v) body(r, v);
+    }
+  };
+  for_each_total([&](std::int64_t r, std::int64_t v) __attribute__((always_inline)) {
+    total[r][v] = reinterpret_cast<const V*>(sums)[r * kVectors + v];
+  });
   for (std::int64_t p = 0; p < terms; ++p) {
     const V* const columns = reinterpret_cast<const V*>(block) + p * kVectors;
-    for (std::int64_t r = 0; r < Rows; ++r) {
-      for (std::int64_t v = 0; v < kVectors; ++v) total[r][v] += x[r * x_step + p] * columns[v];
-    }
+    for_each_total([&](std::int64_t r, std::int64_t v) __attribute__((always_inline)) {
+      total[r][v] += x[r * x_step + p] * columns[v];
+    });
   }
-  for (std::int64_t r = 0; r < Rows; ++r) {
-    for (std::int64_t v = 0; v < kVectors; ++v) reinterpret_cast<V*>(sums)[r * kVectors + v] = total[r][v];
-  }
+  for_each_total([&](std::int64_t r, std::int64_t v) __attribute__((always_inline)) {
+    reinterpret_cast<V*>(sums)[r * kVectors + v] = total[r][v];
+  });
 }
 
 /// As add_terms(), for any number of rows.
@@ -100,19 +107,36 @@ void copy_panel(const Product<C>& product, const std::vector<std::int64_t>& orde
   }
 }
 
-/// Columns `first` to `first + kColumns` of the product; those past the end are left out.
+/// How many panels of columns are summed side by side: the rows of x that they share stay in the cache.
+constexpr std::int64_t kPanels = 4;
+
+/// Columns `first` to `first + kPanels * kColumns` of the product; those past the end are left out.
 template <class C>
-void sum_columns(const Product<C>& product, const C* x, const std::vector<std::int64_t>& order,
-                 std::int64_t first) {
-  const std::int64_t columns = std::min(kColumns<C>, product.n - first);
-  Aligned<C> sums(product.m * kColumns<C>), panel(product.k * kColumns<C>);
-  copy_panel(product, order, first, columns, panel.data());
-  for (std::int64_t begin = 0; begin < product.k; begin += kTerms) {
-    add_block(sums.data(), product.m, x + begin, product.k, panel.data() + begin * kColumns<C>,
-              std::min(kTerms, product.k - begin));
+void sum_panels(const Product<C>& product, const C* x, const std::vector<std::int64_t>& order,
+                std::int64_t first) {
+  const std::int64_t columns = std::min(kPanels * kColumns<C>, product.n - first);
+  const std::int64_t panels = (columns + kColumns<C> - 1) / kColumns<C>;
+  const std::int64_t panel_size = product.k * kColumns<C>, sums_size = product.m * kColumns<C>;
+  const auto columns_of = [&](std::int64_t panel) {
+    return std::min(kColumns<C>, columns - panel * kColumns<C>);
+  };
+  Aligned<C> copied(panels * panel_size), sums(panels * sums_size);
+  for (std::int64_t panel = 0; panel < panels; ++panel) {
+    copy_panel(product, order, first + panel * kColumns<C>, columns_of(panel),
+               copied.data() + panel * panel_size);
   }
-  for (std::int64_t i = 0; i < product.m; ++i) {
-    std::copy_n(sums.data() + i * kColumns<C>, columns, product.out + i * product.n + first);
+  for (std::int64_t begin = 0; begin < product.k; begin += kTerms) {
+    for (std::int64_t panel = 0; panel < panels; ++panel) {
+      add_block(sums.data() + panel * sums_size, product.m, x + begin, product.k,
+                copied.data() + panel * panel_size + begin * kColumns<C>,
+                std::min(kTerms, product.k - begin));
+    }
+  }
+  for (std::int64_t panel = 0; panel < panels; ++panel) {
+    for (std::int64_t i = 0; i < product.m; ++i) {
+      std::copy_n(sums.data() + panel * sums_size + i * kColumns<C>, columns_of(panel),
+                  product.out + i * product.n + first + panel * kColumns<C>);
+    }
   }
 }
 
@@ -128,9 +152,9 @@ void sum_blocks(const Product<C>& product, std::int64_t stride) {
     }
     x = reordered.data();
   }
-  const std::int64_t panels = (product.n + kColumns<C> - 1) / kColumns<C>;
-  share_by_threads(product.m * product.n * product.k, panels,
-                   [&](std::int64_t panel) { sum_columns(product, x, order, panel * kColumns<C>); });
+  constexpr std::int64_t kWidth = kPanels * kColumns<C>;
+  share_by_threads(product.m * product.n * product.k, (product.n + kWidth - 1) / kWidth,
+                   [&](std::int64_t piece) { sum_panels(product, x, order, piece * kWidth); });
 }
 
 }  // namespace

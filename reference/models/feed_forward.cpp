@@ -15,16 +15,13 @@ Tensor<T> mlp(Run<T>& run, const std::string& name, const Tensor<T>& x, bool tap
     return tapped ? run.tapped_linear(module, in, tap) : run.linear(module, in);
   };
   // 1. to the hidden width
-  Tensor<T> hidden;
-  if (is_swiglu(run.model().activation)) {
-    const Tensor<T> gate = linear(name + ".gate_proj", x, name + ".gate_proj");
-    const Tensor<T> up = linear(name + ".up_proj", x, name + ".up_proj");
-    hidden = swiglu(gate, up);
-  } else {
-    const Tensor<T> up = linear(name + ".up_proj", x, name + ".up_proj");
-    hidden = activate(up, run.model().activation);
-  }
-  if (tapped) run.tracer.tap(name + ".hidden", hidden);
+  const bool gated = is_swiglu(run.model().activation);
+  Tensor<T> gate;
+  if (gated) gate = linear(name + ".gate_proj", x, name + ".gate_proj");
+  const Tensor<T> up = linear(name + ".up_proj", x, name + ".up_proj");
+  const auto activated = [&] { return gated ? swiglu(gate, up) : activate(up, run.model().activation); };
+  const Tensor<T> hidden =
+      tapped ? run.tapped_elementwise(name + ".hidden", up.shape, activated) : activated();
   // 2. back to the model's width
   return linear(name + ".down_proj", hidden, name);
 }

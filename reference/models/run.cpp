@@ -11,14 +11,6 @@
 
 namespace forgecheck {
 
-namespace {
-
-/// Products of so many multiply-adds are not computed for nothing. Smaller ones are: where sums are sampled, their draws
-/// come before those of other modules.
-constexpr std::int64_t kSkippedWork = std::int64_t{1} << 22;
-
-}  // namespace
-
 template <class T>
 Tensor<T> Run<T>::linear(const std::string& name, const Tensor<T>& x) const {
   return forgecheck::linear(x, matrix(name), options.arithmetic);
@@ -27,17 +19,6 @@ Tensor<T> Run<T>::linear(const std::string& name, const Tensor<T>& x) const {
 template <class T>
 Tensor<T> Run<T>::biased_linear(const std::string& name, const Tensor<T>& x) const {
   return forgecheck::linear(x, matrix(name), weights.at(name + ".bias"), options.arithmetic);
-}
-
-/// What `compute` returns, a tensor of `shape` that takes `work` operations, tapped; any values where they are replaced at once.
-template <class T>
-template <class Compute>
-Tensor<T> Run<T>::tapped(const std::string& tap, const Shape& shape, std::int64_t work,
-                         const Compute& compute) const {
-  const bool skipped = work >= kSkippedWork && tracer.overwrites(tap, shape);
-  Tensor<T> out = skipped ? Tensor<T>(shape) : compute();
-  tracer.tap(tap, out);
-  return out;
 }
 
 template <class T>
@@ -93,9 +74,7 @@ Tensor<T> Run<T>::normalised(const std::string& name, const Tensor<T>& x, double
 
 template <class T>
 Tensor<T> Run<T>::norm(const std::string& name, const Tensor<T>& x, double eps) const {
-  Tensor<T> out = normalised(name, x, eps);
-  tracer.tap(name, out);
-  return out;
+  return tapped_elementwise(name, x.shape, [&] { return normalised(name, x, eps); });
 }
 
 #define INSTANTIATE(T) template struct Run<T>;

@@ -47,6 +47,13 @@ struct Run {
   /// not computed; of one that it needs some rows of, only those are.
   Tensor<T> tapped_linear(const std::string& name, const Tensor<T>& x, const std::string& tap,
                           bool has_bias = false) const;
+  /// What `compute` returns, a tensor of `shape` made element by element, tapped; not computed where tapped_linear() would
+  /// not be.
+  template <class Compute>
+  Tensor<T> tapped_elementwise(const std::string& tap, const Shape& shape, const Compute& compute) const {
+    constexpr std::int64_t kOperations = 64;  // of one element, about
+    return tapped(tap, shape, kOperations * element_count(shape), compute);
+  }
   /// attention() of q (B, S, H, d), k and v (B, T, K, d), tapped as `tap`; not computed where tapped_linear() would
   /// not be.
   Tensor<T> tapped_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
@@ -59,9 +66,20 @@ struct Run {
  private:
   Tensor<T> linear_in_rows(const std::string& name, const Tensor<T>& x, bool has_bias,
                            const std::vector<std::int64_t>& rows, const Shape& shape) const;
+  /// Operations of so many multiply-adds are not computed for nothing. Smaller ones are: where sums are sampled, their draws
+  /// come before those of other modules.
+  static constexpr std::int64_t kSkippedWork = std::int64_t{1} << 22;
+
+  /// What `compute` returns, a tensor of `shape` that takes `work` operations, tapped; any values where they are replaced at
+  /// once.
   template <class Compute>
   Tensor<T> tapped(const std::string& tap, const Shape& shape, std::int64_t work,
-                   const Compute& compute) const;
+                   const Compute& compute) const {
+    const bool skipped = work >= kSkippedWork && tracer.overwrites(tap, shape);
+    Tensor<T> out = skipped ? Tensor<T>(shape) : compute();
+    tracer.tap(tap, out);
+    return out;
+  }
   Tensor<T> normalised(const std::string& name, const Tensor<T>& x, double eps) const;
 };
 

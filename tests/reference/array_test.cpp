@@ -34,6 +34,15 @@ TEST(Array, FromCopiesShapeTypeAndBits) {
   EXPECT_EQ(Array::from(Tensor<std::uint8_t>({1}, {1})).dtype(), Dtype::boolean);
 }
 
+TEST(Array, FromATensorThatIsGivenAwayCopiesNothing) {
+  auto x = tensor<float>({2, 1}, {1.5, -2});
+  const void* const data = x.data.data();
+  const Array array = Array::from(std::move(x));
+  EXPECT_EQ(array.bytes().data(), data);
+  EXPECT_EQ(array.shape(), (Shape{2, 1}));
+  EXPECT_EQ(array.at(1), -2);
+}
+
 TEST(Array, CopiesShareTheirBytes) {
   const Array array = Array::from(doubles({2}, {1, 2}));
   const Array copy = array;

@@ -136,7 +136,7 @@ TEST(RequireMemory, ASmallCaseFits) {
 TEST(RequireMemory, CountsTheWeights) {
   EXPECT_EQ(
       gib_needed("dense[dim=65536,n_layers=64,n_heads=64,vocab_size=65536,ffn_hidden_dim=65536]/batch=0"),
-      12 * 1800);
+      8 * 1800);
 }
 
 // Three traces in float64 of 12 D + 3 F numbers a layer and V logits for each position, and one row of
