@@ -1,8 +1,11 @@
 #include "reference/array.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <type_traits>
 #include <utility>
 
@@ -97,11 +100,34 @@ INSTANTIATE(std::int64_t)
 INSTANTIATE(std::uint8_t)
 #undef INSTANTIATE
 
+/// What makes an array's elements, and all of them once somebody asked for the bytes.
+struct Array::Made {
+  Maker maker;
+  std::once_flag once;
+  Array kept;
+};
+
+Array Array::made(Dtype dtype, Shape shape, Maker maker) {
+  Array result(dtype, std::move(shape), nullptr);
+  result.made_ = std::make_shared<Made>();
+  result.made_->maker = std::move(maker);
+  return result;
+}
+
 std::span<const std::byte> Array::bytes() const {
+  if (made_ != nullptr) {
+    std::call_once(made_->once, [&] { made_->kept = from(to<float>()).cast(dtype_); });
+    return made_->kept.bytes();
+  }
   return {data_.get(), static_cast<std::size_t>(size()) * size_of(dtype_)};
 }
 
 double Array::at(std::int64_t i) const {
+  if (made_ != nullptr) {
+    double element = 0;
+    read(i, std::span(&element, 1));
+    return element;
+  }
   switch (dtype_) {
     case Dtype::f64:
       return load<double>(data_.get(), i);
@@ -141,6 +167,17 @@ std::int64_t Array::int_at(std::int64_t i) const {
 
 template <class T>
 void Array::read(std::int64_t first, std::span<T> out) const {
+  if (made_ != nullptr) {
+    std::array<float, 512> piece;
+    while (!out.empty()) {
+      const std::size_t count = std::min(out.size(), piece.size());
+      made_->maker(first, std::span(piece.data(), count));
+      for (std::size_t i = 0; i < count; ++i) out[i] = narrow<T>(static_cast<double>(piece[i]));
+      out = out.subspan(count);
+      first += static_cast<std::int64_t>(count);
+    }
+    return;
+  }
   // Models have many millions of elements: the types of most of them are looked up once.
   const auto convert = [&]<class Stored>(Stored) {
     for (T& element : out) {
@@ -180,6 +217,13 @@ Tensor<std::int64_t> Array::to_int64() const {
 
 Array Array::cast(Dtype dtype) const {
   if (dtype == dtype_) return *this;
+  if (made_ != nullptr && (dtype == Dtype::bf16 || holds(dtype, dtype_))) {
+    return made(dtype, shape_, [maker = made_->maker, dtype](std::int64_t first, std::span<float> out) {
+      maker(first, out);
+      if (dtype != Dtype::bf16) return;
+      for (float& element : out) element = Bfloat16(element);
+    });
+  }
   switch (dtype) {
     case Dtype::f64:
       return from(to<double>());

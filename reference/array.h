@@ -1,9 +1,11 @@
 // A tensor whose element type is known only at run time: the contents of files, and the inputs and outputs of
-// a backend. The bytes are shared and never change, so a copy is cheap and a view of a mapped file is safe.
+// a backend. The bytes are shared and never change, so a copy is cheap and a view of a mapped file is safe. The weights of a
+// model that is too large for the memory may be made each time that they are read.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -26,10 +28,18 @@ class Array {
   template <class T>
   static Array from(Tensor<T>&& tensor);
 
+  /// Writes elements `first` to `first + out.size()`.
+  using Maker = std::function<void(std::int64_t first, std::span<float> out)>;
+  /// Numbers of a floating point `dtype` that `maker` makes whenever they are read, from several threads. Only bytes() keeps
+  /// them.
+  static Array made(Dtype dtype, Shape shape, Maker maker);
+
   Dtype dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
   std::int64_t size() const { return element_count(shape_); }
   std::span<const std::byte> bytes() const;
+  /// Whether bytes() costs nothing.
+  bool is_in_memory() const { return made_ == nullptr; }
 
   /// Element i as a double: exact for every type but int64 beyond 2^53.
   double at(std::int64_t i) const;
@@ -49,9 +59,12 @@ class Array {
   Array cast(Dtype dtype) const;
 
  private:
+  struct Made;
+
   Dtype dtype_;
   Shape shape_;
   std::shared_ptr<const std::byte> data_;
+  std::shared_ptr<Made> made_;
 };
 
 }  // namespace forgecheck

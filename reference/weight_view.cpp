@@ -47,8 +47,10 @@ linalg::Factor<compute_t<T>> WeightView<T>::factor() const {
   using C = compute_t<T>;
   if constexpr (std::is_same_v<T, C>) {
     if (tensor_ != nullptr) return tensor_->data.data();
-    const std::byte* const data = stored_->bytes().data();
-    if (stored_->dtype() == dtype_of<T>() && is_aligned<T>(data)) return reinterpret_cast<const T*>(data);
+    if (stored_->dtype() == dtype_of<T>() && stored_->is_in_memory()) {
+      const std::byte* const data = stored_->bytes().data();
+      if (is_aligned<T>(data)) return reinterpret_cast<const T*>(data);
+    }
   } else {
     if (tensor_ != nullptr) return {tensor_->data.data(), read_tensor<T>};
   }

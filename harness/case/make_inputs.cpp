@@ -236,13 +236,33 @@ Inputs make_inputs(const Case& value) {
   return inputs;
 }
 
+namespace {
+
+/// So many weights are drawn on several threads.
+constexpr std::int64_t kManyWeights = std::int64_t{1} << 20;
+/// Of so many, the matrices are drawn again each time that they are read: 4 GiB in float32.
+constexpr std::int64_t kMoreWeightsThanAreKept = std::int64_t{1} << 30;
+
+struct ParameterSizes {
+  std::int64_t all = 0, largest = 0;
+};
+
+ParameterSizes parameter_sizes(const std::vector<ParameterInfo>& parameters) {
+  ParameterSizes sizes;
+  for (const ParameterInfo& info : parameters) {
+    sizes.all += element_count(info.shape);
+    sizes.largest = std::max(sizes.largest, element_count(info.shape));
+  }
+  return sizes;
+}
+
+}  // namespace
+
 void require_memory(const Case& value) {
   const ModelConfig& model = value.architecture.model;
   const auto number = [](std::int64_t size) { return static_cast<double>(size); };
-  double parameters = 0;
-  for (const ParameterInfo& info : all_parameters(value.architecture)) {
-    parameters += number(element_count(info.shape));
-  }
+  const ParameterSizes weights = parameter_sizes(all_parameters(value.architecture));
+  const double kept = number(weights.all < kMoreWeightsThanAreKept ? weights.all : weights.largest);
   const SeededInputs& sizes = value.inputs;
   const double length = number(sizes.text_len) + number(sizes.image_tokens) +
                         number(std::max<std::int64_t>(1, sizes.frames)) * number(sizes.patches);
@@ -250,7 +270,7 @@ void require_memory(const Case& value) {
   const double width = 12.0 * number(model.dim) + 3.0 * number(model.computed_ffn_hidden_dim());
   const double activations = positions * (width * number(model.n_layers) + number(model.vocab_size));
   // Weights as float32, once more in a backend; traces of the candidate, oracle and baseline.
-  const double needed = 8.0 * parameters + 24.0 * activations + length * positions;
+  const double needed = 8.0 * kept + 24.0 * activations + length * positions;
   const double available = number(sysconf(_SC_PHYS_PAGES)) * number(sysconf(_SC_PAGE_SIZE));
   if (needed <= available) return;
   constexpr double kGib = 1 << 30;
@@ -258,19 +278,17 @@ void require_memory(const Case& value) {
                                 std::llround(needed / kGib), std::llround(available / kGib)));
 }
 
-/// So many weights are drawn on several threads.
-constexpr std::int64_t kManyWeights = std::int64_t{1} << 20;
-
 ParameterTable make_parameters(const Case& value) {
   const std::vector<ParameterInfo> infos = all_parameters(value.architecture);
   std::vector<Array> arrays(infos.size());
-  std::int64_t elements = 0;
-  for (const ParameterInfo& info : infos) elements += element_count(info.shape);
-  linalg::parallel_for(elements >= kManyWeights ? linalg::thread_count() : 1, std::ssize(infos),
-                       [&](std::int64_t i) {
-                         const auto at = static_cast<std::size_t>(i);
-                         arrays[at] = Array::from(seeded_parameter(infos[at], value.seed));
-                       });
+  const std::int64_t elements = parameter_sizes(infos).all;
+  linalg::parallel_for(
+      elements >= kManyWeights ? linalg::thread_count() : 1, std::ssize(infos), [&](std::int64_t i) {
+        const ParameterInfo& info = infos[static_cast<std::size_t>(i)];
+        const bool kept = elements < kMoreWeightsThanAreKept || info.shape.size() < 2;
+        arrays[static_cast<std::size_t>(i)] =
+            kept ? Array::from(seeded_parameter(info, value.seed)) : made_parameter(info, value.seed);
+      });
   ParameterTable table;
   for (std::size_t i = 0; i < infos.size(); ++i) table.emplace(infos[i].name, arrays[i]);
   return table;

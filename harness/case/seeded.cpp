@@ -47,18 +47,26 @@ std::uint64_t seeded_key(std::string_view name, std::uint64_t seed) {
   return fnv1a64(name) ^ splitmix64(seed);
 }
 
-Tensor<float> seeded_tensor(std::string_view name, const Shape& shape, std::uint64_t seed, float scale,
-                            float offset) {
-  const std::uint64_t key = seeded_key(name, seed);
-  Tensor<float> x(shape);
-  for (std::int64_t i = 0; i < x.size(); ++i) {
-    const std::uint64_t v = splitmix64(key + static_cast<std::uint64_t>(i)) >> 40;
+namespace {
+
+/// Elements `first` to `first + out.size()`, uniform in offset - scale .. offset + scale.
+void draw(std::uint64_t key, float scale, float offset, std::int64_t first, std::span<float> out) {
+  for (float& element : out) {
+    const std::uint64_t v = splitmix64(key + static_cast<std::uint64_t>(first++)) >> 40;
     // 24 bits times the 24 bits of scale are exact in double: the conversion is the first rounding, and as it
     // stands between the product and the sum no compiler can fuse the two.
     const double unit = (2.0 * static_cast<double>(v) - 0x1p24) / 0x1p24;
     const auto scaled = static_cast<float>(unit * static_cast<double>(scale));
-    x[i] = scaled + offset;
+    element = scaled + offset;
   }
+}
+
+}  // namespace
+
+Tensor<float> seeded_tensor(std::string_view name, const Shape& shape, std::uint64_t seed, float scale,
+                            float offset) {
+  Tensor<float> x(shape);
+  draw(seeded_key(name, seed), scale, offset, 0, std::span(x.data));
   return x;
 }
 
@@ -86,6 +94,14 @@ SeededRule seeded_rule(const ParameterInfo& parameter) {
     }
   }
   throw_not_an_enumerator("kind of parameter", parameter.kind);
+}
+
+Array made_parameter(const ParameterInfo& parameter, std::uint64_t seed) {
+  const std::uint64_t key = seeded_key(parameter.name, seed);
+  return Array::made(Dtype::f32, parameter.shape,
+                     [rule = seeded_rule(parameter), key](std::int64_t first, std::span<float> out) {
+                       draw(key, rule.scale, rule.offset, first, out);
+                     });
 }
 
 Tensor<float> seeded_parameter(const ParameterInfo& parameter, std::uint64_t seed) {

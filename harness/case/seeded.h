@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "reference/array.h"
 #include "reference/parameters.h"
 #include "reference/tensor.h"
 
@@ -47,5 +48,8 @@ SeededRule seeded_rule(const ParameterInfo& parameter);
 
 /// seeded_tensor of the parameter's name and shape under its rule.
 Tensor<float> seeded_parameter(const ParameterInfo& parameter, std::uint64_t seed);
+
+/// The same numbers, made each time that they are read.
+Array made_parameter(const ParameterInfo& parameter, std::uint64_t seed);
 
 }  // namespace forgecheck

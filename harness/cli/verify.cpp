@@ -4,12 +4,14 @@
 #include <optional>
 
 #include "harness/backend/backend.h"
+#include "harness/backend/reference_run.h"
 #include "harness/cli/command.h"
 #include "harness/cli/report_options.h"
 #include "harness/cli/shard.h"
 #include "harness/cli/worker_options.h"
 #include "harness/golden/golden_file.h"
 #include "harness/golden/store.h"
+#include "harness/io/checkpoint.h"
 #include "harness/io/file_name.h"
 #include "harness/report/text.h"
 #include "harness/verdict/judge.h"
@@ -26,6 +28,8 @@ constexpr std::string_view kRecording = "golden";
 
 struct VerifyOptions {
   std::string golden;
+  std::string config, dtype = "float32";
+  std::int64_t tokens = 128, layers = 0;
   std::vector<std::string> filters;
   std::string shard;
   std::vector<std::string> backends;
@@ -55,16 +59,39 @@ class Verification {
       show_progress(fmt::format("[{}/{}] {}", i + 1, entries.size(), entries[i].name));
       verify(entries[i]);
     }
+    return finish(counted(entries.size(), "golden"), start);
+  }
+
+  /// Every backend on the case of a configuration.
+  int run(const Case& definition) {
+    const auto start = std::chrono::steady_clock::now();
+    const Problem problem = seeded_problem(definition);
+    for (const auto& backend : backends_) {
+      const auto backend_start = std::chrono::steady_clock::now();
+      show_progress(backend->name());
+      Result result;
+      result.candidate = backend->name();
+      result.case_line = case_text(definition);
+      result.dtype = torch_name(definition.dtype);
+      result.judgement = judged_by(options_.report, judge_backend(*backend, problem));
+      result.repeat = repeat_line(options_.report, {"forgecheck", "replay", result.case_line, "--backend",
+                                                    std::string(backend->name())});
+      result.seconds = seconds_since(backend_start);
+      add(std::move(result));
+    }
+    return finish(options_.config, start);
+  }
+
+ private:
+  int finish(const std::string& what, std::chrono::steady_clock::time_point start) {
     show_progress("");
     print_summary(out_, report_);
-    out_ << fmt::format("{}, {} in {:.1f} s: {}\n", counted(entries.size(), "golden"),
-                        counted(report_.results.size(), "trace"), seconds_since(start),
-                        summary_line(report_));
+    out_ << fmt::format("{}, {} in {:.1f} s: {}\n", what, counted(report_.results.size(), "trace"),
+                        seconds_since(start), summary_line(report_));
     write_reports(options_.report, report_);
     return exit_status(report_);
   }
 
- private:
   /// The goldens that any of the filters names, and of those the shard. Each filter must name one.
   std::vector<GoldenEntry> chosen() const {
     const std::vector<GoldenEntry> all = find_goldens(folder_, "");
@@ -139,6 +166,10 @@ class Verification {
       result.dtype = torch_name(golden->problem.definition.dtype);
       if (candidate == kRecording) result.producer = golden->producer.backend;
     }
+    add(std::move(result));
+  }
+
+  void add(Result result) {
     if (!is_success(result.judgement.verdict)) {
       show_progress("");
       print_failure(out_, result, ++failures_ > kFullFailures);
@@ -154,6 +185,26 @@ class Verification {
   Report report_;
 };
 
+/// The first layers of a configured model, on one row of tokens.
+Case case_of(const VerifyOptions& options) {
+  Case definition;
+  definition.architecture = load_config(options.config);
+  ModelConfig& model = definition.architecture.model;
+  if (options.layers > model.n_layers) {
+    throw ConfigError(fmt::format("--layers {}: {} has {}", options.layers, options.config, model.n_layers));
+  }
+  if (options.tokens > model.max_seq_len) {
+    throw ConfigError(fmt::format("--tokens {}: {} has max_seq_len = {}", options.tokens, options.config,
+                                  model.max_seq_len));
+  }
+  if (options.layers > 0) model.n_layers = options.layers;
+  definition.dtype = options.dtype == "bfloat16" ? Dtype::bf16 : Dtype::f32;
+  definition.inputs.batch = 1;
+  definition.inputs.text_len = options.tokens;
+  validate(definition);
+  return definition;
+}
+
 }  // namespace
 
 void add_verify(CLI::App& app, Invocation& invocation) {
@@ -161,10 +212,27 @@ void add_verify(CLI::App& app, Invocation& invocation) {
   CLI::App* command = add_command(
       app, "verify", "Check every recorded trace against the oracle, and every backend on the same cases",
       "forgecheck verify --filter 'kempnerforge/moe/*' --backend cpu:openblas --json report.json");
-  command->add_option("--golden", options->golden, "Folder of golden files (default: the repository's)");
-  command->add_option("--filter", options->filters,
-                      "Only goldens whose name matches (* and ?) or contains this (repeatable)");
-  command->add_option("--shard", options->shard, "Only the i-th of n parts: i/n");
+  CLI::Option* golden =
+      command->add_option("--golden", options->golden, "Folder of golden files (default: the repository's)");
+  CLI::Option* filter =
+      command->add_option("--filter", options->filters,
+                          "Only goldens whose name matches (* and ?) or contains this (repeatable)");
+  CLI::Option* shard = command->add_option("--shard", options->shard, "Only the i-th of n parts: i/n");
+  CLI::Option* config =
+      command
+          ->add_option("--config", options->config,
+                       "Instead of goldens, this model with seeded weights: KempnerForge's .toml, "
+                       "Hugging Face's config.json, or a folder with one of them")
+          ->excludes(golden, filter, shard);
+  command->add_option("--tokens", options->tokens, "Of that model: how many tokens it reads (default 128)")
+      ->check(CLI::PositiveNumber)
+      ->needs(config);
+  command->add_option("--layers", options->layers, "Of that model: only its first layers (default: all)")
+      ->check(CLI::PositiveNumber)
+      ->needs(config);
+  command->add_option("--dtype", options->dtype, "Of that model: float32 (default) or bfloat16")
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->needs(config);
   command->add_option(
       "--backend", options->backends,
       "Backend to judge (repeatable; default: every available one; golden: only the recordings)");
@@ -179,6 +247,12 @@ void add_verify(CLI::App& app, Invocation& invocation) {
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] {
       if (options->backends.empty()) options->backends = default_backends();
+      if (!options->config.empty()) {
+        if (options->backends == std::vector<std::string>{std::string(kRecording)}) {
+          throw ConfigError("--backend golden: a configuration has no recording");
+        }
+        return Verification(*options, {}, invocation).run(case_of(*options));
+      }
       return Verification(*options, golden_folder(options->golden), invocation).run();
     };
   });

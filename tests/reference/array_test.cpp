@@ -43,6 +43,55 @@ TEST(Array, FromATensorThatIsGivenAwayCopiesNothing) {
   EXPECT_EQ(array.at(1), -2);
 }
 
+/// The numbers 0, 0.1, 0.2, ..., made whenever they are read.
+Array made(Dtype dtype, Shape shape, int* calls = nullptr) {
+  return Array::made(dtype, std::move(shape), [calls](std::int64_t first, std::span<float> out) {
+    if (calls != nullptr) ++*calls;
+    for (float& element : out) element = static_cast<float>(first++) * 0.1F;
+  });
+}
+
+TEST(Array, MadeNumbersAreThoseOfItsMaker) {
+  const Array array = made(Dtype::f32, {7, 300});
+  EXPECT_FALSE(array.is_in_memory());
+  EXPECT_TRUE(Array::from(doubles({1}, {1})).is_in_memory());
+  const Tensor<double> all = array.to<double>();
+  EXPECT_EQ(all.shape, (Shape{7, 300}));
+  for (const std::int64_t i : {0, 1, 511, 512, 2099}) {
+    EXPECT_EQ(all[i], static_cast<double>(static_cast<float>(i) * 0.1F));
+    EXPECT_EQ(array.at(i), all[i]);
+  }
+  std::vector<float> some(600);
+  array.read(1000, std::span(some));
+  EXPECT_EQ(some[599], static_cast<float>(1599) * 0.1F);
+}
+
+TEST(Array, MadeNumbersAreRoundedWhenTheyAreCast) {
+  const Array array = made(Dtype::f32, {2, 300}), rounded = array.cast(Dtype::bf16);
+  EXPECT_FALSE(rounded.is_in_memory());
+  EXPECT_EQ(rounded.dtype(), Dtype::bf16);
+  EXPECT_EQ(rounded.at(7), bf16(static_cast<float>(array.at(7))));
+  EXPECT_EQ(array.cast(Dtype::f64).at(7), array.at(7));
+  EXPECT_EQ(array.cast(Dtype::f64).dtype(), Dtype::f64);
+}
+
+TEST(Array, BytesOfMadeNumbersAreKept) {
+  int calls = 0;
+  const Array array = made(Dtype::f32, {600}, &calls), copy = array;
+  const Tensor<float> numbers = array.to<float>();
+  const int before = calls;
+  ASSERT_EQ(array.bytes().size(), 2400U);
+  EXPECT_EQ(std::memcmp(array.bytes().data(), numbers.data.data(), 2400), 0);
+  EXPECT_GT(calls, before);
+  const int once = calls;
+  EXPECT_EQ(copy.bytes().data(), array.bytes().data());
+  EXPECT_EQ(calls, once);
+  const Array rounded = array.cast(Dtype::bf16);
+  EXPECT_EQ(rounded.bytes().size(), 1200U);
+  EXPECT_EQ(std::memcmp(rounded.bytes().data(), Array::from(numbers).cast(Dtype::bf16).bytes().data(), 1200),
+            0);
+}
+
 TEST(Array, CopiesShareTheirBytes) {
   const Array array = Array::from(doubles({2}, {1, 2}));
   const Array copy = array;

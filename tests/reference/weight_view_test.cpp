@@ -61,6 +61,16 @@ TEST(WeightView, DoesNotCopyNumbersOfItsType) {
   EXPECT_EQ(read, stored.bytes().data());
 }
 
+TEST(WeightView, NumbersThatAreMadeStayUnkept) {
+  const Array stored = Array::made(Dtype::f32, {2, 2}, [](std::int64_t first, std::span<float> out) {
+    for (float& element : out) element = static_cast<float>(first++);
+  });
+  std::vector<float> scratch;
+  const float* const read = WeightView<float>(stored).factor().all(4, scratch);
+  EXPECT_EQ(read, scratch.data());
+  EXPECT_EQ(scratch, (std::vector<float>{0, 1, 2, 3}));
+}
+
 // A file may have its tensors at any byte.
 TEST(WeightView, NumbersMayBeginAnywhere) {
   const std::vector<float> numbers = {1, 2, 3, 4};

@@ -131,12 +131,23 @@ TEST(RequireMemory, ASmallCaseFits) {
   EXPECT_EQ(gib_needed("dense[" + kModelOfMakeInputsRefusal + "]"), -1);
 }
 
-// Weights as float32 and once more as float64: 12 bytes each. 64 layers of 7 * 65536^2, an embedding and a
-// head of 65536^2 each, and the norms: 1800 * 2^30 weights and a little more.
+// Weights as float32, here and in a backend: 8 bytes each, 48 * 2^20 an expert. 2^15 positions whose rows of scores alone do
+// not fit: experts change the weights, and nothing else.
 TEST(RequireMemory, CountsTheWeights) {
+  const auto with_experts = [](const std::string& count) {
+    return gib_needed(
+        "moe[dim=4096,n_layers=1,n_heads=32,ffn_hidden_dim=4096,vocab_size=64,max_seq_len=2097152,num_"
+        "experts=" +
+        count + "]/batch=1,text_len=2097152");
+  };
+  EXPECT_NEAR(with_experts("18") - with_experts("2"), 8 * 16 * 48.0 / 1024, 1);
+}
+
+// Of more than 2^30 only the largest matrix, 2^34 here, is ever in memory.
+TEST(RequireMemory, CountsTheLargestOfManyWeights) {
   EXPECT_EQ(
-      gib_needed("dense[dim=65536,n_layers=64,n_heads=64,vocab_size=65536,ffn_hidden_dim=65536]/batch=0"),
-      8 * 1800);
+      gib_needed("dense[dim=65536,n_layers=64,n_heads=64,vocab_size=262144,ffn_hidden_dim=65536]/batch=0"),
+      8 * 16);
 }
 
 // Three traces in float64 of 12 D + 3 F numbers a layer and V logits for each position, and one row of

@@ -258,7 +258,23 @@ TEST(MakeParameters, AreTheSeededTensorsOfTheArchitecture) {
   for (const ParameterInfo& info : infos) {
     ASSERT_TRUE(table.contains(info.name)) << info.name;
     EXPECT_EQ(table.at(info.name).to<float>().data, seeded_parameter(info, 9).data) << info.name;
+    EXPECT_TRUE(table.at(info.name).is_in_memory());
   }
+}
+
+// So many that drawing them all would take minutes, and their memory is not there.
+TEST(MakeParameters, MatricesOfAVeryLargeModelAreMadeWhenTheyAreRead) {
+  const Case value = parse_case_text("dense[dim=8192,n_layers=80,n_heads=64,vocab_size=128256]/seed=9");
+  const ParameterTable table = make_parameters(value);
+  for (const ParameterInfo& info : all_parameters(value.architecture)) {
+    const Array& array = table.at(info.name);
+    EXPECT_EQ(array.shape(), info.shape);
+    EXPECT_EQ(array.is_in_memory(), info.shape.size() == 1) << info.name;
+  }
+  const ParameterInfo row{"layers.3.attention.q_proj.weight", {1, 8192}, ParameterKind::linear};
+  std::vector<float> beginning(8192);
+  table.at(row.name).read(0, std::span(beginning));
+  EXPECT_EQ(beginning, seeded_parameter(row, 9).data);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // What the judging commands find, print and write.
+#include <fstream>
 #include <iterator>
 #include <set>
 #include <sstream>
@@ -26,6 +27,50 @@ TEST_F(Verify, GoldensOfOneNameMatchOnEveryBackend) {
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("golden (kempnerforge)"), HasSubstr("reference"),
                                  HasSubstr("goldens, "), HasSubstr(" match")));
   EXPECT_THAT(outcome.out, testing::Not(HasSubstr("mismatch")));
+}
+
+const char* const kSmallConfig =
+    "[model]\ndim = 32\nn_layers = 3\nn_heads = 4\nvocab_size = 50\nmax_seq_len = 64\nqk_norm = true\n";
+
+TEST_F(Verify, AConfigurationIsJudgedOnEveryBackendThatIsAsked) {
+  std::ofstream(at("small.toml")) << kSmallConfig;
+  const Outcome outcome = run({"verify", "--config", "small.toml", "--tokens", "17", "--layers", "2",
+                               "--backend", "cpu:openblas", "--backend", "reference", "--json", "r.json"});
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("small.toml, 2 traces in "));
+  const json found = report("r.json");
+  ASSERT_EQ(found["results"].size(), 2U);
+  EXPECT_EQ(found["results"][0]["candidate"], "cpu:openblas");
+  const std::string line = found["results"][0]["case"];
+  EXPECT_THAT(line,
+              AllOf(HasSubstr("n_layers=2"), HasSubstr("qk_norm=true"), HasSubstr("batch=1,text_len=17")));
+  EXPECT_EQ(found["results"][0]["repeat"], "forgecheck replay '" + line + "' --backend cpu:openblas");
+  EXPECT_EQ(run({"replay", line, "--backend", "cpu:openblas"}).status, 0);
+  EXPECT_EQ(run({"verify", "--config", "small.toml", "--tokens", "9", "--dtype", "bfloat16", "--backend",
+                 "reference", "--json", "b.json"})
+                .status,
+            0);
+  EXPECT_THAT(report("b.json")["results"][0]["case"], AllOf(HasSubstr("n_layers=3"), HasSubstr("bfloat16")));
+}
+
+TEST_F(Verify, AConfigurationThatDoesNotFitIsRefused) {
+  std::ofstream(at("small.toml")) << kSmallConfig;
+  const auto refusal = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"verify", "--backend", "reference"});
+    const Outcome outcome = run(words);
+    EXPECT_EQ(outcome.status, 2) << outcome.out;
+    return outcome.err;
+  };
+  EXPECT_THAT(refusal({"--config", "small.toml", "--layers", "4"}),
+              HasSubstr("--layers 4: small.toml has 3"));
+  EXPECT_THAT(refusal({"--config", "small.toml", "--tokens", "65"}),
+              HasSubstr("--tokens 65: small.toml has max_seq_len = 64"));
+  EXPECT_THAT(refusal({"--config", "small.toml", "--shard", "1/2"}), HasSubstr("excludes"));
+  EXPECT_THAT(refusal({"--layers", "1"}), HasSubstr("--config"));
+  EXPECT_THAT(refusal({"--config", "none.toml"}), HasSubstr("none.toml"));
+  const Outcome recording = run({"verify", "--config", "small.toml", "--backend", "golden"});
+  EXPECT_EQ(recording.status, 2);
+  EXPECT_THAT(recording.err, HasSubstr("a configuration has no recording"));
 }
 
 TEST_F(Verify, ATamperedGoldenIsAMismatchOfItsModuleAlone) {
