@@ -270,7 +270,7 @@ void require_memory(const Case& value) {
   const double width = 12.0 * number(model.dim) + 3.0 * number(model.computed_ffn_hidden_dim());
   const double activations = positions * (width * number(model.n_layers) + number(model.vocab_size));
   // Weights as float32, once more in a backend; traces of the candidate, oracle and baseline.
-  const double needed = 8.0 * kept + 24.0 * activations + length * positions;
+  const double needed = 8.0 * kept + 24.0 * activations;
   const double available = number(sysconf(_SC_PHYS_PAGES)) * number(sysconf(_SC_PAGE_SIZE));
   if (needed <= available) return;
   constexpr double kGib = 1 << 30;

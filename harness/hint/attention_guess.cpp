@@ -77,7 +77,7 @@ Tensor<double> joined(const Tensor<double>& first, const Tensor<double>& second)
   return all.reshaped({all.dim(0), all.dim(1), second.dim(2), second.dim(3)});
 }
 
-AttentionMask mask_of(const AttentionParts& parts, const AttentionChange& change, std::int64_t batch,
+Tensor<std::uint8_t> mask_of(const AttentionParts& parts, const AttentionChange& change, std::int64_t batch,
                       std::int64_t queries, std::int64_t keys) {
   const Visible visible = change.visible;
   const bool any = visible == Visible::everything;
@@ -87,7 +87,7 @@ AttentionMask mask_of(const AttentionParts& parts, const AttentionChange& change
   const bool windowed = causal && parts.window > 0 && visible != Visible::ignoring_window;
   const std::int64_t window = parts.window + (visible == Visible::one_in_window_too_many ? 1 : 0);
   const std::int64_t reach = visible == Visible::one_ahead ? 1 : visible == Visible::only_before ? -1 : 0;
-  AttentionMask mask({batch, queries, keys});
+  Tensor<std::uint8_t> mask({batch, queries, keys});
   for (std::int64_t i = 0; i < mask.size(); ++i) {
     const std::int64_t key = i % keys, query = i / keys % queries, row = i / keys / queries * keys;
     const bool seen = (!causal || key <= query + reach) && (!windowed || key > query - window) &&
@@ -99,7 +99,7 @@ AttentionMask mask_of(const AttentionParts& parts, const AttentionChange& change
 }
 
 /// Rows without a visible key see all; their numbers.
-std::vector<std::int64_t> open_empty_rows(AttentionMask& mask) {
+std::vector<std::int64_t> open_empty_rows(Tensor<std::uint8_t>& mask) {
   std::vector<std::int64_t> empty;
   for (std::int64_t r = 0; r < mask.rows(); ++r) {
     if (std::ranges::any_of(mask.row(r), [](std::uint8_t seen) { return seen != 0; })) continue;
@@ -173,7 +173,7 @@ std::vector<Tensor<double>> contexts(const AttentionParts& parts, const Attentio
     k = strided(k, q.dim(2));
     v = strided(v, q.dim(2));
   }
-  AttentionMask mask = mask_of(parts, change, q.dim(0), q.dim(1), k.dim(1));
+  Tensor<std::uint8_t> mask = mask_of(parts, change, q.dim(0), q.dim(1), k.dim(1));
   const std::vector<std::int64_t> empty = open_empty_rows(mask);
   Tensor<double> context = attention(q, k, v, mask);
   if (change.empty_rows_are_zero) {

@@ -94,7 +94,7 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
   const std::int64_t keys = k.dim(1), kv_heads = k.dim(2);
   require_shape("[attention] v", v.shape, k.shape);
   require_shape("[attention] k", k.shape, {batch, keys, kv_heads, head_dim});
-  require_shape("[attention] mask", mask.shape, {batch, queries, keys});
+  require_shape("[attention] mask", mask.shape(), {batch, queries, keys});
   if (kv_heads == 0 || heads % kv_heads != 0) {
     throw ShapeError("[attention] " + std::to_string(heads) + " heads cannot share " +
                      std::to_string(kv_heads) + " key-value heads");
@@ -110,12 +110,14 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
   Tensor<T> out({batch, queries, heads, head_dim});
   const auto attend_with_heads = [&](std::int64_t query) {  // of batch * queries
     const std::int64_t b = query / queries;
+    std::vector<std::uint8_t> seen(static_cast<std::size_t>(keys));
+    mask.read(query, seen);
     for (std::int64_t h = 0; h < heads; ++h) {
       const std::int64_t kv_head = h / (heads / kv_heads);
       std::vector<std::span<const T>> visible_keys, visible_values;
       for (std::int64_t step = 0; step < keys; ++step) {
         const std::int64_t j = backwards ? keys - 1 - step : step;
-        if (mask[query * keys + j] == 0) continue;
+        if (seen[static_cast<std::size_t>(j)] == 0) continue;
         visible_keys.push_back(k.row((b * keys + j) * kv_heads + kv_head));
         visible_values.push_back(v.row((b * keys + j) * kv_heads + kv_head));
       }

@@ -105,9 +105,11 @@ Tensor<T> attention_in_blocks(const Tensor<T>& q, const Tensor<T>& k, const Tens
     multiply(weights.data(), rows, keys, x.data(), head_dim, head.keys);
     // 2. weights of the visible ones, zero for the others
     std::vector<C> sums, visible;
+    std::vector<std::uint8_t> seen(static_cast<std::size_t>(keys));
     for (std::int64_t r = 0; r < rows; ++r) {
-      const std::uint8_t* const seen = mask.data.data() + (b * queries + first + r) * keys;
-      const auto is_seen = [&](std::int64_t step) { return seen[backwards ? keys - 1 - step : step] != 0; };
+      mask.read(b * queries + first + r, seen);
+      if (backwards) std::ranges::reverse(seen);
+      const auto is_seen = [&](std::int64_t step) { return seen[static_cast<std::size_t>(step)] != 0; };
       C* const row = weights.data() + r * keys;
       visible.clear();
       for (std::int64_t step = 0; step < keys; ++step) {

@@ -131,8 +131,8 @@ TEST(RequireMemory, ASmallCaseFits) {
   EXPECT_EQ(gib_needed("dense[" + kModelOfMakeInputsRefusal + "]"), -1);
 }
 
-// Weights as float32, here and in a backend: 8 bytes each, 48 * 2^20 an expert. 2^15 positions whose rows of scores alone do
-// not fit: experts change the weights, and nothing else.
+// Weights as float32, here and in a backend: 8 bytes each, 48 * 2^20 an expert. The traces of 2^21 positions
+// do not fit: experts change the weights, and nothing else.
 TEST(RequireMemory, CountsTheWeights) {
   const auto with_experts = [](const std::string& count) {
     return gib_needed(
@@ -150,16 +150,16 @@ TEST(RequireMemory, CountsTheLargestOfManyWeights) {
       8 * 16);
 }
 
-// Three traces in float64 of 12 D + 3 F numbers a layer and V logits for each position, and one row of
-// scores: 24 * (2 * (12 * 16 + 3 * 24) + 31) = 13416 bytes a position, and one for each position of its row.
+// Three traces in float64 of 12 D + 3 F numbers a layer and V logits for each position:
+// 24 * (2 * (12 * 16 + 3 * 24) + 31) = 13416 bytes.
 TEST(RequireMemory, CountsThePositionsOfTextImagesAndFrames) {
   const std::string text = "joint_decoder[" + kModelOfMakeInputsRefusal +
                            ",max_text_len=32,adapter.type=linear,feature_dim=4]" +
                            "/batch=1073741824,text_len=1024";
-  EXPECT_EQ(gib_needed(text), 1024.0 * (13416 + 1024));
-  EXPECT_EQ(gib_needed(text + ",image_tokens=1024"), 2048.0 * (13416 + 2048));
-  EXPECT_EQ(gib_needed(text + ",patches=512"), 1536.0 * (13416 + 1536));
-  EXPECT_EQ(gib_needed(text + ",patches=512,frames=4"), 3072.0 * (13416 + 3072));
+  EXPECT_EQ(gib_needed(text), 1024.0 * 13416);
+  EXPECT_EQ(gib_needed(text + ",image_tokens=1024"), 2048.0 * 13416);
+  EXPECT_EQ(gib_needed(text + ",patches=512"), 1536.0 * 13416);
+  EXPECT_EQ(gib_needed(text + ",patches=512,frames=4"), 3072.0 * 13416);
 }
 
 }  // namespace

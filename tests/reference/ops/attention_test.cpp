@@ -33,7 +33,7 @@ TEST(Attention, EqualScoresAverageTheVisibleValues) {
   const Tensor<double> q({1, 2, 1, 2});
   const Tensor<double> k({1, 3, 1, 2});
   const auto v = doubles({1, 3, 1, 2}, {3, 0, 5, 2, 100, 100});
-  const AttentionMask mask({1, 2, 3}, {1, 1, 0, 0, 0, 1});
+  const Tensor<std::uint8_t> mask({1, 2, 3}, {1, 1, 0, 0, 0, 1});
   EXPECT_THAT(numbers(attention(q, k, v, mask)), AreNear({4, 1, 100, 100}));
 }
 
@@ -116,7 +116,7 @@ struct Large {
   std::int64_t queries = 75, keys = 133, heads = 6, kv_heads = 3, head_dim = 40;
   Tensor<T> q = wave({2, queries, heads, head_dim}, 0.11), k = wave({2, keys, kv_heads, head_dim}, 0.23),
             v = wave({2, keys, kv_heads, head_dim}, 0.37);
-  AttentionMask mask{{2, queries, keys}};
+  Tensor<std::uint8_t> mask{{2, queries, keys}};
 
   Large() {
     for (std::int64_t i = 0; i < mask.size(); ++i) {

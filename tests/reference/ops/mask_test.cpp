@@ -10,9 +10,12 @@ using Rows = std::vector<std::string>;
 /// One string per query, "x" where it sees the key and "." where not.
 Rows picture(const AttentionMask& mask) {
   Rows rows;
-  for (std::int64_t r = 0; r < mask.rows(); ++r) {
+  const Shape& shape = mask.shape();
+  std::vector<std::uint8_t> seen(static_cast<std::size_t>(shape[2]));
+  for (std::int64_t r = 0; r < shape[0] * shape[1]; ++r) {
+    mask.read(r, seen);
     std::string row;
-    for (const std::uint8_t seen : mask.row(r)) row += seen != 0 ? 'x' : '.';
+    for (const std::uint8_t key : seen) row += key != 0 ? 'x' : '.';
     rows.push_back(row);
   }
   return rows;
