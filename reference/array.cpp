@@ -217,13 +217,7 @@ Tensor<std::int64_t> Array::to_int64() const {
 
 Array Array::cast(Dtype dtype) const {
   if (dtype == dtype_) return *this;
-  if (made_ != nullptr && (dtype == Dtype::bf16 || holds(dtype, dtype_))) {
-    return made(dtype, shape_, [maker = made_->maker, dtype](std::int64_t first, std::span<float> out) {
-      maker(first, out);
-      if (dtype != Dtype::bf16) return;
-      for (float& element : out) element = Bfloat16(element);
-    });
-  }
+  if (made_ != nullptr) return cast_when_read(dtype);
   switch (dtype) {
     case Dtype::f64:
       return from(to<double>());
@@ -240,6 +234,15 @@ Array Array::cast(Dtype dtype) const {
                        " (float64, float32 and bfloat16 only)");
   }
   throw_not_an_enumerator("dtype", dtype);
+}
+
+Array Array::cast_when_read(Dtype dtype) const {
+  if (dtype == dtype_) return *this;
+  return made(dtype, shape_, [from = *this, dtype](std::int64_t first, std::span<float> out) {
+    from.read(first, out);
+    if (dtype != Dtype::bf16) return;
+    for (float& element : out) element = Bfloat16(element);
+  });
 }
 
 }  // namespace forgecheck

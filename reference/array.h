@@ -57,6 +57,8 @@ class Array {
 
   /// The values rounded once to another floating point type.
   Array cast(Dtype dtype) const;
+  /// The same for float32, bfloat16 and float16 values, which are rounded each time that they are read: for large arrays.
+  Array cast_when_read(Dtype dtype) const;
 
  private:
   struct Made;

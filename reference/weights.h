@@ -45,12 +45,20 @@ class Weights {
   }
 
  private:
+  /// Elements of an array that is not copied to be rounded.
+  static constexpr std::int64_t kLarge = std::int64_t{1} << 16;
+
   /// As it is stored, rounded to the storage type.
   const Array& stored(const std::string& name) const {
     const auto found = table_.find(name);
     if (found == table_.end()) throw ShapeError("parameter " + name + " is missing");
-    if (!holds(storage_, found->second.dtype())) found->second = found->second.cast(storage_);
-    return found->second;
+    Array& array = found->second;
+    if (!holds(storage_, array.dtype())) {
+      // float64 numbers do not pass through the floats of what is made when it is read.
+      const bool large = array.size() >= kLarge && array.dtype() != Dtype::f64;
+      array = large ? array.cast_when_read(storage_) : array.cast(storage_);
+    }
+    return array;
   }
   Tensor<T>& find(const std::string& name) const {
     const auto converted = tensors_.find(name);

@@ -6,6 +6,7 @@
 #include "reference/error.h"
 #include "reference/instantiate.h"
 #include "reference/linalg/matmul.h"
+#include "reference/linalg/parallel.h"
 
 namespace forgecheck {
 
@@ -28,16 +29,18 @@ void product_in_parts(Tensor<compute_t<T>>& product, const compute_t<T>* x, cons
                       std::int64_t in_features, bool transposed, std::int64_t part) {
   const std::int64_t out_features = product.width();
   const std::int64_t column_step = transposed ? in_features : 1, term_step = transposed ? 1 : out_features;
-  for (std::int64_t at = 0; at < product.size(); ++at) {
-    const std::int64_t row = at / out_features, column = at % out_features;
-    for (std::int64_t begin = 0; begin < in_features; begin += part) {
-      compute_t<T> sum = 0;
-      for (std::int64_t p = begin; p < std::min(begin + part, in_features); ++p) {
-        sum = multiply_add(sum, x[row * in_features + p], weight[column * column_step + p * term_step]);
+  linalg::share_by_threads(product.size() * in_features, out_features, [&](std::int64_t column) {
+    for (std::int64_t row = 0; row < product.rows(); ++row) {
+      compute_t<T>& total = product.row(row)[static_cast<std::size_t>(column)];
+      for (std::int64_t begin = 0; begin < in_features; begin += part) {
+        compute_t<T> sum = 0;
+        for (std::int64_t p = begin; p < std::min(begin + part, in_features); ++p) {
+          sum = multiply_add(sum, x[row * in_features + p], weight[column * column_step + p * term_step]);
+        }
+        total += round_to<T>(sum);
       }
-      product[at] += round_to<T>(sum);
     }
-  }
+  });
 }
 
 /// product (..., out) plus an optional bias (out), in T.

@@ -75,6 +75,15 @@ TEST(Array, MadeNumbersAreRoundedWhenTheyAreCast) {
   EXPECT_EQ(array.cast(Dtype::f64).dtype(), Dtype::f64);
 }
 
+TEST(Array, NumbersMayBeRoundedWhenTheyAreRead) {
+  const Array array = Array::from(tensor<float>({2}, {0.1, 0.2})),
+              rounded = array.cast_when_read(Dtype::bf16);
+  EXPECT_FALSE(rounded.is_in_memory());
+  EXPECT_EQ(rounded.dtype(), Dtype::bf16);
+  EXPECT_EQ(rounded.to<double>().data, array.cast(Dtype::bf16).to<double>().data);
+  EXPECT_EQ(array.cast_when_read(Dtype::f32).bytes().data(), array.bytes().data());
+}
+
 TEST(Array, BytesOfMadeNumbersAreKept) {
   int calls = 0;
   const Array array = made(Dtype::f32, {600}, &calls), copy = array;

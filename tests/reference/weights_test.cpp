@@ -64,6 +64,27 @@ TEST(Weights, ViewIsRoundedToTheStorageTypeFirst) {
   EXPECT_EQ(numbers_of(weights.view("norm.weight")), (std::vector<double>{bf16(0.1F), 1}));
 }
 
+// Whose rounded copies would be as large as a model.
+TEST(Weights, LargeOnesAreRoundedWithoutACopy) {
+  Tensor<float> large({2, 1 << 15});
+  for (float& value : large.data) value = 0.1F;
+  Tensor<double> doubles({2, 1 << 15});
+  for (double& value : doubles.data) value = 0.1;
+  const ParameterTable table = {{"float", Array::from(large)}, {"double", Array::from(doubles)}};
+  const Weights<double> weights(table, Dtype::bf16), as_float(table, Dtype::f32);
+  EXPECT_EQ(numbers_of(weights.view("float"))[70], bf16(0.1F));
+  EXPECT_EQ(weights.at("double")[70], bf16(0.1F));
+  EXPECT_EQ(as_float.at("double")[70], static_cast<double>(0.1F));
+}
+
+// Just above the middle between two bfloat16 numbers, which it would be in float32, and then rounds to the even one.
+TEST(Weights, LargeDoublesAreRoundedOnce) {
+  Tensor<double> doubles({2, 1 << 15});
+  for (double& value : doubles.data) value = 1 + 0x1p-8 + 0x1p-40;
+  const Weights<double> weights({{"w", Array::from(doubles)}}, Dtype::bf16);
+  EXPECT_EQ(weights.at("w")[0], 1 + 0x1p-7);
+}
+
 // float32 numbers are bfloat16 only after rounding, and bfloat16 and float16 numbers are neither each other's.
 TEST(Weights, AreRoundedToATypeThatDoesNotHoldThem) {
   const auto rounded = [](Dtype stored, Dtype storage, double value) {

@@ -123,6 +123,25 @@ TEST(LargeCases, OnlyTheWrongRowsAreMeasured) {
   EXPECT_GT(std::ranges::min(reach.row(5)), 0);
 }
 
+// Partial sums that are rounded are right, and far outside of what the baselines grant.
+TEST(LargeCases, AnotherOrderOfRoundingIsFoundByTheWorstRows) {
+  const Problem problem = seeded_problem(parse_case_text(kLarge + "/bfloat16"));
+  const Trace plain = run_forced(problem, Dtype::bf16, kPlain, Trace(), Forcing::nothing).trace;
+  const std::string tap = "layers.0.mlp";
+  const auto judged = [&](const Arithmetic& arithmetic, double error) {
+    Tensor<float> values =
+        run_forced(problem, Dtype::bf16, arithmetic, plain, {tap}).trace.at(tap).to<float>();
+    values.row(9)[3] += static_cast<float>(error);
+    const Trace trace = with_value(plain, tap, Array::from(values).cast(Dtype::bf16));
+    const JudgedTrace result = compare_with_oracle(problem, trace, Dtype::bf16, false);
+    EXPECT_EQ(result.evidence.other_rounding.empty(), error > 0)
+        << "orders are run as a whole only if rows fit";
+    return std::ranges::find(result.comparison.taps, tap, &TapResult::name)->verdict;
+  };
+  EXPECT_EQ(judged({.split_k = 8}, 0), Verdict::match);
+  EXPECT_EQ(judged({.split_k = 8}, 1), Verdict::mismatch);
+}
+
 /// The result of a tap whose hidden values and weights are one, so that sums in the order of any baseline are exact, and which
 /// is off by `error` of itself everywhere.
 TapResult off_everywhere(double error) {
