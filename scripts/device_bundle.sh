@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Runs every check that needs a GPU with one command, and collects the results in one folder.
 #
-#   scripts/device_bundle.sh [--results DIR] [--steps "tests verify sanitize golden"] [--filter TEXT] [--dry-run]
+#   scripts/device_bundle.sh [--results DIR] [--steps "tests verify sanitize golden bench"] [--filter TEXT] [--dry-run]
 #       on a machine with a GPU: builds the preset cuda unless prebuilt programs are packed with it, then runs
 #         tests     the whole suite with FORGECHECK_REQUIRE_GPU=1; a test of the kernels that is skipped fails
 #         verify    forgecheck verify on the device
 #         sanitize  the GPU tests under compute-sanitizer: memcheck, racecheck, initcheck, synccheck
 #         golden    records the cases of golden/reference on the device and judges the recording
+#         bench     forgecheck bench on the device
 #   scripts/device_bundle.sh --pack FILE.tar.xz [--with-cublas]
 #       on a machine with the dependencies: builds and packs the tree, the programs and the libraries they need, for
 #       a machine that has neither. Without --with-cublas cuBLAS is taken from the CUDA toolkit there (0.6 GB less).
 #
-# --filter: only goldens and GPU tests whose name contains TEXT. --dry-run: prints what would run.
+# --filter: only goldens and GPU tests whose name contains TEXT, and the bench's case of that name. --dry-run: prints what would run.
 # --build DIR, --backend NAME: another build than build/cuda and gpu:cuda, such as build/dev and gpu:simt.
 # Exit status: 0 all well, 1 a step failed (summary.txt says which), 2 bad usage, 3 it cannot run here.
 set -euo pipefail
@@ -19,7 +20,7 @@ caller=$PWD
 cd "$(dirname "$0")/.."
 root=$PWD
 
-results=$root/device-results steps="tests verify sanitize golden" filter='' build=$root/build/cuda backend=gpu:cuda
+results=$root/device-results steps="tests verify sanitize golden bench" filter='' build=$root/build/cuda backend=gpu:cuda
 dry_run='' pack='' with_cublas=''
 usage() {
   sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"
@@ -39,7 +40,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 for step in $steps; do
-  case $step in tests | verify | sanitize | golden) ;; *) echo "device_bundle: --steps: $step is not a step" >&2; exit 2 ;; esac
+  case $step in tests | verify | sanitize | golden | bench) ;; *) echo "device_bundle: --steps: $step is not a step" >&2; exit 2 ;; esac
 done
 
 cannot() {
@@ -163,6 +164,11 @@ run_golden() {
     --json "$results/golden_verify.json"
 }
 
+run_bench() {
+  run "bench on $backend" bench.log "$build/forgecheck" bench ${filter:+"$filter"} --backend "$backend" --no-judging \
+    --json "$results/bench.json"
+}
+
 if [ -n "$pack" ]; then
   pack_tree
   exit 0
@@ -180,6 +186,5 @@ if [ -z "$dry_run" ]; then
   { uname -a; nvidia-smi || true; "$build/forgecheck" backends; } > "$results/machine.txt" 2>&1
 fi
 for step in $steps; do "run_$step"; done
-# Throughput is not measured: there is no `forgecheck bench` yet.
 [ -n "$dry_run" ] || echo "device_bundle: results in $results"
 exit "$failed"

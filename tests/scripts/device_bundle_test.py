@@ -1,5 +1,6 @@
 """scripts/device_bundle.sh, as far as it goes without a GPU: what it refuses, what it would run, and what it makes of
 each outcome; with the emulator in the place of the device, and a stand-in for compute-sanitizer."""
+import json
 import os
 import subprocess
 import tempfile
@@ -35,7 +36,7 @@ class DeviceBundle(unittest.TestCase):
 
     def test_bad_usage_is_refused(self):
         for arguments, message in [(["--fast"], "--fast is not an option"), (["--results"], "--results needs a value"),
-                                   (["--steps", "tests bench"], "--steps: bench is not a step")]:
+                                   (["--steps", "tests speed"], "--steps: speed is not a step")]:
             status, _, said = self.bundle(*arguments)
             self.assertEqual((status, said.count("\n")), (2, 1))
             self.assertIn(message, said)
@@ -44,7 +45,8 @@ class DeviceBundle(unittest.TestCase):
         status, said, _ = self.bundle("--build", BUILD, "--dry-run", "--filter", "mha")
         self.assertEqual(status, 0)
         for step in ["tests test_gpu: ", "verify on gpu:cuda: ", "sanitize memcheck: ", "sanitize racecheck: ",
-                     "sanitize initcheck: ", "sanitize synccheck: ", "golden record: ", "golden verify: "]:
+                     "sanitize initcheck: ", "sanitize synccheck: ", "golden record: ", "golden verify: ",
+                     "bench on gpu:cuda: "]:
             self.assertIn("\n" + step, "\n" + said)
         self.assertIn("--gtest_filter=*mha*", said)
 
@@ -62,6 +64,13 @@ class DeviceBundle(unittest.TestCase):
                          "ok      verify on gpu:simt\nok      golden record\nok      golden verify\n")
         for file in ["machine.txt", "verify.json", "verify.html", "golden/device/dense/one_head.safetensors"]:
             self.assertTrue((self.results / file).is_file(), file)
+
+    @unittest.skipIf(ON_A_DEVICE, "needs the emulator")
+    def test_a_case_of_the_bench_is_measured(self):
+        status, said, _ = self.on_emulator("--steps", "bench", "--filter", "tiny")
+        self.assertEqual(status, 0, said)
+        measured = json.loads((self.results / "bench.json").read_text())["cases"]
+        self.assertEqual([(case["case"], case["backends"][0]["backend"]) for case in measured], [("tiny", "gpu:simt")])
 
     @unittest.skipIf(ON_A_DEVICE, "needs the emulator")
     def test_every_sanitizer_is_asked_and_its_finding_is_a_failure(self):
