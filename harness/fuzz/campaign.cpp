@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 
 #include "harness/fuzz/shrink.h"
@@ -28,11 +29,13 @@ class JudgePool {
   };
 
   explicit JudgePool(const CampaignOptions& options) : options_(options), source_(options.tasks) {
-    for (int i = 0; i < options.jobs; ++i) workers_.emplace_back([this] { work(); });
+    for (int i = 0; i < options.jobs; ++i) {
+      workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+    }
   }
+  /// No new cases.
   ~JudgePool() {
-    stop();
-    for (std::thread& worker : workers_) worker.join();
+    for (std::jthread& worker : workers_) worker.request_stop();
   }
   JudgePool(const JudgePool&) = delete;
   JudgePool& operator=(const JudgePool&) = delete;
@@ -46,12 +49,6 @@ class JudgePool {
     ++wanted_;
     changed_.notify_all();
     return std::move(found.mapped());
-  }
-  /// No new cases.
-  void stop() {
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-    changed_.notify_all();
   }
   void note_coverage(Campaign& campaign) {
     const std::lock_guard lock(mutex_);
@@ -71,13 +68,13 @@ class JudgePool {
            std::chrono::duration<double>(Clock::now() - start_).count() >= options_.seconds;
   }
 
-  void work() {
+  void work(const std::stop_token& stop) {
     CaseJudge judge(options_.judge_command, options_.candidates, options_.limits);
     while (true) {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] { return ended_ || handed_out_ < wanted_ + kAhead; });
+      changed_.wait(lock, stop, [&] { return ended_ || handed_out_ < wanted_ + kAhead; });
       std::optional<FuzzTask> task;
-      if (!ended_ && !is_over()) task = source_.next();
+      if (!stop.stop_requested() && !ended_ && !is_over()) task = source_.next();
       if (!task) {
         ended_ = true;
         changed_.notify_all();
@@ -94,13 +91,13 @@ class JudgePool {
 
   const CampaignOptions& options_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable_any changed_;
   TaskSource source_;
   Clock::time_point start_ = Clock::now();  // the time of the first case
   std::map<std::int64_t, Judged> done_;
   std::int64_t handed_out_ = 0, wanted_ = 0;
   bool ended_ = false;
-  std::vector<std::thread> workers_;
+  std::vector<std::jthread> workers_;
 };
 
 /// Counts the outcome; a new cause is saved at once.

@@ -90,6 +90,14 @@ TEST(Relations, ApplyWhereTheyMustHold) {
                          ",max_text_len=16,moma_experts_per_modality={image=2,text=3}]/batch=2,text_len=6,"
                          "image_tokens=4"),
             (std::set<std::string>{"the same run again"}));
+  // MoT reads a mask in the order of its modalities, be it given or that of frames.
+  const std::string video =
+      "mot[" + kRelated +
+      ",max_text_len=16,num_image_tokens=4,adapter.type=linear,feature_dim=4]/batch=2,text_len=5,"
+      "patches=2,frames=2";
+  EXPECT_EQ(relations_of(video), with({}));
+  EXPECT_EQ(relations_of(video + ",padding=true"),
+            (std::set<std::string>{"the same run again", "batch rows permuted"}));
   EXPECT_EQ(relations_of("dense[" + kRelated + "]/batch=1,text_len=1"),
             (std::set<std::string>{"the same run again", "decode in chunks", "in pipeline stages"}));
 }
