@@ -79,9 +79,9 @@ TEST(Guessing, AProblemUnderWhichTheTapIsStillWrongIsNotNamed) {
   EXPECT_EQ(hint_at(problem, with_transposed_keys(problem, 1e-3F), kKeys), "");
 }
 
-/// What is said of keys that are wrong, where mistakes are compared in `rows` first.
-std::string hint_in_rows(const Problem& problem, const Trace& candidate,
-                         const std::vector<std::int64_t>& rows) {
+/// What is found out about wrong keys in so many runs, where mistakes are compared in `rows` first.
+Hint hint_at_keys(const Problem& problem, const Trace& candidate, std::int64_t runs,
+                  const std::vector<std::int64_t>& rows = {}) {
   const ReferenceRun oracle = run_forced(problem, Dtype::f64, kPlain, candidate, Forcing::everything);
   const Trace baseline = run_forced(problem, Dtype::f32, kPlain, candidate, Forcing::everything).trace;
   const WrongTap wrong{problem,
@@ -92,12 +92,12 @@ std::string hint_in_rows(const Problem& problem, const Trace& candidate,
                        place_of(kKeys, problem.definition.architecture),
                        TapNumbers{candidate.at(kKeys).to<double>(), oracle.trace.at(kKeys).to<double>(),
                                   baseline.at(kKeys).to<double>()}};
-  return find_hint(wrong, {kKeys}, 1000, rows).text;
+  return find_hint(wrong, {kKeys}, runs, rows);
 }
 
 TEST(Guessing, MistakesAreComparedInTheRowsThatAreGiven) {
   const Problem problem = square();
-  EXPECT_THAT(hint_in_rows(problem, with_transposed_keys(problem, 0), {1, 2}),
+  EXPECT_THAT(hint_at_keys(problem, with_transposed_keys(problem, 0), 1000, {1, 2}).text,
               HasSubstr("weight is transposed"));
 }
 
@@ -107,27 +107,17 @@ TEST(Guessing, AMistakeMustHoldInAllRows) {
   const Trace noisy = with_transposed_keys(problem, 1e-3F);
   Tensor<float> keys = noisy.at(kKeys).to<float>();
   for (const std::int64_t row : {1, 2}) std::ranges::copy(explained.row(row), keys.row(row).begin());
-  EXPECT_EQ(hint_in_rows(problem, with_tap(noisy, kKeys, Array::from(keys)), {1, 2}), "");
+  EXPECT_EQ(hint_at_keys(problem, with_tap(noisy, kKeys, Array::from(keys)), 1000, {1, 2}).text, "");
 }
 
 /// Noise that nothing explains, so that every mistake is tried.
 TEST(Guessing, ItSaysWhetherEveryMistakeCouldBeTried) {
   const Problem problem = square();
   const Trace candidate = with_transposed_keys(problem, 1e-3F);
-  const ReferenceRun oracle = run_forced(problem, Dtype::f64, kPlain, candidate, Forcing::everything);
-  const Trace baseline = run_forced(problem, Dtype::f32, kPlain, candidate, Forcing::everything).trace;
-  const WrongTap wrong{problem,
-                       candidate,
-                       oracle,
-                       Dtype::f32,
-                       kKeys,
-                       place_of(kKeys, problem.definition.architecture),
-                       TapNumbers{candidate.at(kKeys).to<double>(), oracle.trace.at(kKeys).to<double>(),
-                                  baseline.at(kKeys).to<double>()}};
-  EXPECT_FALSE(find_hint(wrong, {kKeys}, 0).all_tried);
-  EXPECT_FALSE(find_hint(wrong, {kKeys}, 1).all_tried);
-  EXPECT_FALSE(find_hint(wrong, {kKeys}, 3).all_tried);
-  EXPECT_TRUE(find_hint(wrong, {kKeys}, 1000).all_tried);
+  for (const std::int64_t runs : {0, 1, 3}) {
+    EXPECT_FALSE(hint_at_keys(problem, candidate, runs).all_tried) << runs;
+  }
+  EXPECT_TRUE(hint_at_keys(problem, candidate, 1000).all_tried);
 }
 
 }  // namespace
