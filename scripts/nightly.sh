@@ -17,7 +17,7 @@ random_mutants() {
   for folder in harness/verdict reference/ops gpu/ops; do
     python3 scripts/mutate_random.py --folder "$folder" --runs 100 --seed "$(date +%Y%m%d)" --limit 10
   done
-  for folder in harness/{backend,case,cli,fuzz,golden,hint,io,report,tap} reference/{linalg,models} gpu/{models,runtime,simt}; do
+  for folder in harness/{backend,bench,case,cli,fuzz,golden,hint,io,report,tap} reference/{linalg,models} gpu/{models,runtime,simt}; do
     python3 scripts/mutate_random.py --folder "$folder" --runs 25 --seed "$(date +%Y%m%d)" --limit 20
   done
 }
