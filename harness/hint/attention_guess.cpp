@@ -78,7 +78,7 @@ Tensor<double> joined(const Tensor<double>& first, const Tensor<double>& second)
 }
 
 Tensor<std::uint8_t> mask_of(const AttentionParts& parts, const AttentionChange& change, std::int64_t batch,
-                      std::int64_t queries, std::int64_t keys) {
+                             std::int64_t queries, std::int64_t keys) {
   const Visible visible = change.visible;
   const bool any = visible == Visible::everything;
   const bool documents = parts.doc_ids && !any && visible != Visible::ignoring_documents;

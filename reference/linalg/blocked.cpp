@@ -43,9 +43,8 @@ template <class C, std::int64_t Rows>
   });
   for (std::int64_t p = 0; p < terms; ++p) {
     const V* const columns = reinterpret_cast<const V*>(block) + p * kVectors;
-    for_each_total([&](std::int64_t r, std::int64_t v) __attribute__((always_inline)) {
-      total[r][v] += x[r * x_step + p] * columns[v];
-    });
+    for_each_total([&](std::int64_t r, std::int64_t v)
+                       __attribute__((always_inline)) { total[r][v] += x[r * x_step + p] * columns[v]; });
   }
   for_each_total([&](std::int64_t r, std::int64_t v) __attribute__((always_inline)) {
     reinterpret_cast<V*>(sums)[r * kVectors + v] = total[r][v];
