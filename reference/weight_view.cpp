@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
+#include <cstdint>
 #include <type_traits>
 
 #include "reference/instantiate.h"
@@ -37,7 +37,7 @@ void read_tensor(const void* source, std::int64_t first, std::int64_t count, com
 
 template <class T>
 bool is_aligned(const std::byte* data) {
-  return std::bit_cast<std::uintptr_t>(data) % alignof(T) == 0;
+  return reinterpret_cast<std::uintptr_t>(data) % alignof(T) == 0;
 }
 
 }  // namespace
