@@ -101,8 +101,7 @@ struct ComparedTap {
 
 ComparedTap compare_tap(const std::string& name, const Array& value, const Evidence& evidence,
                         const Architecture& architecture, Dtype type) {
-  const auto measured = evidence.spreads.find(name);
-  const Spread* spread = measured == evidence.spreads.end() ? nullptr : &measured->second;
+  const Spread* spread = spread_of(evidence, name);
   const TapKind kind = place_of(name, architecture).kind;
   ComparedTap compared;
   if (evidence.oracle.decisions.contains(name)) {
@@ -134,6 +133,11 @@ std::vector<ComparedTap> compare_taps(const std::vector<std::string>& names, con
 }
 
 }  // namespace
+
+const Spread* spread_of(const Evidence& evidence, const std::string& tap) {
+  const auto measured = evidence.spreads.find(tap);
+  return measured == evidence.spreads.end() ? nullptr : &measured->second;
+}
 
 Tensor<double> farthest_baseline(const Evidence& evidence, const std::string& tap) {
   std::vector<Tensor<double>> values;

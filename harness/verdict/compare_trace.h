@@ -24,6 +24,9 @@ struct Comparison {
   std::vector<UndecidedChoice> undecided;
 };
 
+/// The measured spread of a tap, or null.
+const Spread* spread_of(const Evidence& evidence, const std::string& tap);
+
 /// Compares every tap of `candidate` that the oracle has too; the tolerances are those of tolerance.h for a
 /// candidate computed in `type`. `architecture`: the model's, which tells what kind of values a tap holds.
 Comparison compare_trace(const Trace& candidate, const Evidence& evidence, const Architecture& architecture,

@@ -87,12 +87,10 @@ Modules modules_of(const WrongTap& wrong, const std::vector<std::string>& suspec
 
 /// How the error of the wrong tap is spread over its elements.
 void describe(FirstDivergence& result, const TapNumbers& numbers, const Failure& failure) {
-  const auto spread = failure.evidence.spreads.find(result.tap);
-  const Spread* measured = spread == failure.evidence.spreads.end() ? nullptr : &spread->second;
   const Tensor<double> stored = half_units(numbers.oracle, failure.type);
-  const Tensor<double> used =
-      shares(numbers.values, numbers.oracle, stored,
-             tolerances_beyond(numbers.oracle, numbers.baseline, stored, failure.type, measured));
+  const Tensor<double> used = shares(numbers.values, numbers.oracle, stored,
+                                     tolerances_beyond(numbers.oracle, numbers.baseline, stored, failure.type,
+                                                       spread_of(failure.evidence, result.tap)));
   result.worst = worst_element(numbers.values, numbers.oracle, used);
   result.histogram = share_histogram(used);
   result.map = error_map(used);

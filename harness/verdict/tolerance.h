@@ -31,8 +31,9 @@
 // max(the above, kWholeSpread s). A bound of each element, not of its row: where a formula cancels, only the
 // elements that do are excused. The runs move every result by the most that it may be off, so that their rms
 // is already more than that of implementations; the maximum is there for what happens in few of the runs, a
-// rounding or a choice that flips: about where it leads implementations scatter as they do elsewhere. A tap of one number (a loss) has no rows to learn from, and a baseline's error there is one draw: in
-// float32 and bfloat16 its e is the floor, and the runs grant the rest.
+// rounding or a choice that flips: about where it leads implementations scatter as they do elsewhere. A tap of
+// one number (a loss) has no rows to learn from, and a baseline's error there is one draw: in float32 and
+// bfloat16 its e is the floor, and the runs grant the rest.
 //
 // A row that the oracle and the baselines leave exactly zero must be exactly zero. Deciles, not means or
 // maxima, so that one bad row of the baseline does not excuse the others; the floor is for taps on which the

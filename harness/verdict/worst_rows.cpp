@@ -16,11 +16,9 @@ std::vector<double> shares_of_rows(const std::string& name, const Trace& candida
                                    Dtype type) {
   const Tensor<double> oracle = evidence.oracle.trace.at(name).to<double>();
   const Tensor<double> stored = half_units(oracle, type);
-  const auto measured = evidence.spreads.find(name);
-  const Spread* spread = measured == evidence.spreads.end() ? nullptr : &measured->second;
-  const Tensor<double> used =
-      shares(candidate.at(name).to<double>(), oracle, stored,
-             tolerances_beyond(oracle, farthest_baseline(evidence, name), stored, type, spread));
+  const Tensor<double> used = shares(
+      candidate.at(name).to<double>(), oracle, stored,
+      tolerances_beyond(oracle, farthest_baseline(evidence, name), stored, type, spread_of(evidence, name)));
   std::vector<double> largest;
   for (std::int64_t r = 0; r < used.rows(); ++r) largest.push_back(std::ranges::max(used.row(r)));
   return largest;

@@ -35,7 +35,8 @@ class AttentionMask {
 /// Self-attention. Query i stands at position first_position + i and sees key j iff
 ///   j <= first_position + i, and doc_ids[b, j] == doc_ids[b, query] (when given),
 ///   and j > first_position + i - window (unless window is 0), and key_padding_mask[b, j] (when given).
-/// A query that would see no key sees every key of its row. doc_ids, key_padding_mask: (B, keys), or null; they must live as long as the mask.
+/// A query that would see no key sees every key of its row. doc_ids, key_padding_mask: (B, keys), or null;
+/// they must live as long as the mask.
 AttentionMask causal_mask(std::int64_t batch, std::int64_t queries, std::int64_t keys,
                           std::int64_t first_position, const Tensor<std::int64_t>* doc_ids,
                           const Tensor<std::int64_t>* key_padding_mask, std::int64_t window = 0);
