@@ -4,7 +4,8 @@
     scripts/fuzz_mutants.py [--jobs N] [--seconds 60] [--write docs/fuzz_mutants.md] [FILTER]
 
 The mutated program answers as a worker (`forgecheck worker`), and the honest one fuzzes it until the first finding. A finding
-is small if the case has at most 2 layers, batch 1 and 8 tokens. Fails below 97 per cent found, or nine of ten small.
+is small if the case has at most 2 layers, batch 1 and 8 tokens. Fails below 97 per cent found, or nine of ten small; the
+table is written if every mutant could be built.
 """
 
 import argparse
@@ -96,9 +97,19 @@ def main():
     options = parser.parse_args()
     build = Build(options.build.resolve())
     mutants = [mutant for mutant in read_table() if fnmatch.fnmatchcase(mutant.name, options.filter)]
-    results = []
+    results, broken = [], []
+
+    def attempt(mutant):
+        try:
+            return fuzz(build, mutant, options.seconds)
+        except BuildError as error:
+            return error
+
     with ThreadPoolExecutor(options.jobs) as pool:
-        for one in pool.map(lambda mutant: fuzz(build, mutant, options.seconds), mutants):
+        for one in pool.map(attempt, mutants):
+            if isinstance(one, BuildError):
+                broken.append(one)
+                continue
             results.append(one)
             state = f"found after {one.cases} cases" if one.cases else "NOT FOUND"
             print(f"{one.mutant.name}: {state}{'' if one.small or not one.cases else ', not small'}, {one.seconds:.0f} s", flush=True)
@@ -107,6 +118,10 @@ def main():
     found = [one for one in results if one.cases]
     small = [one for one in found if one.small]
     print(f"{len(found)} of {len(results)} found, {len(small)} of them small")
+    for error in broken:
+        print(error, file=sys.stderr)
+    if broken:
+        return 1
     if options.write:
         options.write.write_text(table(results, options.seconds))
     return 0 if len(found) >= MIN_FOUND * len(results) and len(small) >= MIN_SMALL * len(found) else 1
