@@ -6,7 +6,7 @@ packages=(
   g++ cmake ninja-build
   libopenblas-dev libdnnl-dev ocl-icd-opencl-dev opencl-headers  # oneDNN's CMake package looks for OpenCL
   libcli11-dev libfmt-dev libtomlplusplus-dev nlohmann-json3-dev libpugixml-dev libssl-dev
-  libgtest-dev libgmock-dev librapidcheck-dev
+  libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev
   libboost-context-dev
   clang-format clang-tidy
   python3 mold  # the mutants

@@ -2,6 +2,7 @@
 
 #include "gpu/ops/elementwise.cuh"
 #include "gpu/runtime/blas.h"
+#include "gpu/runtime/kernel_clock.h"
 #include "reference/error.h"
 
 namespace forgecheck::gpu {
@@ -46,6 +47,7 @@ void multiply(Device& device, Out* out, const T* x, std::int64_t rows, const Dev
             in_features = blas_size(weight.dim(1), "linear");
   start_as_nan(out, rows * weight.dim(0), device.stream());
   const float alpha = 1.0F, beta = 0.0F;
+  const KernelSpan timed(device, "cublasGemmEx");
   FORGECHECK_CUDA(cublasGemmEx(device.blas(), CUBLAS_OP_T, CUBLAS_OP_N, out_features,
                                blas_size(rows, "linear"), in_features, &alpha, weight.get(), blas_type<T>(),
                                in_features, x, blas_type<T>(), in_features, &beta, out, blas_type<Out>(),

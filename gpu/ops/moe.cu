@@ -7,6 +7,7 @@
 #include "gpu/ops/elementwise.cuh"
 #include "gpu/ops/ranks.h"
 #include "gpu/runtime/blas.h"
+#include "gpu/runtime/kernel_clock.h"
 #include "reference/error.h"
 
 namespace forgecheck::gpu {
@@ -170,6 +171,7 @@ DeviceTensor<T> grouped_linear(Device& device, const DeviceTensor<T>& x, const D
     const std::int64_t begin = offsets[static_cast<std::size_t>(e)];
     const std::int64_t tokens = offsets[static_cast<std::size_t>(e + 1)] - begin;
     if (tokens == 0) continue;
+    const KernelSpan timed(device, "cublasGemmEx");
     FORGECHECK_CUDA(cublasGemmEx(device.blas(), CUBLAS_OP_N, CUBLAS_OP_N, as_int(width), as_int(tokens),
                                  as_int(in), &one, weight.get() + e * in * width, type, as_int(width),
                                  x.get() + begin * in, type, as_int(in), &zero, out.get() + begin * width,

@@ -24,6 +24,8 @@ inline constexpr Checks kDefaultChecks = Checks::guards;
 inline constexpr Checks kDefaultChecks = Checks::nothing;
 #endif
 
+class KernelClock;
+
 class Device {
  public:
   /// The current device of the process. Throws CudaError if there is none.
@@ -37,6 +39,9 @@ class Device {
   /// Copies to the host run here, concurrently with the arithmetic.
   cudaStream_t copy_stream() const { return copy_stream_; }
   cublasHandle_t blas() const { return blas_; }
+  /// Who times what is launched, or null: see kernel_clock.h.
+  KernelClock* clock() const { return clock_; }
+  void set_clock(KernelClock* clock) { clock_ = clock; }
 
   /// Memory for a tensor, freed in stream order with the last copy of the handle. With Checks::guards it lies
   /// between guard bands and starts as NaN. Throws CudaError with the name, shape and size if there is not
@@ -68,6 +73,7 @@ class Device {
   cudaStream_t stream_ = nullptr;
   cudaStream_t copy_stream_ = nullptr;
   cublasHandle_t blas_ = nullptr;
+  KernelClock* clock_ = nullptr;
   std::map<std::uint64_t, std::string>
       labels_;  // with guards: names of the buffers that synchronize() may report
   std::uint64_t allocations_ = 0;

@@ -7,6 +7,7 @@
 
 #include "gpu/runtime/check.h"
 #include "gpu/runtime/device.h"
+#include "gpu/runtime/kernel_clock.h"
 #include "reference/error.h"
 
 namespace forgecheck::gpu {
@@ -48,6 +49,7 @@ void launch(Device& device, const char* name, void (*kernel)(Parameters...), std
                                static_cast<int>(shared_bytes)),
           name);
   }
+  const KernelSpan timed(device, name);
   const dim3 grid(static_cast<unsigned>(blocks)), block(static_cast<unsigned>(threads));
 #ifdef __CUDACC__
   kernel<<<grid, block, shared_bytes, device.stream()>>>(

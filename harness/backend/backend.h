@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/runtime/kernel_time.h"
 #include "harness/backend/child_process.h"
 #include "harness/backend/problem.h"
 #include "reference/trace.h"
@@ -18,7 +19,8 @@ using TapFilter = std::function<bool(std::string_view)>;
 /// How long runs of a case took.
 struct RunTimes {
   std::vector<double> seconds;
-  bool with_loading = false;  // each run made or loaded its weights too
+  bool with_loading = false;                  // each run made or loaded its weights too
+  std::vector<gpu::KernelTime> kernels = {};  // of one more run, the longest first; empty where none is known
 };
 
 class Backend {

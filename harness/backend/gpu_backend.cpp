@@ -3,8 +3,11 @@
 #include "gpu/models/generate.h"
 #include "gpu/models/objective.h"
 #include "gpu/models/transformer.h"
+#include "gpu/runtime/kernel_clock.h"
 #include "harness/backend/repeated_runs.h"
 #include "harness/backend/run_inputs.h"
+#include "harness/backend/timed.h"
+#include "harness/tap/outputs.h"
 #include "reference/error.h"
 #include "reference/ops/sampling.h"
 
@@ -21,11 +24,11 @@ gpu::DrawToken token_draws(const Case& definition) {
 }
 
 template <class T>
-void run_forward(gpu::Device& device, const Problem& problem, const Inputs& inputs, gpu::Recorder& recorder) {
+void run_forward(gpu::Device& device, const Problem& problem, const gpu::DeviceWeights<T>& weights,
+                 const Inputs& inputs, gpu::Recorder& recorder) {
   const Case& definition = problem.definition;
   const Architecture& architecture = definition.architecture;
   const ForwardOptions options = forward_options(definition);
-  const gpu::DeviceWeights<T> weights(device, problem.parameters);
   gpu::forward(device, architecture, weights, inputs, options, recorder);
   if (definition.stages > 0) {
     // Training has changed the routers' state: the stages begin with weights of their own.
@@ -41,34 +44,33 @@ void run_forward(gpu::Device& device, const Problem& problem, const Inputs& inpu
 }
 
 template <class T>
-void run_loss(gpu::Device& device, const Problem& problem, const Inputs& inputs, gpu::Recorder& recorder) {
+void run_loss(gpu::Device& device, const Problem& problem, const gpu::DeviceWeights<T>& weights,
+              const Inputs& inputs, gpu::Recorder& recorder) {
   const Case& definition = problem.definition;
   const Array& labels = required(inputs.labels, "labels");
-  const gpu::DeviceWeights<T> weights(device, problem.parameters);
   const gpu::ForwardResult<T> result =
       gpu::forward(device, definition.architecture, weights, inputs, forward_options(definition), recorder);
   gpu::objective(device, definition.architecture.model, result, labels, definition.loss, recorder);
 }
 
 template <class T>
-void run_in(gpu::Device& device, const Problem& problem, gpu::Recorder& recorder) {
+void run_with(gpu::Device& device, const Problem& problem, const gpu::DeviceWeights<T>& weights,
+              gpu::Recorder& recorder) {
   const Case& definition = problem.definition;
   const Inputs inputs = stored_inputs(problem);
   switch (definition.run) {
     case RunKind::forward:
-      return run_forward<T>(device, problem, inputs, recorder);
+      return run_forward<T>(device, problem, weights, inputs, recorder);
     case RunKind::loss:
-      return run_loss<T>(device, problem, inputs, recorder);
+      return run_loss<T>(device, problem, weights, inputs, recorder);
     case RunKind::decode:
-      gpu::decode(device, definition.architecture, gpu::DeviceWeights<T>(device, problem.parameters),
-                  required(inputs.tokens, "tokens").to_int64(), definition.chunks,
-                  forward_options(definition), recorder);
+      gpu::decode(device, definition.architecture, weights, required(inputs.tokens, "tokens").to_int64(),
+                  definition.chunks, forward_options(definition), recorder);
       return;
     case RunKind::generate:
       validate(definition.generate.sampling);
-      gpu::generate(device, definition.architecture, gpu::DeviceWeights<T>(device, problem.parameters),
-                    required(inputs.tokens, "tokens").to_int64(), definition.generate,
-                    token_draws(definition), recorder, "tokens");
+      gpu::generate(device, definition.architecture, weights, required(inputs.tokens, "tokens").to_int64(),
+                    definition.generate, token_draws(definition), recorder, "tokens");
       return;
     case RunKind::gradients:
       throw ConfigError("case.run = gradients: not supported yet");
@@ -76,13 +78,37 @@ void run_in(gpu::Device& device, const Problem& problem, gpu::Recorder& recorder
   throw_not_an_enumerator("case.run", definition.run);
 }
 
-void run_case(gpu::Device& device, const Problem& problem, gpu::Recorder& recorder) {
-  const Dtype dtype = problem.definition.dtype;
+template <class T>
+Trace run_once(gpu::Device& device, const Problem& problem, const TapFilter& wants) {
+  gpu::Recorder recorder(device, wants);
+  run_with<T>(device, problem, gpu::DeviceWeights<T>(device, problem.parameters), recorder);
+  return recorder.finish();
+}
+
+/// On weights that are on the device; then once more by kernel, which costs time of its own.
+template <class T>
+RunTimes time_runs(gpu::Device& device, const Problem& problem, int runs) {
+  const gpu::DeviceWeights<T> weights(device, problem.parameters);
+  const auto once = [&] {
+    gpu::Recorder recorder(device, is_output);
+    run_with<T>(device, problem, weights, recorder);
+    recorder.finish();
+  };
+  RunTimes times{timed(runs, once)};
+  gpu::KernelClock clock(device);
+  once();
+  times.kernels = clock.times();
+  return times;
+}
+
+/// Calls `function` with a number of the type in which the device computes.
+template <class Function>
+auto in_device_type(Dtype dtype, const Function& function) {
   switch (dtype) {
     case Dtype::f32:
-      return run_in<float>(device, problem, recorder);
+      return function(float());
     case Dtype::bf16:
-      return run_in<gpu::bf16>(device, problem, recorder);
+      return function(gpu::bf16());
     case Dtype::f64:
     case Dtype::f16:
     case Dtype::i64:
@@ -94,6 +120,21 @@ void run_case(gpu::Device& device, const Problem& problem, gpu::Recorder& record
   throw ConfigError("case.dtype = " + std::string(torch_name(dtype)) + ": must be float32 or bfloat16");
 }
 
+/// Calls `function` with the device, made where there is none, and a number of the case's type.
+template <class Function>
+auto on_device(std::unique_ptr<gpu::Device>& device, const Problem& problem, const Function& function) {
+  try {
+    if (device == nullptr) device = std::make_unique<gpu::Device>();
+    return in_device_type(problem.definition.dtype,
+                          [&]<class T>(T number) { return function(*device, number); });
+  } catch (const CudaError&) {
+    // After an error of a kernel every call fails; the next case gets a fresh device.
+    device.reset();
+    cudaDeviceReset();
+    throw;
+  }
+}
+
 class GpuBackend : public Backend {
  public:
   GpuBackend(std::string name, std::int64_t runs) : name_(std::move(name)), runs_(runs) {}
@@ -103,24 +144,17 @@ class GpuBackend : public Backend {
   Dtype precision(const Case& definition) const override { return definition.dtype; }
 
   Trace run(const Problem& problem, const TapFilter& wants) override {
-    return run_repeatedly(runs_, [&] { return run_once(problem, wants); });
+    return run_repeatedly(runs_, [&] {
+      return on_device(device_, problem,
+                       [&]<class T>(gpu::Device& device, T) { return run_once<T>(device, problem, wants); });
+    });
+  }
+  RunTimes time(const Problem& problem, int runs) override {
+    return on_device(device_, problem,
+                     [&]<class T>(gpu::Device& device, T) { return time_runs<T>(device, problem, runs); });
   }
 
  private:
-  Trace run_once(const Problem& problem, const TapFilter& wants) {
-    try {
-      if (device_ == nullptr) device_ = std::make_unique<gpu::Device>();
-      gpu::Recorder recorder(*device_, wants);
-      run_case(*device_, problem, recorder);
-      return recorder.finish();
-    } catch (const CudaError&) {
-      // After an error of a kernel every call fails; the next case gets a fresh device.
-      device_.reset();
-      cudaDeviceReset();
-      throw;
-    }
-  }
-
   std::string name_;
   std::int64_t runs_;
   std::unique_ptr<gpu::Device> device_;

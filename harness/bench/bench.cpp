@@ -42,6 +42,7 @@ void measure_once(const Problem& problem, Backend& backend, int runs, Measuremen
     if (is_here) measurement.peak_bytes = std::max(measurement.peak_bytes, peak.bytes());
     measurement.times.with_loading = times.with_loading;
     std::ranges::copy(times.seconds, std::back_inserter(measurement.times.seconds));
+    measurement.times.kernels = times.kernels;
   } catch (const Error& error) {
     measurement.refusal = error.what();
   }

@@ -24,7 +24,7 @@ std::int64_t tokens_of(const Problem& problem);
 /// What one backend took for one case.
 struct Measurement {
   std::string backend;
-  RunTimes times;                // of all rounds together
+  RunTimes times;                // of all rounds together; by kernel, of the last
   std::int64_t peak_bytes = -1;  // resident in this process while it ran; -1: in another one, or unknown
   std::string refusal;           // why there are no times; else empty
 };

@@ -75,6 +75,18 @@ void print_row(const Measurement& row, std::int64_t tokens, const std::vector<Me
   fmt::print("{}\n", row.times.with_loading ? "  (weights loaded in each run)" : "");
 }
 
+void print_kernels(const Measurement& row) {
+  const auto& kernels = row.times.kernels;
+  if (kernels.empty()) return;
+  double all = 0.0;
+  for (const gpu::KernelTime& kernel : kernels) all += kernel.milliseconds;
+  fmt::print("  {} by kernel, one run\n", row.backend);
+  for (const gpu::KernelTime& kernel : kernels) {
+    fmt::print("    {:<24} {:>8.3f} ms {:>5.1f} % {:>6} launches\n", kernel.name, kernel.milliseconds,
+               all > 0.0 ? 100.0 * kernel.milliseconds / all : 0.0, kernel.launches);
+  }
+}
+
 nlohmann::ordered_json json_of(const Measurement& row, std::int64_t tokens) {
   nlohmann::ordered_json object = {{"backend", row.backend}};
   if (!row.refusal.empty()) {
@@ -87,6 +99,10 @@ nlohmann::ordered_json json_of(const Measurement& row, std::int64_t tokens) {
       {"lower_quartile", seconds.lower}, {"median", seconds.median}, {"upper_quartile", seconds.upper}};
   object["runs"] = row.times.seconds.size();
   object["with_loading"] = row.times.with_loading;
+  for (const gpu::KernelTime& kernel : row.times.kernels) {
+    object["kernels"].push_back(
+        {{"name", kernel.name}, {"launches", kernel.launches}, {"milliseconds", kernel.milliseconds}});
+  }
   if (row.peak_bytes >= 0) object["peak_bytes"] = row.peak_bytes;
   return object;
 }
@@ -113,6 +129,7 @@ nlohmann::ordered_json bench(const BenchCase& asked, const std::vector<std::uniq
     print_row(row, tokens, rivals);
     backends_json.push_back(json_of(row, tokens));
   }
+  for (const Measurement& row : rows) print_kernels(row);
   nlohmann::ordered_json object = {{"case", asked.name},
                                    {"definition", asked.definition},
                                    {"parameters", parameters_of(problem)},

@@ -97,7 +97,7 @@ Tensor<T> adapt(const AdapterConfig& config, const Weights<T>& weights, const Te
   switch (config.type) {
     case AdapterType::mlp_2layer:
       return project(weights, "proj2",
-                     activate(project(weights, "proj1", features, arithmetic), config.activation),
+                     activate(project(weights, "proj1", features, arithmetic), config.activation, arithmetic),
                      arithmetic);
     case AdapterType::linear:
       return project(weights, "proj", features, arithmetic);

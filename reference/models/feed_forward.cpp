@@ -19,7 +19,10 @@ Tensor<T> mlp(Run<T>& run, const std::string& name, const Tensor<T>& x, bool tap
   Tensor<T> gate;
   if (gated) gate = linear(name + ".gate_proj", x, name + ".gate_proj");
   const Tensor<T> up = linear(name + ".up_proj", x, name + ".up_proj");
-  const auto activated = [&] { return gated ? swiglu(gate, up) : activate(up, run.model().activation); };
+  const auto activated = [&] {
+    return gated ? swiglu(gate, up, run.options.arithmetic)
+                 : activate(up, run.model().activation, run.options.arithmetic);
+  };
   const Tensor<T> hidden =
       tapped ? run.tapped_elementwise(name + ".hidden", up.shape, activated) : activated();
   // 2. back to the model's width
@@ -35,8 +38,8 @@ Tensor<T> packed_expert(Run<T>& run, const std::string& name, std::int64_t exper
   const Tensor<T> up = packed_linear(x, run.weights.view(name + ".up_w"), expert, arithmetic);
   const Tensor<T> hidden =
       is_swiglu(run.model().activation)
-          ? swiglu(packed_linear(x, run.weights.view(name + ".gate_w"), expert, arithmetic), up)
-          : activate(up, run.model().activation);
+          ? swiglu(packed_linear(x, run.weights.view(name + ".gate_w"), expert, arithmetic), up, arithmetic)
+          : activate(up, run.model().activation, arithmetic);
   return packed_linear(hidden, run.weights.view(name + ".down_w"), expert, arithmetic);
 }
 

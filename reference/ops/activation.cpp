@@ -1,10 +1,13 @@
 #include "reference/ops/activation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <type_traits>
 
 #include "reference/error.h"
 #include "reference/instantiate.h"
+#include "reference/linalg/silu.h"
 
 namespace forgecheck {
 
@@ -23,10 +26,25 @@ C activate_one(C x, Activation activation) {
   throw_not_an_enumerator("activation", activation);
 }
 
+template <class T>
+Tensor<T> library_silu(const Tensor<T>& x) {
+  std::vector<float> values(x.data.size());
+  std::ranges::transform(x.data, values.begin(), widen<T>);
+  linalg::onednn_silu(x.size(), values.data());
+  Tensor<T> out(x.shape);
+  std::ranges::transform(values, out.data.begin(), [](float value) { return T(value); });
+  return out;
+}
+
 }  // namespace
 
 template <class T>
-Tensor<T> activate(const Tensor<T>& x, Activation activation) {
+Tensor<T> activate(const Tensor<T>& x, Activation activation, const Arithmetic& arithmetic) {
+  if constexpr (std::is_same_v<compute_t<T>, float>) {
+    if (arithmetic.library == linalg::Library::onednn && activation == Activation::silu) {
+      return library_silu(x);
+    }
+  }
   Tensor<T> out(x.shape);
   for (std::int64_t i = 0; i < x.size(); ++i) {
     out[i] = T(activate_one(widen(x[i]), activation));
@@ -35,9 +53,9 @@ Tensor<T> activate(const Tensor<T>& x, Activation activation) {
 }
 
 template <class T>
-Tensor<T> swiglu(const Tensor<T>& gate, const Tensor<T>& up) {
+Tensor<T> swiglu(const Tensor<T>& gate, const Tensor<T>& up, const Arithmetic& arithmetic) {
   require_shape("[swiglu] up", up.shape, gate.shape);
-  Tensor<T> hidden = activate(gate, Activation::silu);
+  Tensor<T> hidden = activate(gate, Activation::silu, arithmetic);
   for (std::int64_t i = 0; i < hidden.size(); ++i) {
     hidden[i] = T(widen(hidden[i]) * widen(up[i]));
   }

@@ -2,6 +2,7 @@
 // Gimpel 2016 (GELU).
 #pragma once
 
+#include "reference/arithmetic.h"
 #include "reference/config.h"
 #include "reference/tensor.h"
 
@@ -10,10 +11,10 @@ namespace forgecheck {
 /// Elementwise: silu x / (1 + e^-x), gelu x/2 (1 + erf(x / sqrt 2)) (the exact form), relu max(x, 0), which
 /// keeps NaN. Rounded once.
 template <class T>
-Tensor<T> activate(const Tensor<T>& x, Activation activation);
+Tensor<T> activate(const Tensor<T>& x, Activation activation, const Arithmetic& arithmetic = {});
 
 /// hidden = silu(gate) * up, elementwise. silu(gate) rounds, then the product rounds.
 template <class T>
-Tensor<T> swiglu(const Tensor<T>& gate, const Tensor<T>& up);
+Tensor<T> swiglu(const Tensor<T>& gate, const Tensor<T>& up, const Arithmetic& arithmetic = {});
 
 }  // namespace forgecheck

@@ -126,6 +126,16 @@ TEST_F(GpuTest, TheRecorderKeepsTheOrderAndTheFilter) {
   EXPECT_EQ(trace.at("d").at(3), 8.0);
 }
 
+TEST_F(GpuTest, AFinishedRecorderHoldsNothing) {
+  Recorder recorder(device, nullptr);
+  const DeviceTensor<float> x = put<float>(Tensor<float>({2}, {1, 2}));
+  recorder.tap("a", x);
+  EXPECT_GT(x.data.use_count(), 1);
+  EXPECT_EQ(recorder.finish().entries().size(), 1U);
+  EXPECT_EQ(x.data.use_count(), 1);
+  EXPECT_EQ(recorder.finish().entries().size(), 0U);
+}
+
 // The memory of a tap that nothing else holds must not be freed before it is copied on the other stream.
 TEST_F(GpuTest, TheRecorderHoldsWhatItCopies) {
   for (std::uint64_t seed = 0; seed < 16; ++seed) {

@@ -60,7 +60,9 @@ class Recorded : public Backend {
   RunTimes time(const Problem&, int runs) override {
     calls_ += name_ + std::to_string(runs) + " ";
     if (!failure_.empty()) throw BackendError(failure_);
-    return {std::vector<double>(static_cast<std::size_t>(runs), 1.0), name_ == "b"};
+    return {std::vector<double>(static_cast<std::size_t>(runs), 1.0),
+            name_ == "b",
+            {{"attention", runs, static_cast<double>(calls_.size())}}};
   }
 
  private:
@@ -79,6 +81,8 @@ TEST(Bench, BackendsTakeTurnsInAlternatingOrder) {
   ASSERT_EQ(rows.size(), 3U);
   EXPECT_EQ(rows[2].backend, "c");
   EXPECT_EQ(rows[2].times.seconds.size(), 6U);
+  ASSERT_EQ(rows[2].times.kernels.size(), 1U) << "those of the last round";
+  EXPECT_EQ(rows[2].times.kernels[0].milliseconds, static_cast<double>(calls.size()));
   EXPECT_TRUE(rows[1].times.with_loading);
   EXPECT_FALSE(rows[2].times.with_loading);
   EXPECT_GT(rows[0].peak_bytes, 1 << 20);
@@ -108,6 +112,20 @@ TEST(Bench, TheReferenceIsTimedOnLoadedWeights) {
   }
   EXPECT_THROW(time_reference(problem, Dtype::f64, {.library = linalg::Library::onednn}, 1), BackendError);
   EXPECT_THROW(time_reference(problem, Dtype::f16, kPlain, 1), ConfigError);
+}
+
+TEST(Bench, ADeviceIsTimedOnLoadedWeightsAndByKernel) {
+  const Problem problem = seeded_problem(parse_case_text(kTinyModel + "/text_len=3"));
+  const auto backend = make_backend("gpu:simt");
+  const RunTimes times = backend->time(problem, 2);
+  EXPECT_EQ(times.seconds.size(), 2U);
+  EXPECT_FALSE(times.with_loading);
+  std::map<std::string, std::int64_t> launches;
+  for (const gpu::KernelTime& kernel : times.kernels) launches[kernel.name] = kernel.launches;
+  // Of one run, whatever was timed before it: q, k, v, o, three of the feed-forward layer, and the output.
+  EXPECT_EQ(launches["cublasGemmEx"], 8);
+  EXPECT_EQ(launches["attention"], 1);
+  EXPECT_THAT(make_backend("reference")->time(problem, 1).kernels, testing::IsEmpty());
 }
 
 TEST(Bench, ARightTraceIsJudged) {

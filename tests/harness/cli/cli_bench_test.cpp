@@ -1,6 +1,8 @@
 // forgecheck bench: rows, ratios, and what it writes.
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "tests/harness/cli/program.h"
 
@@ -61,6 +63,36 @@ TEST_F(Bench, WritesItsMeasurements) {
   EXPECT_LE(row.at("seconds").at("median"), row.at("seconds").at("upper_quartile"));
   EXPECT_NEAR(row.at("tokens_per_second"), 8 / row.at("seconds").at("median").get<double>(), 1e-6);
   EXPECT_GT(row.at("peak_bytes"), 1 << 20);
+}
+
+TEST_F(Bench, ADevicesRunIsShownByKernel) {
+  const std::string path = at("bench.json").string();
+  const Outcome outcome = run({"bench", kBenchCase, "--backend", "gpu:simt", "--backend", "reference",
+                               "--rounds", "1", "--runs", "1", "--no-judging", "--json", path});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.out,
+              ContainsRegex("\n  gpu:simt by kernel, one run\n +[a-zA-Z_]+ +[0-9.]+ ms +[0-9.]+ % +"
+                            "[0-9]+ launches\n"));
+  EXPECT_THAT(outcome.out, ContainsRegex("\n    cublasGemmEx +[0-9.]+ ms +[0-9.]+ % +8 launches\n"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("reference by kernel")));
+  const std::regex share("([0-9.]+) %");
+  double shares = 0;
+  for (std::sregex_iterator i(outcome.out.begin(), outcome.out.end(), share), end; i != end; ++i) {
+    shares += std::stod((*i)[1]);
+  }
+  EXPECT_NEAR(shares, 100, 1);
+  const auto report = nlohmann::json::parse(std::ifstream(path));
+  const auto& backends = report.at("cases").at(0).at("backends");
+  double last = std::numeric_limits<double>::infinity();
+  std::int64_t products = 0;
+  for (const auto& kernel : backends.at(0).at("kernels")) {
+    const double milliseconds = kernel.at("milliseconds");
+    EXPECT_LE(milliseconds, last);
+    last = milliseconds;
+    if (kernel.at("name") == "cublasGemmEx") products = kernel.at("launches");
+  }
+  EXPECT_EQ(products, 8);
+  EXPECT_FALSE(backends.at(1).contains("kernels"));
 }
 
 TEST_F(Bench, BadInputIsRefused) {

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "reference/array.h"
 #include "tests/reference/ops/values.h"
 
 namespace forgecheck {
@@ -53,6 +54,42 @@ TEST(Activation, Bfloat16RoundsOnce) {
   }
 }
 
+constexpr Arithmetic kOneDnn{.library = linalg::Library::onednn};
+
+// As many roundings as the two of the formula and those of oneDNN's exp.
+TEST(Silu, OneDnnsIsTheSameFunction) {
+  Tensor<float> x({3, 777});
+  for (std::int64_t i = 0; i < x.size(); ++i) x[i] = 0.01F * static_cast<float>(i - 1200);
+  const Tensor<float> exact = activate(x, Activation::silu), out = activate(x, Activation::silu, kOneDnn);
+  ASSERT_EQ(out.shape, x.shape);
+  for (std::int64_t i = 0; i < x.size(); ++i) {
+    ASSERT_NEAR(out[i], exact[i], 8 * 0x1p-24 * std::abs(exact[i])) << x[i];
+  }
+  EXPECT_FALSE(identical(out, exact)) << "oneDNN's exp is another one";
+  // In another size, and back.
+  EXPECT_EQ(numbers(activate(tensor<float>({1}, {0}), Activation::silu, kOneDnn)), std::vector<double>{0});
+  EXPECT_TRUE(identical(activate(x, Activation::silu, kOneDnn), out));
+  EXPECT_EQ(activate(Tensor<float>({0, 3}), Activation::silu, kOneDnn).size(), 0);
+}
+
+TEST(Silu, OneDnnsIsRoundedOnceToBfloat16) {
+  for (int i = -40; i <= 40; ++i) {
+    const float x = bf16(0.13F * static_cast<float>(i));
+    const auto input = tensor<Bfloat16>({1}, {x});
+    EXPECT_EQ(numbers(activate(input, Activation::silu, kOneDnn)),
+              numbers(activate(input, Activation::silu)));
+  }
+}
+
+TEST(Activation, OneDnnComputesSiluOfFloatsAlone) {
+  Tensor<float> x({64});
+  for (std::int64_t i = 0; i < x.size(); ++i) x[i] = 0.1F * static_cast<float>(i - 32);
+  EXPECT_TRUE(identical(activate(x, Activation::gelu, kOneDnn), activate(x, Activation::gelu)));
+  EXPECT_TRUE(identical(activate(x, Activation::relu, kOneDnn), activate(x, Activation::relu)));
+  const Tensor<double> wide = Array::from(x).to<double>();
+  EXPECT_TRUE(identical(activate(wide, Activation::silu, kOneDnn), activate(wide, Activation::silu)));
+}
+
 // silu(ln 3) = 3/4 ln 3; the other way round it would be silu(4) ln 3.
 TEST(Swiglu, GateGoesThroughSilu) {
   const auto out = swiglu(doubles({2}, {kLn3, 0}), doubles({2}, {4, 9}));
@@ -69,6 +106,17 @@ TEST(Swiglu, Bfloat16RoundsSiluThenTheProduct) {
     if (bf16(bf16(silu) * up) != bf16(silu * up)) ++rounded_differently;
   }
   EXPECT_GT(rounded_differently, 0);
+}
+
+TEST(Swiglu, TakesOneDnnsSilu) {
+  Tensor<float> gate({200}), up({200});
+  for (std::int64_t i = 0; i < gate.size(); ++i) {
+    gate[i] = 0.07F * static_cast<float>(i - 100);
+    up[i] = static_cast<float>(i);
+  }
+  const Tensor<float> silu = activate(gate, Activation::silu, kOneDnn), out = swiglu(gate, up, kOneDnn);
+  for (std::int64_t i = 0; i < gate.size(); ++i) ASSERT_EQ(out[i], silu[i] * up[i]);
+  EXPECT_FALSE(identical(out, swiglu(gate, up)));
 }
 
 TEST(Swiglu, ShapesMustAgree) {

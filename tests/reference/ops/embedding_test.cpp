@@ -24,6 +24,17 @@ TEST(Embedding, TokenOutsideTheVocabularyIsAnError) {
             "[embedding] tokens[0] = -1 is outside 0 .. 2");
 }
 
+// 2^33 elements, which are made when they are read.
+TEST(Embedding, ATableMayHaveMoreThan2To32Elements) {
+  const std::int64_t vocab_size = std::int64_t{1} << 32;
+  const Array table = Array::made(Dtype::f32, {vocab_size, 2}, [](std::int64_t first, std::span<float> out) {
+    for (float& element : out) element = static_cast<float>(first++ >> 10);
+  });
+  const auto out =
+      embedding(Ids({1, 2}, {vocab_size - 1, (std::int64_t{1} << 30) + 512}), WeightView<float>(table));
+  EXPECT_EQ(numbers(out), (std::vector<double>{8388607, 8388607, 2097153, 2097153}));
+}
+
 TEST(ConcatSequence, FirstStandsBeforeSecondInEverySample) {
   const auto out = concat_sequence(doubles({2, 1, 1}, {1, 2}), doubles({2, 2, 1}, {10, 11, 20, 21}));
   EXPECT_EQ(out.shape, (Shape{2, 3, 1}));

@@ -78,6 +78,18 @@ TEST(PackedLinear, MultipliesByOneExpertAsItLies) {
   EXPECT_EQ(numbers(out), (std::vector<double>{41, 52, 63, 4, 5, 6}));
 }
 
+// 2^33 elements, which are made when they are read.
+TEST(PackedLinear, ExpertsMayBeginPast32Bits) {
+  const std::int64_t experts = std::int64_t{1} << 31;
+  const Array weight = Array::made(Dtype::f32, {experts, 2, 2}, [](std::int64_t first, std::span<float> out) {
+    for (float& element : out) element = static_cast<float>((first++ >> 2) - (std::int64_t{1} << 30));
+  });
+  const auto x = Tensor<float>({1, 2}, {1, 0});
+  const std::int64_t last = experts - 128;
+  EXPECT_EQ(numbers(packed_linear(x, WeightView<float>(weight), last, kPlain)),
+            std::vector<double>(2, static_cast<double>(last - (std::int64_t{1} << 30))));
+}
+
 TEST(PackedLinear, ExpertAndShapesAreChecked) {
   const Tensor<double> x({1, 2}), weight({2, 2, 3});
   EXPECT_EQ(message_of([&] { packed_linear(x, weight, 2, kPlain); }),

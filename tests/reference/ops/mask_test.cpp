@@ -34,6 +34,17 @@ TEST(CausalMask, OneTokenOnACacheSeesEverything) {
   EXPECT_EQ(picture(causal_mask(2, 1, 3, 2, nullptr, nullptr)), (Rows{"xxx", "xxx"}));
 }
 
+// Row 2^40 - 1 of a batch whose mask would have 2^42 elements.
+TEST(CausalMask, RowsMayLiePast32Bits) {
+  const std::int64_t batch = std::int64_t{1} << 20, queries = std::int64_t{1} << 20;
+  const AttentionMask mask = causal_mask(batch, queries, 4, 3 - queries + 1, nullptr, nullptr);
+  std::vector<std::uint8_t> row(4);
+  mask.read(batch * queries - 1, row);
+  EXPECT_EQ(row, (std::vector<std::uint8_t>{1, 1, 1, 1}));
+  mask.read(batch * queries - 3, row);
+  EXPECT_EQ(row, (std::vector<std::uint8_t>{1, 1, 0, 0}));
+}
+
 TEST(CausalMask, AWindowEndsWithTheQueryItself) {
   EXPECT_EQ(picture(causal_mask(1, 4, 4, 0, nullptr, nullptr, 2)), (Rows{"x...", "xx..", ".xx.", "..xx"}));
   EXPECT_EQ(picture(causal_mask(1, 2, 5, 3, nullptr, nullptr, 3)), (Rows{".xxx.", "..xxx"}));
