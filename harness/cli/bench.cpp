@@ -56,9 +56,14 @@ std::string milliseconds(const Quartiles& seconds) {
                      1e3 * seconds.upper);
 }
 
+/// At most `most` characters of a name: its end, where the commands of two programs differ.
+std::string shortened(const std::string& name, std::size_t most) {
+  return name.size() <= most ? name : "..." + name.substr(name.size() - most + 3);
+}
+
 /// The rest of a row: speed, time, and the speed as a multiple of that of each rival.
 void print_row(const Measurement& row, std::int64_t tokens, const std::vector<Measurement>& rivals) {
-  fmt::print("  {:<14.60} ", row.backend);
+  fmt::print("  {:<14} ", shortened(row.backend, 60));
   if (!row.refusal.empty()) {
     fmt::print("{}\n", row.refusal.substr(0, row.refusal.find('\n')));
     return;
@@ -70,7 +75,8 @@ void print_row(const Measurement& row, std::int64_t tokens, const std::vector<Me
                            : fmt::format("{:.0f}", static_cast<double>(row.peak_bytes) / (1 << 20)));
   for (const Measurement& rival : rivals) {
     if (rival.backend == row.backend || !rival.refusal.empty()) continue;
-    fmt::print("  {:.2f} x {:.40}", quartiles_of(rival.times.seconds).median / seconds.median, rival.backend);
+    fmt::print("  {:.2f} x {}", quartiles_of(rival.times.seconds).median / seconds.median,
+               shortened(rival.backend, 40));
   }
   fmt::print("{}\n", row.times.with_loading ? "  (weights loaded in each run)" : "");
 }

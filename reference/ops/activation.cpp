@@ -27,13 +27,16 @@ C activate_one(C x, Activation activation) {
 }
 
 template <class T>
-Tensor<T> library_silu(const Tensor<T>& x) {
-  std::vector<float> values(x.data.size());
-  std::ranges::transform(x.data, values.begin(), widen<T>);
-  linalg::onednn_silu(x.size(), values.data());
-  Tensor<T> out(x.shape);
-  std::ranges::transform(values, out.data.begin(), [](float value) { return T(value); });
-  return out;
+Tensor<T> library_silu(Tensor<T> x) {
+  if constexpr (std::is_same_v<T, float>) {
+    linalg::onednn_silu(x.size(), x.data.data());
+  } else {
+    std::vector<float> values(x.data.size());
+    std::ranges::transform(x.data, values.begin(), widen<T>);
+    linalg::onednn_silu(x.size(), values.data());
+    std::ranges::transform(values, x.data.begin(), [](float value) { return T(value); });
+  }
+  return x;
 }
 
 }  // namespace

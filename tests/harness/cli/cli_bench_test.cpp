@@ -44,6 +44,21 @@ TEST_F(Bench, AProgramThatFailsIsARowWithItsReason) {
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("exec:echo no"), HasSubstr("exit"), Not(HasSubstr(" x exec"))));
 }
 
+TEST_F(Bench, LongCommandsAreToldApartByTheirEnds) {
+  const std::string command = "exec:echo " + std::string(70, 'a') + " >&2; exit 3; ";
+  const Outcome failed = run({"bench", kBenchCase, "--backend", command + "--one", "--backend",
+                              command + "--two", "--rounds", "1", "--runs", "1", "--no-judging"});
+  EXPECT_THAT(failed.out, ContainsRegex("\n  \\.\\.\\.a+ >&2; exit 3; --one "));
+  EXPECT_THAT(failed.out, ContainsRegex("\n  \\.\\.\\.a+ >&2; exit 3; --two "));
+  const std::string worker = "exec:" + program() + " worker ";
+  const Outcome outcome =
+      run({"bench", kBenchCase, "--backend", "reference", "--against", worker + "--backend reference",
+           "--against", worker + "--backend cpu:openblas", "--rounds", "1", "--runs", "1", "--no-judging"});
+  EXPECT_THAT(
+      outcome.out,
+      ContainsRegex("  reference .* x [^\n]*--backend reference  .* x [^\n]*--backend cpu:openblas\n"));
+}
+
 TEST_F(Bench, WritesItsMeasurements) {
   const std::string path = at("bench.json").string();
   const Outcome outcome =
