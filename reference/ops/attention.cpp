@@ -49,14 +49,14 @@ bool sums_backwards(linalg::Order order) {
   throw_not_an_enumerator("[attention] order", order);
 }
 
-/// One query of one head: q (d), its visible keys and values, out (d).
+/// One query of one head: q (d), its visible keys and values, out (d). `weights` is room for one number a key.
 template <class T>
 void attend(std::span<T> out, std::span<const T> q, const std::vector<std::span<const T>>& keys,
-            const std::vector<std::span<const T>>& values, Probabilities probabilities) {
+            const std::vector<std::span<const T>>& values, Probabilities probabilities,
+            std::vector<compute_t<T>>& weights) {
   using C = compute_t<T>;
   const C scale = C(1) / sqrt(static_cast<C>(q.size()));
   // 1. scores
-  std::vector<C> weights(keys.size());
   for (std::size_t j = 0; j < keys.size(); ++j) weights[j] = dot(q, keys[j]) * scale;
   // 2. exponentials and their sum
   const C sum = softmax_in_place<T>(weights, probabilities);
@@ -112,17 +112,20 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v, 
     const std::int64_t b = query / queries;
     std::vector<std::uint8_t> seen(static_cast<std::size_t>(keys));
     mask.read(query, seen);
+    std::vector<std::int64_t> visible;
+    for (std::int64_t step = 0; step < keys; ++step) {
+      const std::int64_t j = backwards ? keys - 1 - step : step;
+      if (seen[static_cast<std::size_t>(j)] != 0) visible.push_back(b * keys + j);
+    }
+    std::vector<std::span<const T>> its_keys(visible.size()), its_values(visible.size());
+    std::vector<compute_t<T>> weights(visible.size());
     for (std::int64_t h = 0; h < heads; ++h) {
-      const std::int64_t kv_head = h / (heads / kv_heads);
-      std::vector<std::span<const T>> visible_keys, visible_values;
-      for (std::int64_t step = 0; step < keys; ++step) {
-        const std::int64_t j = backwards ? keys - 1 - step : step;
-        if (seen[static_cast<std::size_t>(j)] == 0) continue;
-        visible_keys.push_back(k.row((b * keys + j) * kv_heads + kv_head));
-        visible_values.push_back(v.row((b * keys + j) * kv_heads + kv_head));
+      const std::int64_t kv_head = h / (heads / kv_heads), row = query * heads + h;
+      for (std::size_t j = 0; j < visible.size(); ++j) {
+        its_keys[j] = k.row(visible[j] * kv_heads + kv_head);
+        its_values[j] = v.row(visible[j] * kv_heads + kv_head);
       }
-      const std::int64_t row = query * heads + h;
-      attend(out.row(row), q.row(row), visible_keys, visible_values, arithmetic.probabilities);
+      attend(out.row(row), q.row(row), its_keys, its_values, arithmetic.probabilities, weights);
     }
   };
   linalg::share_by_threads(q.size() * keys, batch * queries, attend_with_heads);
