@@ -40,7 +40,7 @@ STATEMENT = re.compile(r"(?:return;|(?!return\b|throw\b|using\b|delete\b|goto\b|
 # An instantiation that is left out either does not link or changes nothing. What follows a switch over every enumerator
 # is never reached. What a vector reserves is a matter of time alone.
 SKIPPED = re.compile(r"\s*(?:static_assert|using|namespace|template|public|private|friend|extern|typedef|"
-                     r"FORGECHECK_INSTANTIATE|throw_not_an_enumerator|[\w.]+\.reserve)\b")
+                     r"FORGECHECK_INSTANTIATE\w*|throw_not_an_enumerator|[\w.]+\.reserve)\b")
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,11 @@ std::optional<Tensor<double>> heads_of(const WrongTap& wrong, const TapName& att
   return x->reshaped(shape);
 }
 
-/// What QK-norm reads, where the candidate does not show what it gave.
+/// What QK-norm reads.
 void add_unnormed(const WrongTap& wrong, const TapName& attention, std::int64_t heads, std::int64_t kv_heads,
                   AttentionStream& stream) {
   const std::string q_norm = to_string(with_part(attention, TapPart::q_norm));
   const std::string k_norm = to_string(with_part(attention, TapPart::k_norm));
-  if (wrong.candidate.find(q_norm) != nullptr || wrong.candidate.find(k_norm) != nullptr) return;
   const auto q = heads_of(wrong, attention, TapPart::q_proj, heads);
   const auto k = heads_of(wrong, attention, TapPart::k_proj, kv_heads);
   if (!q || !k) return;

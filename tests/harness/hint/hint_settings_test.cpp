@@ -38,6 +38,10 @@ TEST(HintSettings, AreFoundFromTheLogitsAlone) {
   EXPECT_THAT(hint_of_logits("dense[" + kModelOfHintSettings + ",qk_norm=true]/batch=2,text_len=6/seed=64",
                              [](Problem& p) { p.definition.architecture.model.qk_norm = false; }),
               HasSubstr("qk_norm is left out"));
+  EXPECT_THAT(hint_of_logits("dense[" + kModelOfHintSettings +
+                                 ",qk_norm=true,qk_norm_eps=0.1]/batch=2,text_len=6/seed=64",
+                             [](Problem& p) { p.definition.architecture.model.qk_norm_eps = 1e-6; }),
+              HasSubstr("qk_norm_eps is 1e-06 instead of 0.1"));
 }
 
 TEST(HintSettings, AnInputThatIsNotRead) {
