@@ -106,6 +106,20 @@ TEST(HintWeights, AnotherModulesMatrixIsNamed) {
   read("logits", "output_head.proj.weight", "token_embedding.embedding.weight");
 }
 
+// The blocks of cross-attention have feed-forward layers of the same form as the model's own.
+TEST(HintWeights, AnotherKindOfBlocksMatrixIsNamed) {
+  const Problem problem = small_problem(
+      "cross_attention[" + kModelOfHintFeedForward +
+      ",max_text_len=16,cross_attention_every_n_layers=1]/batch=2,text_len=5,image_tokens=3/seed=56");
+  const std::string layer = "layers.1.mlp.up_proj.weight",
+                    cross = "cross_attention_layers.1.mlp.up_proj.weight";
+  EXPECT_THAT(hint_of_parameter(problem, "layers.1.mlp.up_proj", layer, problem.parameters.at(cross)),
+              HasSubstr(cross + " is read instead of " + layer));
+  EXPECT_THAT(
+      hint_of_parameter(problem, "cross_attention_layers.1.mlp.up_proj", cross, problem.parameters.at(layer)),
+      HasSubstr(layer + " is read instead of " + cross));
+}
+
 TEST(HintWeights, AnotherModalitysMatrixIsNamed) {
   const Problem problem = small_problem(small_cases()[5]);
   const std::string own = "layers.0.attn.q_proj.image.weight", other = "layers.0.attn.q_proj.text.weight";
