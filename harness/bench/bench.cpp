@@ -67,11 +67,14 @@ std::vector<Measurement> measure(const Problem& problem,
   return measurements;
 }
 
-std::vector<double> time_judging(const Problem& problem, int runs) {
+Trace right_trace(const Problem& problem) {
   Tracer tracer;
-  const Dtype type = problem.definition.dtype;
-  run_reference(problem, type, kPermuted, tracer);
-  return timed(runs, [&] { judge(problem, tracer.trace(), type, false); });
+  run_reference(problem, problem.definition.dtype, kPermuted, tracer);
+  return tracer.take();
+}
+
+std::vector<double> time_judging(const Problem& problem, const Trace& trace, int runs) {
+  return timed(runs, [&] { judge(problem, trace, problem.definition.dtype, false); });
 }
 
 }  // namespace forgecheck

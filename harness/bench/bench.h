@@ -35,7 +35,10 @@ struct Measurement {
 std::vector<Measurement> measure(const Problem& problem,
                                  const std::vector<std::unique_ptr<Backend>>& backends, int rounds, int runs);
 
-/// How long it takes to judge a right trace of the case, once a run has shown the way.
-std::vector<double> time_judging(const Problem& problem, int runs);
+/// A right trace of the case, in its type, which is not the plain reference's.
+Trace right_trace(const Problem& problem);
+
+/// How long it takes to judge a trace of the case, once a run has shown the way.
+std::vector<double> time_judging(const Problem& problem, const Trace& trace, int runs);
 
 }  // namespace forgecheck

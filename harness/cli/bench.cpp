@@ -120,7 +120,7 @@ nlohmann::ordered_json bench(const BenchCase& asked, const std::vector<std::uniq
   show_progress("measuring " + asked.name);
   const std::vector<Measurement> rows = measure(problem, backends, options.rounds, options.runs);
   std::vector<double> judging;
-  if (options.judging) judging = time_judging(problem, options.rounds);
+  if (options.judging) judging = time_judging(problem, right_trace(problem), options.rounds);
   show_progress("");
 
   fmt::print("{}: {:.1f} million parameters, {} tokens a run\n", asked.name,

@@ -10,6 +10,7 @@
 #include "harness/bench/suite.h"
 #include "harness/case/case.h"
 #include "harness/case/seeded.h"
+#include "harness/verdict/judge.h"
 #include "reference/error.h"
 
 namespace forgecheck {
@@ -129,7 +130,15 @@ TEST(Bench, ADeviceIsTimedOnLoadedWeightsAndByKernel) {
 }
 
 TEST(Bench, ARightTraceIsJudged) {
-  EXPECT_EQ(time_judging(seeded_problem(parse_case_text(kTinyModel + "/text_len=3")), 2).size(), 2U);
+  for (const char* const dtype : {"", "/bfloat16"}) {
+    const Problem problem = seeded_problem(parse_case_text(kTinyModel + "/text_len=3/seed=5" + dtype));
+    const Trace trace = right_trace(problem);
+    EXPECT_EQ(judge(problem, trace, problem.definition.dtype, false).verdict, Verdict::match) << dtype;
+    Tracer plain;
+    run_reference(problem, problem.definition.dtype, kPlain, plain);
+    EXPECT_FALSE(std::ranges::equal(trace.at("logits").bytes(), plain.trace().at("logits").bytes())) << dtype;
+    EXPECT_EQ(time_judging(problem, trace, 2).size(), 2U);
+  }
 }
 
 TEST(Bench, MemoryIsThatSinceTheStart) {
@@ -143,6 +152,7 @@ TEST(Bench, MemoryIsThatSinceTheStart) {
   const std::int64_t before = after.bytes();
   EXPECT_EQ(touched(large), 'x');
   EXPECT_GT(after.bytes(), before + (150 << 20));
+  EXPECT_EQ(after.bytes() % 1024, 0) << "the system counts in KiB";
   EXPECT_LT(PeakMemory().bytes(), after.bytes() + (100 << 20));
 }
 

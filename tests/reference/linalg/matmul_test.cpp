@@ -98,6 +98,40 @@ TEST(Matmul, NnTakesTheSecondFactorAsItLies) {
   }
 }
 
+/// A single row of whole numbers, large enough for a library's threads: every sum is exact.
+template <class C>
+void expect_exact_row(const Method& method) {
+  const std::int64_t n = 700, k = 513;
+  std::vector<C> x, w, transposed, expected;
+  for (std::int64_t p = 0; p < k; ++p) x.push_back(static_cast<C>(p % 7 - 3));
+  for (std::int64_t i = 0; i < n * k; ++i) w.push_back(static_cast<C>(i % 11 - 5));
+  for (std::int64_t i = 0; i < n * k; ++i)
+    transposed.push_back(w[static_cast<std::size_t>(i % n * k + i / n)]);
+  for (std::int64_t j = 0; j < n; ++j) {
+    C sum = 0;
+    for (std::int64_t p = 0; p < k; ++p) {
+      sum += x[static_cast<std::size_t>(p)] * w[static_cast<std::size_t>(j * k + p)];
+    }
+    expected.push_back(sum);
+  }
+  EXPECT_EQ(nt<C>(method, 1, n, k, x, w), expected) << name(method);
+  EXPECT_EQ(nn<C>(method, 1, n, k, x, transposed), expected) << name(method);
+}
+
+TEST(Matmul, ASingleRowIsAProductToo) {
+  for (const Method& method : kMethods) expect_exact_row<float>(method);
+  for (const Method& method : kDoubleMethods) expect_exact_row<double>(method);
+}
+
+// oneDNN refuses one.
+TEST(Matmul, ASumWithoutTermsIsZero) {
+  for (const Method& method : kDoubleMethods) {
+    EXPECT_EQ(nt<float>(method, 1, 2, 0, {}, {}), (std::vector<float>{0, 0})) << name(method);
+    EXPECT_EQ(nt<float>(method, 2, 1, 0, {}, {}), (std::vector<float>{0, 0})) << name(method);
+    EXPECT_EQ(nt<double>(method, 1, 2, 0, {}, {}), (std::vector<double>{0, 0})) << name(method);
+  }
+}
+
 TEST(Matmul, EveryMethodAgreesToRounding) {
   for (const auto& [m, n, k] : {std::tuple{1, 1, 1}, {3, 5, 7}, {17, 9, 64}, {2, 33, 300}}) {
     for (const Method& method : kMethods) expect_rounding_only<float>(method, m, n, k);
