@@ -64,11 +64,11 @@ void time_rms_norm(benchmark::State& state) {
 }
 
 /// Arguments: rows, width.
-template <class T>
+template <class T, linalg::Library library>
 void time_swiglu(benchmark::State& state) {
   const Shape shape{state.range(0), state.range(1)};
   const auto gate = normal_tensor<T>(shape), up = normal_tensor<T>(shape);
-  for (auto _ : state) benchmark::DoNotOptimize(swiglu(gate, up));
+  for (auto _ : state) benchmark::DoNotOptimize(swiglu(gate, up, {.library = library}));
   state.SetItemsProcessed(state.iterations() * gate.size());
 }
 
@@ -88,11 +88,12 @@ void register_type(const std::string& type) {
         ->Args({64, 4096, 4096});
     named("attention", time_attention<T, library>, name)->Args({256, 12, 4, 64})->Args({1024, 12, 4, 64});
   };
+  named("swiglu", time_swiglu<T, linalg::Library::plain>, "plain")->Args({256, 2048})->Args({64, 14336});
+  named("swiglu", time_swiglu<T, linalg::Library::onednn>, "onednn")->Args({256, 2048})->Args({64, 14336});
   by_library.template operator()<linalg::Library::plain>("plain");
   by_library.template operator()<linalg::Library::openblas>("openblas");
   by_library.template operator()<linalg::Library::onednn>("onednn");
   named("rms_norm", time_rms_norm<T>)->Args({256, 768})->Args({64, 4096});
-  named("swiglu", time_swiglu<T>)->Args({256, 2048})->Args({64, 14336});
 }
 
 }  // namespace
