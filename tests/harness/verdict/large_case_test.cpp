@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <tuple>
 
+#include "harness/backend/backend.h"
 #include "harness/verdict/baselines.h"
+#include "harness/verdict/judge.h"
 #include "harness/verdict/worst_rows.h"
 #include "tests/harness/verdict/problems.h"
 
@@ -170,6 +173,46 @@ TEST(LargeCases, WhatIsExcusedInTheWorstRowsIsMeasuredInAll) {
   EXPECT_EQ(off.verdict, Verdict::match) << off.message;
   EXPECT_GT(off.used, 0.05) << "excused by the baselines";
   EXPECT_EQ(off_everywhere(5000 * 0x1p-24).verdict, Verdict::mismatch);
+}
+
+/// A linear module's tap in which the sum of one element lacks `terms` of its 4096 terms.
+Array lacking_terms(const Problem& problem, const Trace& trace, const std::string& tap,
+                    const std::string& input, const std::string& weight, std::int64_t terms) {
+  const Array& stored = trace.at(tap);
+  Tensor<double> values = stored.to<double>();
+  const Tensor<double> x = trace.at(input).to<double>(), w = problem.parameters.at(weight).to<double>();
+  const std::int64_t row = 2, column = 11, first = 1000;
+  for (std::int64_t p = first; p < first + terms; ++p) {
+    values.row(row)[column] -=
+        x.row(row)[static_cast<std::size_t>(p)] * w.row(column)[static_cast<std::size_t>(p)];
+  }
+  return Array::from(values).cast(stored.dtype());
+}
+
+// The sums of an 8B model's layer. In float32 one of 4096 terms is enough; in bfloat16 one is less than a rounding, and a
+// tile of 64 is enough.
+TEST(LargeCases, OneElementThatLacksTermsIsAMismatchAt4096Wide) {
+  for (const std::string type : {"", "/bfloat16"}) {
+    const Problem problem = seeded_problem(parse_case_text(
+        "dense[dim=4096,n_layers=1,n_heads=1,head_dim=16,ffn_hidden_dim=16,vocab_size=16,max_seq_len=8]/"
+        "text_len=5/seed=4" +
+        type));
+    const Dtype dtype = problem.definition.dtype;
+    const Trace right = make_backend("cpu:openblas")->run(problem, {});
+    EXPECT_EQ(judge(problem, right, dtype, false).verdict, Verdict::match) << type;
+    for (const auto& [tap, input, weight] :
+         {std::tuple("layers.0.mlp.gate_proj", "layers.0.mlp_norm", "layers.0.mlp.gate_proj.weight"),
+          std::tuple("layers.0.attention.k_proj", "layers.0.attention_norm",
+                     "layers.0.attention.k_proj.weight"),
+          std::tuple("logits", "norm", "output_head.proj.weight")}) {
+      const Array wrong = lacking_terms(problem, right, tap, input, weight, type.empty() ? 1 : 64);
+      const Judgement judgement =
+          judge(problem, with_value(right, tap, wrong), dtype, false, Detail::verdicts);
+      EXPECT_EQ(judgement.verdict, Verdict::mismatch) << tap << type;
+      ASSERT_TRUE(judgement.first_divergence) << tap << type;
+      EXPECT_EQ(judgement.first_divergence->tap, tap) << type;
+    }
+  }
 }
 
 }  // namespace
