@@ -17,7 +17,7 @@ from pathlib import Path
 
 import mutants_by_test
 import mutants_by_trace
-from mutation import ROOT, Build, TableError
+from mutation import ROOT, Build, BuildError, TableError
 
 TABLES = (mutants_by_trace, mutants_by_test)
 MIN_MUTANTS = 1200
@@ -35,19 +35,32 @@ def read_tables():
     return rows
 
 
+def attempt(build, table, mutant):
+    """What was found, or the error of a mutant that does not build."""
+    try:
+        return table.run_mutant(build, mutant)
+    except BuildError as error:
+        return error
+
+
 def run(build, rows, jobs):
     """Runs the mutants, `jobs` at a time; the exit status."""
     pool = ThreadPoolExecutor(jobs)
-    results = []
+    results, broken = [], []
     try:
-        for (table, mutant), found in zip(rows, pool.map(lambda row: row[0].run_mutant(build, row[1]), rows)):
+        for (table, mutant), found in zip(rows, pool.map(lambda row: attempt(build, *row), rows)):
+            if isinstance(found, BuildError):
+                broken.append(found)
+                continue
             table.show(mutant, found)
             results.append((table, mutant, found))
     finally:
         pool.shutdown(cancel_futures=True)
     passed = [table.passes([(m, found) for t, m, found in results if t is table])
               for table in TABLES if any(t is table for t, _, _ in results)]
-    return 0 if print_summary(results) and all(passed) else 1
+    for error in broken:
+        print(f"mutants: {error}", file=sys.stderr)
+    return 0 if print_summary(results) and all(passed) and not broken else 1
 
 
 def print_summary(results):
