@@ -10,7 +10,7 @@ namespace forgecheck {
 
 namespace linalg {
 
-/// What computes a matrix product.
+/// What computes a matrix product and, in float32 and bfloat16, onednn also silu.
 enum class Library {
   plain,  // our own loop
   openblas,
@@ -48,7 +48,7 @@ inline constexpr Named<Probabilities> kProbabilities[] = {
 };
 
 struct Arithmetic {
-  /// What computes matrix products.
+  /// What computes matrix products, and silu.
   linalg::Library library = linalg::Library::plain;
   /// The order of the reference's own sums: those of the plain product, and attention's over the keys.
   linalg::Order order = linalg::Order::forward;

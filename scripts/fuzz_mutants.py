@@ -5,7 +5,7 @@
 
 The mutated program answers as a worker (`forgecheck worker`), and the honest one fuzzes it until the first finding. A finding
 is small if the case has at most 2 layers, batch 1 and 8 tokens. Fails below 97 per cent found, or nine of ten small; the
-table is written if every mutant could be built.
+table is written if every mutant could be built and fuzzed.
 """
 
 import argparse

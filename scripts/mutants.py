@@ -65,6 +65,8 @@ def run(build, rows, jobs):
 
 def print_summary(results):
     """Prints how many were caught, by folder; whether all were."""
+    if not results:
+        return False
     of, caught = Counter(), Counter()
     for table, mutant, found in results:
         folder = str(Path(mutant.file).parent)

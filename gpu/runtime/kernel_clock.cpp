@@ -4,10 +4,12 @@
 #include <map>
 
 #include "gpu/runtime/check.h"
+#include "reference/error.h"
 
 namespace forgecheck::gpu {
 
 KernelClock::KernelClock(Device& device) : device_(device) {
+  if (device_.clock() != nullptr) throw CudaError("a device has one clock at a time");
   device_.set_clock(this);
 }
 

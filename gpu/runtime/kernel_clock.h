@@ -8,9 +8,10 @@
 
 namespace forgecheck::gpu {
 
-/// Times what its device launches while it lives; a device has one at most.
+/// Times what its device launches while it lives. Where the device waits for the host, a time holds the launch too.
 class KernelClock {
  public:
+  /// Throws CudaError where the device is timed already.
   explicit KernelClock(Device& device);
   ~KernelClock();
   KernelClock(const KernelClock&) = delete;
@@ -33,7 +34,7 @@ class KernelClock {
 /// Stands around one launch: a kernel, or a call that launches some. Does nothing where nobody times the device.
 class KernelSpan {
  public:
-  /// `name` is kept as a pointer.
+  /// `name` is kept as a pointer. Throws CudaError where an event cannot be recorded.
   KernelSpan(Device& device, const char* name);
   ~KernelSpan();
   KernelSpan(const KernelSpan&) = delete;

@@ -71,7 +71,7 @@ constexpr Known kKnown[] = {
      always_there},
     {"cpu:openblas", "reference with OpenBLAS matrix products",
      make_reference<Arithmetic{.library = linalg::Library::openblas}>, always_there},
-    {"cpu:onednn", "reference with oneDNN matrix products",
+    {"cpu:onednn", "reference with oneDNN matrix products and SiLU",
      make_reference<Arithmetic{.library = linalg::Library::onednn}>, always_there},
     {"gpu:cuda", "CUDA kernels on a GPU", make_gpu_backend, cuda_unavailable},
     {"gpu:simt", "the same kernels on an emulator", make_gpu_backend, simt_unavailable},

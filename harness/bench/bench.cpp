@@ -44,6 +44,7 @@ void measure_once(const Problem& problem, Backend& backend, int runs, Measuremen
     std::ranges::copy(times.seconds, std::back_inserter(measurement.times.seconds));
     measurement.times.kernels = times.kernels;
   } catch (const Error& error) {
+    measurement.times = {};
     measurement.refusal = error.what();
   }
 }

@@ -1,4 +1,5 @@
 #include <dnnl.hpp>
+#include <string>
 
 #include "reference/error.h"
 #include "reference/linalg/silu.h"
@@ -7,7 +8,7 @@ namespace forgecheck::linalg {
 
 namespace {
 
-/// What oneDNN prepares for rows of one size. A model has few sizes, one after the other.
+/// What oneDNN prepares for one size, kept for the next call of that size.
 struct Prepared {
   std::int64_t size = -1;
   dnnl::memory::desc layout;

@@ -16,49 +16,48 @@ blasint narrow(std::int64_t size) {
   return static_cast<blasint>(size);
 }
 
-/// A product's sizes as OpenBLAS wants them. A single row is a matrix times a vector, for which it need not copy w.
-struct Sizes {
-  blasint m, n, k, w_rows, w_columns;
-  CBLAS_TRANSPOSE w_order;    // of w in x w
-  CBLAS_TRANSPOSE w_by_rows;  // of w in w x, for a single row x
+void multiply_matrix(CBLAS_TRANSPOSE w_order, blasint m, blasint n, blasint k, const double* x,
+                     const double* w, blasint w_stride, double* out) {
+  cblas_dgemm(CblasRowMajor, CblasNoTrans, w_order, m, n, k, 1.0, x, k, w, w_stride, 0.0, out, n);
+}
+void multiply_matrix(CBLAS_TRANSPOSE w_order, blasint m, blasint n, blasint k, const float* x, const float* w,
+                     blasint w_stride, float* out) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, w_order, m, n, k, 1.0F, x, k, w, w_stride, 0.0F, out, n);
+}
 
-  template <class C>
-  explicit Sizes(const Product<C>& product)
-      : m(narrow(product.m)),
-        n(narrow(product.n)),
-        k(narrow(product.k)),
-        w_rows(product.w_transposed ? n : k),
-        w_columns(product.w_transposed ? k : n),
-        w_order(product.w_transposed ? CblasTrans : CblasNoTrans),
-        w_by_rows(product.w_transposed ? CblasNoTrans : CblasTrans) {}
-};
+/// out = w x, for a matrix w (rows, columns) or its transpose.
+void multiply_vector(CBLAS_TRANSPOSE w_order, blasint rows, blasint columns, const double* w, const double* x,
+                     double* out) {
+  cblas_dgemv(CblasRowMajor, w_order, rows, columns, 1.0, w, columns, x, 1, 0.0, out, 1);
+}
+void multiply_vector(CBLAS_TRANSPOSE w_order, blasint rows, blasint columns, const float* w, const float* x,
+                     float* out) {
+  cblas_sgemv(CblasRowMajor, w_order, rows, columns, 1.0F, w, columns, x, 1, 0.0F, out, 1);
+}
+
+/// A single row is a matrix times a vector, for which OpenBLAS need not copy w; but without terms it would leave out as it
+/// was.
+template <class C>
+void multiply(const Product<C>& product) {
+  std::vector<C> scratch;
+  const C* const w = product.all_of_w(scratch);
+  const blasint m = narrow(product.m), n = narrow(product.n), k = narrow(product.k);
+  const bool transposed = product.w_transposed;
+  if (m == 1 && k > 0) {
+    return multiply_vector(transposed ? CblasNoTrans : CblasTrans, transposed ? n : k, transposed ? k : n, w,
+                           product.x, product.out);
+  }
+  multiply_matrix(transposed ? CblasTrans : CblasNoTrans, m, n, k, product.x, w, transposed ? k : n,
+                  product.out);
+}
 
 }  // namespace
 
 void openblas_product(const Product<double>& product) {
-  std::vector<double> scratch;
-  const Sizes sizes(product);
-  const double* const w = product.all_of_w(scratch);
-  if (sizes.m == 1 && sizes.k > 0) {
-    cblas_dgemv(CblasRowMajor, sizes.w_by_rows, sizes.w_rows, sizes.w_columns, 1.0, w, sizes.w_columns,
-                product.x, 1, 0.0, product.out, 1);
-    return;
-  }
-  cblas_dgemm(CblasRowMajor, CblasNoTrans, sizes.w_order, sizes.m, sizes.n, sizes.k, 1.0, product.x, sizes.k,
-              w, sizes.w_columns, 0.0, product.out, sizes.n);
+  multiply(product);
 }
-
 void openblas_product(const Product<float>& product) {
-  std::vector<float> scratch;
-  const Sizes sizes(product);
-  const float* const w = product.all_of_w(scratch);
-  if (sizes.m == 1 && sizes.k > 0) {
-    cblas_sgemv(CblasRowMajor, sizes.w_by_rows, sizes.w_rows, sizes.w_columns, 1.0F, w, sizes.w_columns,
-                product.x, 1, 0.0F, product.out, 1);
-    return;
-  }
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, sizes.w_order, sizes.m, sizes.n, sizes.k, 1.0F, product.x, sizes.k,
-              w, sizes.w_columns, 0.0F, product.out, sizes.n);
+  multiply(product);
 }
 
 }  // namespace forgecheck::linalg

@@ -167,7 +167,7 @@ RC_GTEST_PROP(FormulaProperties, ALinearMapAddsUp, ()) {
 
 RC_GTEST_PROP(FormulaProperties, ReluKeepsWhatIsPositive, ()) {
   const auto x = random_tensor({1, 8});
-  const auto out = activate(x, Activation::relu);
+  const auto out = activate(x, Activation::relu, kPlain);
   for (std::int64_t i = 0; i < x.size(); ++i) RC_ASSERT(out[i] == (x[i] > 0 ? x[i] : 0));
 }
 
@@ -175,7 +175,7 @@ RC_GTEST_PROP(FormulaProperties, ActivationsOfLargeNumbersAreTheNumbersOrNothing
   const double size = 60.0 + static_cast<double>(size_between(0, 100));
   const Tensor<double> x({1, 2}, {size, -size});
   for (const Activation activation : {Activation::silu, Activation::gelu, Activation::relu}) {
-    const auto out = activate(x, activation);
+    const auto out = activate(x, activation, kPlain);
     RC_ASSERT(within(out[0], size, 1e-12 * size));
     RC_ASSERT(within(out[1], 0, 1e-12));
   }

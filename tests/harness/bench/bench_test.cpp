@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "harness/backend/gpu_backend.h"
 #include "harness/backend/reference_run.h"
 #include "harness/backend/timed.h"
 #include "harness/bench/peak_memory.h"
@@ -104,6 +105,30 @@ TEST(Bench, WhoRefusesOrFailsHasNoTimes) {
   EXPECT_EQ(rows[2].peak_bytes, -1) << "a program's memory is not this one's";
 }
 
+/// Fails in its second round.
+class FailsLater : public Recorded {
+ public:
+  explicit FailsLater(std::string& calls) : Recorded("later", calls) {}
+  RunTimes time(const Problem& problem, int runs) override {
+    if (++rounds_ == 2) throw BackendError("out of memory");
+    return Recorded::time(problem, runs);
+  }
+
+ private:
+  int rounds_ = 0;
+};
+
+TEST(Bench, WhoFailsLaterHasNoTimesEither) {
+  const Problem problem = seeded_problem(parse_case_text(kTinyModel + "/text_len=3"));
+  std::string calls;
+  std::vector<std::unique_ptr<Backend>> backends;
+  backends.push_back(std::make_unique<FailsLater>(calls));
+  const std::vector<Measurement> rows = measure(problem, backends, 3, 1);
+  EXPECT_EQ(rows[0].refusal, "out of memory");
+  EXPECT_THAT(rows[0].times.seconds, testing::IsEmpty());
+  EXPECT_THAT(rows[0].times.kernels, testing::IsEmpty());
+}
+
 TEST(Bench, TheReferenceIsTimedOnLoadedWeights) {
   const Problem problem = seeded_problem(parse_case_text(kTinyModel + "/text_len=3"));
   for (const char* const name : {"reference", "reference:f64", "cpu:openblas", "cpu:onednn"}) {
@@ -117,7 +142,9 @@ TEST(Bench, TheReferenceIsTimedOnLoadedWeights) {
 
 TEST(Bench, ADeviceIsTimedOnLoadedWeightsAndByKernel) {
   const Problem problem = seeded_problem(parse_case_text(kTinyModel + "/text_len=3"));
-  const auto backend = make_backend("gpu:simt");
+  const bool has_emulator = simt_unavailable().empty();
+  if (!has_emulator && !cuda_unavailable().empty()) GTEST_SKIP() << cuda_unavailable();
+  const auto backend = make_backend(has_emulator ? "gpu:simt" : "gpu:cuda");
   const RunTimes times = backend->time(problem, 2);
   EXPECT_EQ(times.seconds.size(), 2U);
   EXPECT_FALSE(times.with_loading);

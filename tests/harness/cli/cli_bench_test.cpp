@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
+#include "harness/backend/gpu_backend.h"
 #include "tests/harness/cli/program.h"
 
 namespace forgecheck {
@@ -81,6 +82,7 @@ TEST_F(Bench, WritesItsMeasurements) {
 }
 
 TEST_F(Bench, ADevicesRunIsShownByKernel) {
+  if (!simt_unavailable().empty()) GTEST_SKIP() << simt_unavailable();
   const std::string path = at("bench.json").string();
   const Outcome outcome = run({"bench", kBenchCase, "--backend", "gpu:simt", "--backend", "reference",
                                "--rounds", "1", "--runs", "1", "--no-judging", "--json", path});
