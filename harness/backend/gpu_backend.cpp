@@ -79,9 +79,10 @@ void run_with(gpu::Device& device, const Problem& problem, const gpu::DeviceWeig
 }
 
 template <class T>
-Trace run_once(gpu::Device& device, const Problem& problem, const TapFilter& wants) {
+Trace run_once(gpu::Device& device, const Problem& problem, const gpu::DeviceWeights<T>& weights,
+               const TapFilter& wants) {
   gpu::Recorder recorder(device, wants);
-  run_with<T>(device, problem, gpu::DeviceWeights<T>(device, problem.parameters), recorder);
+  run_with<T>(device, problem, weights, recorder);
   return recorder.finish();
 }
 
@@ -89,11 +90,7 @@ Trace run_once(gpu::Device& device, const Problem& problem, const TapFilter& wan
 template <class T>
 RunTimes time_runs(gpu::Device& device, const Problem& problem, int runs) {
   const gpu::DeviceWeights<T> weights(device, problem.parameters);
-  const auto once = [&] {
-    gpu::Recorder recorder(device, is_output);
-    run_with<T>(device, problem, weights, recorder);
-    recorder.finish();
-  };
+  const auto once = [&] { run_once<T>(device, problem, weights, is_output); };
   RunTimes times{timed(runs, once)};
   gpu::KernelClock clock(device);
   once();
@@ -145,8 +142,9 @@ class GpuBackend : public Backend {
 
   Trace run(const Problem& problem, const TapFilter& wants) override {
     return run_repeatedly(runs_, [&] {
-      return on_device(device_, problem,
-                       [&]<class T>(gpu::Device& device, T) { return run_once<T>(device, problem, wants); });
+      return on_device(device_, problem, [&]<class T>(gpu::Device& device, T) {
+        return run_once<T>(device, problem, gpu::DeviceWeights<T>(device, problem.parameters), wants);
+      });
     });
   }
   RunTimes time(const Problem& problem, int runs) override {
