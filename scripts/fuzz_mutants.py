@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mutants_by_trace import read_table
-from mutation import ROOT, Build, BuildError
+from mutation import ROOT, Build, BuildError, attempt
 
 MIN_FOUND, MIN_SMALL = 0.97, 0.9
 # A program that is wrong inside is ended, not waited for.
@@ -98,15 +98,8 @@ def main():
     build = Build(options.build.resolve())
     mutants = [mutant for mutant in read_table() if fnmatch.fnmatchcase(mutant.name, options.filter)]
     results, broken = [], []
-
-    def attempt(mutant):
-        try:
-            return fuzz(build, mutant, options.seconds)
-        except BuildError as error:
-            return error
-
     with ThreadPoolExecutor(options.jobs) as pool:
-        for one in pool.map(attempt, mutants):
+        for one in pool.map(lambda mutant: attempt(fuzz, build, mutant, options.seconds), mutants):
             if isinstance(one, BuildError):
                 broken.append(one)
                 continue

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import mutants_by_test
 import mutants_by_trace
-from mutation import ROOT, Build, BuildError, TableError
+from mutation import ROOT, Build, BuildError, TableError, attempt
 
 TABLES = (mutants_by_trace, mutants_by_test)
 MIN_MUTANTS = 1200
@@ -35,20 +35,12 @@ def read_tables():
     return rows
 
 
-def attempt(build, table, mutant):
-    """What was found, or the error of a mutant that does not build."""
-    try:
-        return table.run_mutant(build, mutant)
-    except BuildError as error:
-        return error
-
-
 def run(build, rows, jobs):
     """Runs the mutants, `jobs` at a time; the exit status."""
     pool = ThreadPoolExecutor(jobs)
     results, broken = [], []
     try:
-        for (table, mutant), found in zip(rows, pool.map(lambda row: attempt(build, *row), rows)):
+        for (table, mutant), found in zip(rows, pool.map(lambda row: attempt(row[0].run_mutant, build, row[1]), rows)):
             if isinstance(found, BuildError):
                 broken.append(found)
                 continue

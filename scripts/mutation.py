@@ -27,6 +27,14 @@ class BuildError(TableError):
     """A mutant does not build."""
 
 
+def attempt(run, *arguments):
+    """What `run` returns, or the error of a mutant that does not build."""
+    try:
+        return run(*arguments)
+    except BuildError as error:
+        return error
+
+
 def require_replacement(where, file, pattern, old, new):
     """`file` matches the pattern and contains `old` exactly once."""
     if not re.fullmatch(pattern, file) or not (ROOT / file).is_file():
